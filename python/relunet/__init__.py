@@ -1,0 +1,1 @@
+"""Learns narrow one-hidden-layer ReLU networks from samples."""

@@ -1,0 +1,21 @@
+"""The exceptions that relunet raises: each names the argument or file, what came and what was expected."""
+
+from __future__ import annotations
+
+__all__ = ["ArgumentError", "DataError", "FileError", "RelunetError"]
+
+
+class RelunetError(Exception):
+    """Base of every exception that relunet raises on purpose."""
+
+
+class ArgumentError(RelunetError, ValueError):
+    """An argument that no data could make right."""
+
+
+class DataError(RelunetError, ValueError):
+    """Data that cannot be used: a wrong shape or dtype, NaN or infinity, too few rows."""
+
+
+class FileError(RelunetError, OSError):
+    """A file that cannot be opened or read, or that is not what its name says."""

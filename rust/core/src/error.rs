@@ -1,0 +1,62 @@
+//! What can go wrong with arguments, data and files, said so that the user can act on it.
+
+use std::path::PathBuf;
+
+/// Result of a fallible operation of the core.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error that names the argument or file, what came and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An argument that no data could make right.
+    #[error("{argument}: {message}")]
+    Argument {
+        /// Name of the argument as the caller wrote it.
+        argument: String,
+        /// What came and what was expected.
+        message: String,
+    },
+    /// Data that cannot be used, with its place where there is one.
+    #[error("{source_name}{}: {message}", place(*row, *column))]
+    Data {
+        /// Name of the argument, or path of the file.
+        source_name: String,
+        /// What came and what was expected.
+        message: String,
+        /// Row, counted from 0.
+        row: Option<u64>,
+        /// Column, counted from 0.
+        column: Option<usize>,
+    },
+    /// A file that cannot be opened or read, or is not what its name says.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What came and what was expected.
+        message: String,
+        /// Code of the operating system, where it reported one.
+        os_error: Option<i32>,
+    },
+    /// A factorisation that did not converge.
+    #[error("{0}")]
+    Numerical(String),
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+fn place(row: Option<u64>, column: Option<usize>) -> String {
+    match (row, column) {
+        (Some(row), Some(column)) => format!(", row {row}, column {column}"),
+        (Some(row), None) => format!(", row {row}"),
+        _ => String::new(),
+    }
+}
+
+impl Error {
+    /// An [`Error::Argument`].
+    pub fn argument(argument: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Argument { argument: argument.into(), message: message.into() }
+    }
+}

@@ -1,0 +1,5 @@
+//! Streaming Hermite moments, contractions and fits of one-hidden-layer ReLU networks.
+
+pub mod block;
+pub mod error;
+pub mod source;

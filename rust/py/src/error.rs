@@ -1,0 +1,21 @@
+//! Errors of the core as the exceptions of `relunet.errors`.
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::prelude::*;
+use relunet_core::error::Error;
+
+/// The Python exception for an error of the core.
+pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
+    let class = match &error {
+        Error::Argument { .. } => "ArgumentError",
+        Error::Data { .. } => "DataError",
+        Error::File { .. } => "FileError",
+        Error::Cancelled => return PyKeyboardInterrupt::new_err(()),
+        Error::Numerical(_) => return PyRuntimeError::new_err(error.to_string()),
+    };
+    let build = || py.import("relunet.errors")?.getattr(class)?.call1((error.to_string(),));
+    match build() {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(missing) => missing,
+    }
+}
