@@ -2,4 +2,7 @@
 
 pub mod block;
 pub mod error;
+pub mod gram;
+pub mod linalg;
+pub mod simd;
 pub mod source;

@@ -1,0 +1,156 @@
+//! All factorisations and dense products of the package, sequential inside, so that they give the same bits everywhere.
+//!
+//! Arguments are copied into freshly aligned matrices: the kernels below peel by alignment, and a caller's slice may
+//! start anywhere.
+
+use faer::linalg::solvers::{Solve, SolveLstsq};
+use faer::{Accum, Mat, MatRef, Par, Side};
+use ndarray::{Array1, Array2, ArrayView2};
+
+use crate::error::{Error, Result};
+
+fn matrix(a: ArrayView2<'_, f64>) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i, j)])
+}
+
+fn array(a: MatRef<'_, f64>) -> Array2<f64> {
+    Array2::from_shape_fn((a.nrows(), a.ncols()), |(i, j)| a[(i, j)])
+}
+
+fn square(name: &str, a: &ArrayView2<'_, f64>) -> Result<()> {
+    if a.nrows() == a.ncols() {
+        return Ok(());
+    }
+    Err(Error::argument(name, format!("expected a square matrix, got shape ({}, {})", a.nrows(), a.ncols())))
+}
+
+fn finite(name: &str, a: &ArrayView2<'_, f64>) -> Result<()> {
+    if a.iter().all(|v| v.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::argument(name, "expected finite entries"))
+}
+
+fn rows_match(a: &ArrayView2<'_, f64>, b: &ArrayView2<'_, f64>) -> Result<()> {
+    if a.nrows() == b.nrows() {
+        return Ok(());
+    }
+    Err(Error::argument("b", format!("expected {} rows as in a, got {}", a.nrows(), b.nrows())))
+}
+
+/// Eigenvalues, ascending, and eigenvectors (columns) of the symmetric matrix whose lower triangle is that of `a`.
+///
+/// Every eigenvector has its largest entry positive, so that signs do not hang on rounding inside the solver.
+///
+/// # Errors
+/// A matrix that is not square or not finite; an iteration that does not converge.
+pub fn eigh(a: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>)> {
+    square("a", &a)?;
+    finite("a", &a)?;
+    if a.is_empty() {
+        return Ok((Array1::zeros(0), Array2::zeros((0, 0))));
+    }
+    let eigen = matrix(a)
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| Error::Numerical("the symmetric eigenvalue iteration did not converge".into()))?;
+    let values = eigen.S().column_vector();
+    let mut vectors = array(eigen.U());
+    for mut column in vectors.columns_mut() {
+        let largest = column.iter().fold(0.0_f64, |m, &v| if v.abs() > m.abs() { v } else { m });
+        if largest < 0.0 {
+            column.mapv_inplace(|v| -v);
+        }
+    }
+    Ok((Array1::from_shape_fn(values.nrows(), |i| values[i]), vectors))
+}
+
+/// Thin singular value decomposition `a = u diag(s) vt`, singular values descending.
+///
+/// # Errors
+/// A matrix that is not finite; an iteration that does not converge.
+pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f64>)> {
+    finite("a", &a)?;
+    if a.is_empty() {
+        let (m, n) = a.dim();
+        return Ok((Array2::zeros((m, 0)), Array1::zeros(0), Array2::zeros((0, n))));
+    }
+    let svd = matrix(a)
+        .thin_svd()
+        .map_err(|_| Error::Numerical("the singular value iteration did not converge".into()))?;
+    let values = svd.S().column_vector();
+    let vt = array(svd.V()).reversed_axes();
+    Ok((array(svd.U()), Array1::from_shape_fn(values.nrows(), |i| values[i]), vt))
+}
+
+/// Solution of `a x = b` for a symmetric positive definite `a`, of which the lower triangle is read.
+///
+/// # Errors
+/// Shapes that do not fit, entries that are not finite, a matrix that is not positive definite.
+pub fn solve_spd(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    square("a", &a)?;
+    rows_match(&a, &b)?;
+    let factor = matrix(a)
+        .llt(Side::Lower)
+        .map_err(|_| Error::Numerical("a: expected a positive definite matrix".into()))?;
+    Ok(array(factor.solve(matrix(b)).as_ref()))
+}
+
+/// Least-squares solution of `a x = b` by QR with column pivoting; `a` has at least as many rows as columns.
+///
+/// # Errors
+/// Shapes that do not fit and entries that are not finite.
+pub fn lstsq(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    rows_match(&a, &b)?;
+    finite("a", &a)?;
+    if a.nrows() < a.ncols() {
+        return Err(Error::argument("a", format!("expected no more columns than rows, got shape {:?}", a.dim())));
+    }
+    Ok(array(matrix(a).col_piv_qr().solve_lstsq(matrix(b)).as_ref()))
+}
+
+/// The product `a b`.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
+    if a.ncols() != b.nrows() {
+        return Err(Error::argument("b", format!("expected {} rows, got {}", a.ncols(), b.nrows())));
+    }
+    let mut out = Mat::<f64>::zeros(a.nrows(), b.ncols());
+    faer::linalg::matmul::matmul(&mut out, Accum::Replace, matrix(a), matrix(b), 1.0, Par::Seq);
+    Ok(array(out.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn factorisations_reproduce_the_matrix() -> Result<()> {
+        let a = array![[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]];
+        let (values, vectors) = eigh(a.view())?;
+        let scaled = &vectors * &values;
+        let back = matmul(scaled.view(), vectors.t())?;
+        let (u, s, vt) = svd(a.view())?;
+        let again = matmul((&u * &s).view(), vt.view())?;
+        let inverse = solve_spd(a.view(), Array2::eye(3).view())?;
+        let one = matmul(a.view(), inverse.view())?;
+        for ((i, j), &v) in a.indexed_iter() {
+            assert!((back[(i, j)] - v).abs() < 1e-14 && (again[(i, j)] - v).abs() < 1e-14);
+            assert!((one[(i, j)] - f64::from(u8::from(i == j))).abs() < 1e-14);
+        }
+        let x = lstsq(a.view(), a.column(0).insert_axis(ndarray::Axis(1)))?;
+        assert!((x[(0, 0)] - 1.0).abs() < 1e-14 && x[(1, 0)].abs() < 1e-14 && x[(2, 0)].abs() < 1e-14);
+        Ok(())
+    }
+
+    #[test]
+    fn bad_arguments_are_errors() {
+        assert!(eigh(Array2::zeros((2, 3)).view()).is_err());
+        assert!(eigh(array![[f64::NAN]].view()).is_err());
+        assert!(solve_spd(array![[-1.0]].view(), array![[1.0]].view()).is_err());
+        assert!(matmul(Array2::zeros((2, 3)).view(), Array2::zeros((2, 3)).view()).is_err());
+        assert!(lstsq(Array2::zeros((1, 2)).view(), Array2::zeros((1, 1)).view()).is_err());
+    }
+}
