@@ -223,3 +223,57 @@ fn store(gram: &mut [f64], d: usize, row: usize, panel: usize, line: &Lane) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn plain(x: &[f64], d: usize, weights: &[f64], n: usize) -> Vec<f64> {
+        let mut out = Vec::new();
+        for w in weights.chunks_exact(n) {
+            out.push(w.iter().sum());
+            out.extend((0..d).map(|i| (0..n).map(|p| w[p] * x[p * d + i]).sum::<f64>()));
+            for i in 0..d {
+                out.extend((0..d).map(|j| (0..n).map(|p| w[p] * x[p * d + i] * x[p * d + j]).sum::<f64>()));
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_plain_loop(n in 1_usize..600, d in 1_usize..35, m in 1_usize..4, seed in 1_u64..1000) {
+            let value = |i: usize| (((i as u64 + 1) * (seed * 2 + 7919)) % 1009) as f64 / 500.0 - 1.0;
+            let x: Vec<f64> = (0..n * d).map(value).collect();
+            let weights: Vec<f64> = (0..n * m).map(|i| value(i + 77)).collect();
+            let mut grams = WeightedGrams::new(d, m);
+            grams.update(&x, &weights, &mut Pack::default());
+            let expected = plain(&x, d, &weights, n);
+            let stride = 1 + d + d * d;
+            for c in 0..m {
+                let part = &expected[c * stride..][..stride];
+                prop_assert!((grams.total(c) - part[0]).abs() < 1e-10);
+                prop_assert!(grams.vector(c).iter().zip(&part[1..]).all(|(a, b)| (a - b).abs() < 1e-10));
+                prop_assert!(grams.matrix(c).iter().zip(&part[1 + d..]).all(|(a, b)| (a - b).abs() < 1e-10));
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_agrees() {
+        let (n, d) = (300, 21);
+        let x: Vec<f64> = (0..n * d).map(|i| f64::from((i * 7919 % 1009) as u32) / 500.0 - 1.0).collect();
+        let w: Vec<f64> = (0..n).map(|i| f64::from((i * 31 % 17) as u32) - 8.0).collect();
+        let mut panels = Vec::new();
+        let rows = 256;
+        pack_rows(&x[..rows * d], d, rows, &mut panels);
+        let mut scaled = vec![ZERO; CHUNK];
+        let mut portable = vec![0.0; 1 + d + d * d];
+        let mut best = portable.clone();
+        let w = &w[..rows];
+        simd::run_portable(AddChunk { w, d, panels: &panels, scaled: &mut scaled, sums: &mut portable });
+        simd::dispatch(AddChunk { w, d, panels: &panels, scaled: &mut scaled, sums: &mut best });
+        assert!(portable.iter().zip(&best).all(|(a, b)| (a - b).abs() < 1e-9));
+    }
+}

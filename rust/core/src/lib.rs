@@ -5,4 +5,5 @@ pub mod error;
 pub mod gram;
 pub mod linalg;
 pub mod simd;
+pub mod skinny;
 pub mod source;

@@ -23,6 +23,8 @@ pub trait Simd {
     fn splat(value: f64) -> Self::Vector;
     /// A lane from memory.
     fn load(lane: &Lane) -> Self::Vector;
+    /// Eight doubles from anywhere in memory.
+    fn load_unaligned(values: &[f64; WIDTH]) -> Self::Vector;
     /// A lane to memory.
     fn store(vector: Self::Vector, lane: &mut Lane);
     /// a + b
@@ -52,6 +54,11 @@ pub fn dispatch(operation: impl Operation) {
             return unsafe { x86::run_avx2(operation) };
         }
     }
+    run_portable(operation);
+}
+
+/// Runs `operation` without special instructions.
+pub fn run_portable(operation: impl Operation) {
     operation.run::<Portable>();
 }
 
@@ -73,6 +80,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn load(lane: &Lane) -> Self::Vector {
         lane.0
+    }
+    #[inline(always)]
+    fn load_unaligned(values: &[f64; WIDTH]) -> Self::Vector {
+        *values
     }
     #[inline(always)]
     fn store(vector: Self::Vector, lane: &mut Lane) {
@@ -98,7 +109,7 @@ impl Simd for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lane, Operation, Simd};
+    use super::{Lane, Operation, Simd, WIDTH};
 
     #[target_feature(enable = "avx512f")]
     pub fn run_avx512(operation: impl Operation) {
@@ -127,6 +138,10 @@ mod x86 {
         #[inline(always)]
         fn load(lane: &Lane) -> __m512d {
             unsafe { _mm512_load_pd(lane.0.as_ptr()) }
+        }
+        #[inline(always)]
+        fn load_unaligned(values: &[f64; WIDTH]) -> __m512d {
+            unsafe { _mm512_loadu_pd(values.as_ptr()) }
         }
         #[inline(always)]
         fn store(vector: __m512d, lane: &mut Lane) {
@@ -164,6 +179,11 @@ mod x86 {
         fn load(lane: &Lane) -> [__m256d; 2] {
             let (low, high) = lane.0.split_at(4);
             unsafe { [_mm256_load_pd(low.as_ptr()), _mm256_load_pd(high.as_ptr())] }
+        }
+        #[inline(always)]
+        fn load_unaligned(values: &[f64; WIDTH]) -> [__m256d; 2] {
+            let (low, high) = values.split_at(4);
+            unsafe { [_mm256_loadu_pd(low.as_ptr()), _mm256_loadu_pd(high.as_ptr())] }
         }
         #[inline(always)]
         fn store(vector: [__m256d; 2], lane: &mut Lane) {

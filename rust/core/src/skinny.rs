@@ -1,0 +1,210 @@
+//! Products of many rows with few vectors: rows projected onto directions, and rows summed with several weights.
+
+use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
+
+/// Rows that share the loads of one direction panel.
+const ROWS: usize = 8;
+
+/// Directions packed eight at a time, ready to have rows projected onto them.
+#[derive(Clone, Debug)]
+pub struct Directions {
+    n_features: usize,
+    n_directions: usize,
+    /// Panel by panel, feature by feature: the components of eight directions.
+    lanes: Vec<Lane>,
+    /// Per panel: the offsets added to the projections.
+    offsets: Vec<Lane>,
+}
+
+impl Directions {
+    /// Packs `offsets.len()` directions of `n_features` components, row-major; `offsets` are added to the projections.
+    #[must_use]
+    pub fn new(directions: &[f64], offsets: &[f64], n_features: usize) -> Self {
+        let n_directions = offsets.len();
+        let n_panels = n_directions.div_ceil(WIDTH);
+        let mut lanes = vec![ZERO; n_panels * n_features];
+        let mut offset_lanes = vec![ZERO; n_panels];
+        for (i, &offset) in offsets.iter().enumerate() {
+            let (panel, place) = (i / WIDTH, i % WIDTH);
+            offset_lanes[panel].0[place] = offset;
+            for j in 0..n_features {
+                lanes[panel * n_features + j].0[place] = directions[i * n_features + j];
+            }
+        }
+        Self { n_features, n_directions, lanes, offsets: offset_lanes }
+    }
+
+    /// Number of directions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.n_directions
+    }
+
+    /// Whether there are no directions.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.n_directions == 0
+    }
+
+    /// Lanes that hold the projections of one row.
+    #[must_use]
+    pub fn n_panels(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Projections of the rows `x`: `n_panels` lanes a row, places beyond the last direction zero.
+    pub fn project(&self, x: &[f64], n_rows: usize, out: &mut Vec<Lane>) {
+        out.resize(n_rows * self.n_panels(), ZERO);
+        simd::dispatch(Project { directions: self, x, n_rows, out });
+    }
+}
+
+struct Project<'a> {
+    directions: &'a Directions,
+    x: &'a [f64],
+    n_rows: usize,
+    out: &'a mut [Lane],
+}
+
+impl simd::Operation for Project<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { directions, x, n_rows, out } = self;
+        let (d, n_panels) = (directions.n_features, directions.n_panels());
+        for panel in 0..n_panels {
+            let lanes = &directions.lanes[panel * d..][..d];
+            let offset = S::load(&directions.offsets[panel]);
+            let mut row = 0;
+            while row + ROWS <= n_rows {
+                let rows: [&[f64]; ROWS] = std::array::from_fn(|r| &x[(row + r) * d..][..d]);
+                let mut sums = [offset; ROWS];
+                for (j, lane) in lanes.iter().enumerate() {
+                    let direction = S::load(lane);
+                    for r in 0..ROWS {
+                        sums[r] = S::mul_add(S::splat(rows[r][j]), direction, sums[r]);
+                    }
+                }
+                for (r, sum) in sums.into_iter().enumerate() {
+                    S::store(sum, &mut out[(row + r) * n_panels + panel]);
+                }
+                row += ROWS;
+            }
+            for row in row..n_rows {
+                let mut sum = offset;
+                for (lane, &value) in lanes.iter().zip(&x[row * d..][..d]) {
+                    sum = S::mul_add(S::splat(value), S::load(lane), sum);
+                }
+                S::store(sum, &mut out[row * n_panels + panel]);
+            }
+        }
+    }
+}
+
+/// Adds Σ_p w_pi x_p to row i of `sums`, for the `n_weights` weights of every row, packed in lanes as projections are.
+///
+/// `sums` is `(n_weights, n_features)` row-major.
+pub fn add_weighted_rows(x: &[f64], n_features: usize, weights: &[Lane], n_weights: usize, sums: &mut [f64]) {
+    simd::dispatch(AddWeightedRows { x, n_features, weights, n_weights, sums });
+}
+
+struct AddWeightedRows<'a> {
+    x: &'a [f64],
+    n_features: usize,
+    weights: &'a [Lane],
+    n_weights: usize,
+    sums: &'a mut [f64],
+}
+
+impl simd::Operation for AddWeightedRows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { x, n_features: d, weights, n_weights, sums } = self;
+        let n_panels = n_weights.div_ceil(WIDTH);
+        for panel in 0..n_panels {
+            // Weights go four at a time where few are left, so that narrow networks do not pay for eight.
+            let left = (n_weights - panel * WIDTH).min(WIDTH);
+            for column in (0..d).step_by(WIDTH) {
+                let width = WIDTH.min(d - column);
+                let mut tile = [ZERO; WIDTH];
+                if left <= 4 {
+                    column_sums::<S, 4>(x, d, column, width, weights, n_panels, panel, &mut tile);
+                } else {
+                    column_sums::<S, WIDTH>(x, d, column, width, weights, n_panels, panel, &mut tile);
+                }
+                for (i, lane) in tile.iter().enumerate().take(left) {
+                    let out = &mut sums[(panel * WIDTH + i) * d + column..][..width];
+                    for (sum, value) in out.iter_mut().zip(lane.0) {
+                        *sum += value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sums over rows of the first `N` weights of a panel times the columns `column..column + width`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn column_sums<S: Simd, const N: usize>(
+    x: &[f64],
+    d: usize,
+    column: usize,
+    width: usize,
+    weights: &[Lane],
+    n_panels: usize,
+    panel: usize,
+    tile: &mut [Lane; WIDTH],
+) {
+    let mut sums = [S::zero(); N];
+    for (row, lanes) in x.chunks_exact(d).zip(weights.chunks_exact(n_panels)) {
+        let part = &row[column..column + width];
+        let values = if let Ok(full) = <&[f64; WIDTH]>::try_from(part) {
+            S::load_unaligned(full)
+        } else {
+            let mut lane = ZERO;
+            lane.0[..width].copy_from_slice(part);
+            S::load(&lane)
+        };
+        for i in 0..N {
+            sums[i] = S::mul_add(S::splat(lanes[panel].0[i]), values, sums[i]);
+        }
+    }
+    for (sum, out) in sums.into_iter().zip(tile) {
+        S::store(sum, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn agree_with_plain_loops(n in 0_usize..40, d in 1_usize..20, k in 1_usize..20, seed in 0_u64..1000) {
+            let value = |i: usize| (((i as u64 + 1) * (seed * 2 + 7919)) % 1009) as f64 / 500.0 - 1.0;
+            let x: Vec<f64> = (0..n * d).map(value).collect();
+            let a: Vec<f64> = (0..k * d).map(|i| value(i + 5000)).collect();
+            let b: Vec<f64> = (0..k).map(|i| value(i + 9000)).collect();
+            let directions = Directions::new(&a, &b, d);
+            let mut out = Vec::new();
+            directions.project(&x, n, &mut out);
+            let n_panels = directions.n_panels();
+            let mut sums = vec![0.0; k * d];
+            add_weighted_rows(&x, d, &out, k, &mut sums);
+            let mut expected = vec![0.0; k * d];
+            for p in 0..n {
+                for i in 0..k {
+                    let dot: f64 = b[i] + (0..d).map(|j| x[p * d + j] * a[i * d + j]).sum::<f64>();
+                    prop_assert!((dot - out[p * n_panels + i / WIDTH].0[i % WIDTH]).abs() < 1e-12);
+                    for j in 0..d {
+                        expected[i * d + j] += dot * x[p * d + j];
+                    }
+                }
+            }
+            for (a, b) in sums.iter().zip(&expected) {
+                prop_assert!((a - b).abs() < 1e-10);
+            }
+        }
+    }
+}
