@@ -59,4 +59,19 @@ impl Error {
     pub fn argument(argument: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Argument { argument: argument.into(), message: message.into() }
     }
+
+    /// An [`Error::Data`] about all of an argument or file.
+    pub fn data(source_name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Data { source_name: source_name.into(), message: message.into(), row: None, column: None }
+    }
+
+    /// An [`Error::File`] about what a file holds.
+    pub fn file(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self::File { path: path.into(), message: message.into(), os_error: None }
+    }
+
+    /// An [`Error::File`] that the operating system reported.
+    pub fn io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+        Self::File { path: path.into(), message: error.to_string(), os_error: error.raw_os_error() }
+    }
 }

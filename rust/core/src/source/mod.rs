@@ -1,9 +1,17 @@
 //! Where rows come from: anything that can hand out any range of rows, again and again, from many threads.
 
+mod array;
+mod npy;
+mod stable_file;
+mod validity;
+
 use std::ops::Range;
 
+pub use array::{ArraySource, Matrix, Vector};
+pub use npy::{NpySource, Weights};
+
 use crate::block::{Block, BlockBuffer};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A re-readable table of inputs, labels and weights.
 ///
@@ -20,4 +28,12 @@ pub trait Source: Sync {
     /// # Errors
     /// Rows that cannot be read, and entries that are NaN or infinite, named by row and column.
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>>;
+}
+
+/// `rows` as indices, once they are known to lie within `0..n_rows`.
+fn row_range(rows: &Range<u64>, n_rows: u64) -> Result<Range<usize>> {
+    match (usize::try_from(rows.start), usize::try_from(rows.end)) {
+        (Ok(start), Ok(end)) if start <= end && rows.end <= n_rows => Ok(start..end),
+        _ => Err(Error::argument("rows", format!("{}..{} of a source of {n_rows} rows", rows.start, rows.end))),
+    }
 }

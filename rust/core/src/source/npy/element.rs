@@ -1,0 +1,116 @@
+//! The number types of `.npy` files, decoded into double precision.
+
+use super::header::{Element, Kind};
+
+/// Rows of a tile when columns are turned into rows: the tile stays in the first cache.
+const TILE_ROWS: usize = 32;
+
+/// Evaluates `$decode` with `$convert` bound to the function that decodes one value of the given element.
+macro_rules! with_converter {
+    ($element:expr, $convert:ident => $decode:expr) => {{
+        macro_rules! as_written {
+            ($type:ty, $from:expr) => {
+                if $element.big_endian {
+                    let $convert = |bytes| $from(<$type>::from_be_bytes(bytes));
+                    $decode
+                } else {
+                    let $convert = |bytes| $from(<$type>::from_le_bytes(bytes));
+                    $decode
+                }
+            };
+        }
+        match ($element.kind, $element.n_bytes) {
+            (Kind::Float, 8) => as_written!(f64, f64::from),
+            (Kind::Float, 4) => as_written!(f32, f64::from),
+            (Kind::Float, _) => as_written!(u16, half_to_double),
+            (Kind::Signed, 8) => as_written!(i64, |value| value as f64),
+            (Kind::Signed, 4) => as_written!(i32, f64::from),
+            (Kind::Signed, 2) => as_written!(i16, f64::from),
+            (Kind::Signed, _) => as_written!(i8, f64::from),
+            (Kind::Unsigned, 8) => as_written!(u64, |value| value as f64),
+            (Kind::Unsigned, 4) => as_written!(u32, f64::from),
+            (Kind::Unsigned, 2) => as_written!(u16, f64::from),
+            (Kind::Unsigned, _) => as_written!(u8, f64::from),
+            (Kind::Bool, _) => as_written!(u8, |value| f64::from(value != 0)),
+        }
+    }};
+}
+
+impl Element {
+    /// Double precision in the byte order of this machine, which needs no decoding.
+    pub(super) const NATIVE: Self = Self { kind: Kind::Float, n_bytes: 8, big_endian: cfg!(target_endian = "big") };
+
+    /// Decodes `columns` of rows of `n_columns` values into the rows of `out`.
+    pub(super) fn decode_rows(self, bytes: &[u8], n_columns: usize, columns: &[usize], out: &mut [f64]) {
+        with_converter!(self, convert => decode_rows(bytes, n_columns, columns, out, convert));
+    }
+
+    /// Decodes columns of `n_rows` values, one after another, into the rows of `out`.
+    pub(super) fn decode_columns(self, bytes: &[u8], n_rows: usize, out: &mut [f64]) {
+        with_converter!(self, convert => decode_columns(bytes, n_rows, out, convert));
+    }
+}
+
+fn decode_rows<const N: usize>(
+    bytes: &[u8],
+    n_columns: usize,
+    columns: &[usize],
+    out: &mut [f64],
+    convert: impl Fn([u8; N]) -> f64,
+) {
+    let values = bytes.as_chunks().0;
+    if columns.iter().copied().eq(0..n_columns) {
+        out.iter_mut().zip(values).for_each(|(to, &value)| *to = convert(value));
+        return;
+    }
+    for (row, values) in out.chunks_exact_mut(columns.len()).zip(values.chunks_exact(n_columns)) {
+        row.iter_mut().zip(columns).for_each(|(to, &column)| *to = convert(values[column]));
+    }
+}
+
+fn decode_columns<const N: usize>(bytes: &[u8], n_rows: usize, out: &mut [f64], convert: impl Fn([u8; N]) -> f64) {
+    if n_rows == 0 {
+        return;
+    }
+    let values = bytes.as_chunks().0;
+    let n_columns = out.len() / n_rows;
+    for (tile, first_row) in out.chunks_mut(TILE_ROWS * n_columns).zip((0..).step_by(TILE_ROWS)) {
+        for (j, column) in values.chunks_exact(n_rows).take(n_columns).enumerate() {
+            let column = &column[first_row..];
+            tile[j..].iter_mut().step_by(n_columns).zip(column).for_each(|(to, &value)| *to = convert(value));
+        }
+    }
+}
+
+/// The value of a half-precision number with these bits.
+fn half_to_double(bits: u16) -> f64 {
+    let fraction = f64::from(bits & 0x3ff);
+    let magnitude = match (bits >> 10) & 0x1f {
+        0 => fraction * 2f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        exponent => (1024.0 + fraction) * 2f64.powi(i32::from(exponent) - 25),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x3c00, 1.0),
+            (0xc100, -2.5),
+            (0x7bff, 65504.0),
+            (0x0400, 6.103515625e-5),
+            (0x0001, 5.960464477539063e-8),
+            (0xfc00, f64::NEG_INFINITY),
+        ] {
+            assert_eq!(half_to_double(bits), value, "{bits:#x}");
+        }
+        assert!(half_to_double(0x7e00).is_nan());
+    }
+}

@@ -1,0 +1,200 @@
+//! `.npy` files as a source: rows are read where they stand, never more of them than one block.
+
+mod element;
+mod header;
+mod table;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use table::Table;
+
+use super::validity::{require_finite, require_weights};
+use super::{Source, row_range};
+use crate::block::{Block, BlockBuffer};
+use crate::error::{Error, Result};
+
+/// Where the weights of the rows are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// A column of the file of inputs.
+    Column(i64),
+    /// A file of their own.
+    File(PathBuf),
+}
+
+/// Inputs in a two-dimensional `.npy` file, with labels and weights in columns of it or in files of their own.
+#[derive(Debug)]
+pub struct NpySource {
+    table: Table,
+    /// Columns of the file that are read: inputs first, then labels and weights where they are columns.
+    columns: Vec<usize>,
+    n_features: usize,
+    y: Option<Values>,
+    weight: Option<Values>,
+}
+
+/// One value a row.
+#[derive(Debug)]
+enum Values {
+    /// At this place in the list of columns that are read.
+    Column(usize),
+    File(Table),
+}
+
+impl NpySource {
+    /// A source of the rows of the file `x`.
+    ///
+    /// Labels are the file `y`, of shape `(n,)` or `(n, 1)`, or the column `target` of `x`. Inputs are `columns`, in
+    /// the order given, by default every column that is neither label nor weight. Negative columns count from the last.
+    ///
+    /// # Errors
+    /// Files that cannot be read or are damaged, values that are not real numbers, shapes and lengths that do not fit,
+    /// columns that do not exist or are named twice.
+    pub fn open(
+        x: &Path,
+        y: Option<&Path>,
+        target: Option<i64>,
+        columns: Option<&[i64]>,
+        weight: Option<&Weights>,
+    ) -> Result<Self> {
+        let table = Table::open(x)?;
+        if table.n_dimensions() != 2 {
+            let message = format!("shape {}; expected (rows, columns)", table.shape());
+            return Err(Error::data(x.display().to_string(), message));
+        }
+        if y.is_some() && target.is_some() {
+            return Err(Error::argument("target", "labels come from the file y or from a column, not from both"));
+        }
+        let n_columns = table.n_columns();
+        let target = target.map(|column| resolve("target", column, n_columns)).transpose()?;
+        let (weight_column, weight_file) = match weight {
+            Some(Weights::Column(column)) => (Some(resolve("weight", *column, n_columns)?), None),
+            Some(Weights::File(path)) => (None, Some(path)),
+            None => (None, None),
+        };
+        if target.is_some() && target == weight_column {
+            return Err(Error::argument("weight", "the same column as target"));
+        }
+        let taken = |column: &usize| Some(*column) == target || Some(*column) == weight_column;
+        let mut selected = match columns {
+            None => (0..n_columns).filter(|column| !taken(column)).collect(),
+            Some(columns) => {
+                let mut selected = Vec::with_capacity(columns.len());
+                for &column in columns {
+                    let index = resolve("columns", column, n_columns)?;
+                    if taken(&index) || selected.contains(&index) {
+                        return Err(Error::argument("columns", format!("column {column} is used twice")));
+                    }
+                    selected.push(index);
+                }
+                selected
+            }
+        };
+        let n_features = selected.len();
+        if n_features == 0 {
+            let message = format!("no input column is left of shape {}", table.shape());
+            return Err(Error::data(x.display().to_string(), message));
+        }
+        let mut values = |column: Option<usize>, file: Option<&Path>| match (column, file) {
+            (Some(column), _) => {
+                selected.push(column);
+                Ok(Some(Values::Column(selected.len() - 1)))
+            }
+            (None, Some(file)) => one_value_a_row(file, &table).map(Some),
+            (None, None) => Ok(None),
+        };
+        let y = values(target, y)?;
+        let weight = values(weight_column, weight_file.map(PathBuf::as_path))?;
+        Ok(Self { table, columns: selected, n_features, y, weight })
+    }
+
+    /// Columns of the file that are the inputs.
+    pub fn columns(&self) -> &[usize] {
+        &self.columns[..self.n_features]
+    }
+
+    /// Whether the inputs are stored in single precision.
+    pub fn is_single_precision(&self) -> bool {
+        self.table.is_single_precision()
+    }
+
+    /// The file and the column of it that hold `values`.
+    fn origin<'a>(&'a self, values: &'a Option<Values>) -> (&'a Table, usize) {
+        match values {
+            Some(Values::File(table)) => (table, 0),
+            Some(Values::Column(slot)) => (&self.table, self.columns[*slot]),
+            None => (&self.table, 0),
+        }
+    }
+}
+
+/// A column counted from the first, where negative ones count from the last.
+fn resolve(argument: &str, column: i64, n_columns: usize) -> Result<usize> {
+    let from_first =
+        if column < 0 { n_columns.checked_add_signed(column as isize) } else { usize::try_from(column).ok() };
+    from_first
+        .filter(|&index| index < n_columns)
+        .ok_or_else(|| Error::argument(argument, format!("column {column} of a file with {n_columns} columns")))
+}
+
+fn one_value_a_row(path: &Path, x: &Table) -> Result<Values> {
+    let table = Table::open(path)?;
+    let name = path.display().to_string();
+    if table.n_columns() != 1 {
+        return Err(Error::data(name, format!("shape {}; expected (rows,) or (rows, 1)", table.shape())));
+    }
+    if table.n_rows() != x.n_rows() {
+        let message = format!("{} values for the {} rows of {}", table.n_rows(), x.n_rows(), x.path().display());
+        return Err(Error::data(name, message));
+    }
+    Ok(Values::File(table))
+}
+
+impl Source for NpySource {
+    fn n_rows(&self) -> u64 {
+        self.table.n_rows()
+    }
+
+    fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    fn has_labels(&self) -> bool {
+        self.y.is_some()
+    }
+
+    fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
+        let n_rows = row_range(&rows, self.n_rows())?.len();
+        let BlockBuffer { x, y, weight, bytes } = buffer;
+        let name = |table: &Table| table.path().display().to_string();
+        let place_in = |table: &Table, column: usize, index: usize| {
+            (rows.start + index as u64, (table.n_dimensions() == 2).then_some(column))
+        };
+
+        self.table.read(&rows, &self.columns, 0..self.n_features, x, bytes)?;
+        require_finite(
+            x,
+            || name(&self.table),
+            |index| place_in(&self.table, self.columns[index % self.n_features], index / self.n_features),
+        )?;
+        // bytes still hold the columns of the first file: its labels and weights come before those of other files
+        for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
+            if let Some(Values::Column(slot)) = values {
+                self.table.decode(&self.columns, *slot..*slot + 1, n_rows, out, bytes);
+            }
+        }
+        for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
+            match values {
+                Some(Values::File(table)) => table.read(&rows, &[0], 0..1, out, bytes)?,
+                Some(Values::Column(_)) => {}
+                None => out.clear(),
+            }
+        }
+        let (table, column) = self.origin(&self.y);
+        require_finite(y, || name(table), |index| place_in(table, column, index))?;
+        let (table, column) = self.origin(&self.weight);
+        require_weights(weight, || name(table), |index| place_in(table, column, index))?;
+        Ok(Block { x, y, weight: self.weight.as_ref().map(|_| &weight[..]), n_features: self.n_features, n_rows })
+    }
+}
