@@ -103,7 +103,7 @@ impl WeightedGrams {
     /// Adds rows to the sums of the weights from `first` on, as many as `weights` has columns.
     pub fn update_from(&mut self, first: usize, x: &[f64], weights: &[f64], pack: &mut Pack) {
         let d = self.n_features;
-        let n_rows = if d == 0 { weights.len() / self.n_weights.max(1) } else { x.len() / d };
+        let n_rows = x.len() / d;
         if n_rows == 0 {
             return;
         }

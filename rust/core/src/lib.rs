@@ -3,7 +3,11 @@
 pub mod block;
 pub mod error;
 pub mod gram;
+pub mod hermite;
 pub mod linalg;
+pub mod moments;
+pub mod network;
 pub mod simd;
 pub mod skinny;
 pub mod source;
+pub mod sweep;

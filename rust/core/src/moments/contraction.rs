@@ -1,0 +1,220 @@
+//! Contractions of Hermite moment tensors along given directions: E[y H_l(x)[g, .., g, :, :]] for many g and l at once.
+
+use super::bytes::{Reader, Writer};
+use super::residual::{Residual, labels, row_weight};
+use super::{Accumulator, Scratch, check_features};
+use crate::block::Block;
+use crate::error::{Error, Result};
+use crate::gram::WeightedGrams;
+use crate::hermite;
+use crate::network::Network;
+use crate::simd::WIDTH;
+use crate::skinny::{Directions, add_weighted_rows};
+
+/// Sums of y He_j(t), y He_j(t) x and y He_j(t) x xᵀ with t = g·x, from which the contraction of every degree follows:
+///
+/// H_l(x)[g,..,g,:,:] = He_{l-2}(t)(x xᵀ - I) - (l-2) He_{l-3}(t)(g xᵀ + x gᵀ) + (l-2)(l-3) He_{l-4}(t) g gᵀ
+#[derive(Clone, Debug)]
+pub struct ContractionMoments {
+    n_features: usize,
+    degrees: Vec<u64>,
+    /// Unit directions, row-major.
+    directions: Vec<f64>,
+    network: Option<Network>,
+    projection: Directions,
+    residual: Option<Residual>,
+    n_rows: u64,
+    weight: f64,
+    /// Per direction and degree l: sums with the weight y He_{l-2}(t).
+    grams: WeightedGrams,
+    /// Per direction and degree l: Σ y He_{l-3}(t) x.
+    vectors: Vec<f64>,
+    /// Per direction and degree l: Σ y He_{l-4}(t).
+    totals: Vec<f64>,
+}
+
+impl ContractionMoments {
+    /// Contractions of the given `degrees` along unit `directions` (row-major) of y, or of y - `network`(x).
+    ///
+    /// # Errors
+    /// No columns, no directions, a direction that is not a unit vector, a degree below 2, a degree named twice, a network
+    /// of other inputs.
+    pub fn new(n_features: usize, directions: &[f64], degrees: &[u64], network: Option<Network>) -> Result<Self> {
+        check_features(n_features)?;
+        if directions.is_empty() || directions.len() % n_features != 0 {
+            return Err(Error::argument("directions", format!("expected rows of {n_features} components")));
+        }
+        for (i, g) in directions.chunks_exact(n_features).enumerate() {
+            let norm = g.iter().map(|v| v * v).sum::<f64>().sqrt();
+            if (norm - 1.0).abs() > 1e-8 || !norm.is_finite() {
+                return Err(Error::argument("directions", format!("expected unit vectors, direction {i} has norm {norm}")));
+            }
+        }
+        for (i, l) in degrees.iter().enumerate() {
+            if *l < 2 || *l > 64 {
+                return Err(Error::argument("degrees", format!("expected degrees from 2 to 64, got {l}")));
+            }
+            if degrees[..i].contains(l) {
+                return Err(Error::argument("degrees", format!("degree {l} is named twice")));
+            }
+        }
+        if let Some(network) = network.as_ref().filter(|network| network.n_features != n_features) {
+            return Err(Error::argument(
+                "network",
+                format!("expected {n_features} inputs, the network has {}", network.n_features),
+            ));
+        }
+        let n_directions = directions.len() / n_features;
+        let n_sums = n_directions * degrees.len();
+        Ok(Self {
+            n_features,
+            degrees: degrees.to_vec(),
+            directions: directions.to_vec(),
+            projection: Directions::new(directions, &vec![0.0; n_directions], n_features),
+            residual: network.as_ref().map(Residual::new),
+            network,
+            n_rows: 0,
+            weight: 0.0,
+            grams: WeightedGrams::new(n_features, n_sums),
+            vectors: vec![0.0; n_sums * n_features],
+            totals: vec![0.0; n_sums],
+        })
+    }
+
+    /// The degrees l, as given.
+    #[must_use]
+    pub fn degrees(&self) -> &[u64] {
+        &self.degrees
+    }
+
+    /// Number of directions.
+    #[must_use]
+    pub fn n_directions(&self) -> usize {
+        self.projection.len()
+    }
+
+    /// The mean of y H_l(x)[g, .., g, :, :] for direction `direction` and the degree at place `place`, `(d, d)` row-major.
+    #[must_use]
+    pub fn contraction(&self, direction: usize, place: usize) -> Vec<f64> {
+        let d = self.n_features;
+        let l = self.degrees[place] as f64;
+        let at = direction * self.degrees.len() + place;
+        let g = &self.directions[direction * d..][..d];
+        let v = &self.vectors[at * d..][..d];
+        let (s, last) = (self.grams.total(at), (l - 2.0) * (l - 3.0) * self.totals[at]);
+        let mut out = self.grams.matrix(at);
+        for i in 0..d {
+            out[i * d + i] -= s;
+            for j in 0..d {
+                out[i * d + j] += last * g[i] * g[j] - (l - 2.0) * (g[i] * v[j] + v[i] * g[j]);
+            }
+        }
+        out.iter_mut().for_each(|value| *value /= self.weight);
+        out
+    }
+}
+
+impl Accumulator for ContractionMoments {
+    const KIND: u32 = 2;
+
+    fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    fn needs_labels(&self) -> bool {
+        true
+    }
+
+    fn empty(&self) -> Self {
+        Self {
+            n_rows: 0,
+            weight: 0.0,
+            grams: WeightedGrams::new(self.n_features, self.totals.len()),
+            vectors: vec![0.0; self.vectors.len()],
+            totals: vec![0.0; self.totals.len()],
+            ..self.clone()
+        }
+    }
+
+    fn same_configuration(&self, other: &Self) -> bool {
+        (self.n_features, &self.degrees, &self.directions, &self.network)
+            == (other.n_features, &other.degrees, &other.directions, &other.network)
+    }
+
+    fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
+        let (n, d, n_degrees) = (block.n_rows, self.n_features, self.degrees.len());
+        labels(self.residual.as_ref(), block, scratch);
+        if let Some(weight) = block.weight {
+            scratch.labels.iter_mut().zip(weight).for_each(|(y, w)| *y *= w);
+        }
+        self.n_rows += n as u64;
+        self.weight += (0..n).map(|p| row_weight(block, p)).sum::<f64>();
+        self.projection.project(block.x, n, &mut scratch.lanes);
+        let n_panels = self.projection.n_panels();
+        let top = self.degrees.iter().max().map_or(0, |l| *l as usize - 2);
+        scratch.weights.resize(n_degrees * n, 0.0);
+        let Scratch { lanes, labels, weights, pack, .. } = scratch;
+        // He_j is needed at j = l-2 for the matrix, l-3 for the vector, l-4 for the number.
+        let (mut t, mut previous, mut current) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let mut lower = vec![crate::simd::ZERO; n];
+        for direction in 0..self.n_directions() {
+            for (p, t) in t.iter_mut().enumerate() {
+                *t = lanes[p * n_panels + direction / WIDTH].0[direction % WIDTH];
+            }
+            previous.fill(0.0);
+            current.copy_from_slice(labels);
+            for j in 0..=top {
+                for (place, &l) in self.degrees.iter().enumerate() {
+                    let at = direction * n_degrees + place;
+                    let l = l as usize;
+                    if j + 2 == l {
+                        weights[place * n..][..n].copy_from_slice(&current);
+                    } else if j + 3 == l {
+                        lower.iter_mut().zip(&current).for_each(|(lane, w)| lane.0[0] = *w);
+                        add_weighted_rows(block.x, d, &lower, 1, &mut self.vectors[at * d..][..d]);
+                    } else if j + 4 == l {
+                        self.totals[at] += current.iter().sum::<f64>();
+                    }
+                }
+                hermite::advance(j, &t, &mut previous, &mut current);
+            }
+            self.grams.update_from(direction * n_degrees, block.x, &weights[..n_degrees * n], pack);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n_rows += other.n_rows;
+        self.weight += other.weight;
+        self.grams.merge(&other.grams);
+        self.vectors.iter_mut().zip(&other.vectors).for_each(|(a, b)| *a += b);
+        self.totals.iter_mut().zip(&other.totals).for_each(|(a, b)| *a += b);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.integer(self.n_features as u64);
+        writer.floats(&self.directions);
+        writer.integers(&self.degrees);
+        writer.network(self.network.as_ref());
+        writer.integer(self.n_rows);
+        writer.float(self.weight);
+        writer.floats(self.grams.as_slice());
+        writer.floats(&self.vectors);
+        writer.floats(&self.totals);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let n_features = reader.size()?;
+        let (directions, degrees, network) = (reader.floats()?, reader.integers()?, reader.network()?);
+        let mut moments = Self::new(n_features, &directions, &degrees, network)?;
+        moments.n_rows = reader.integer()?;
+        moments.weight = reader.float()?;
+        reader.floats_into(moments.grams.as_mut_slice())?;
+        reader.floats_into(&mut moments.vectors)?;
+        reader.floats_into(&mut moments.totals)?;
+        Ok(moments)
+    }
+}

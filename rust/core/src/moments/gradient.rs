@@ -1,0 +1,127 @@
+//! Gradient of a fit: the residuals of a network, summed against its inputs where each neuron is on. O(N d k).
+
+use super::bytes::{Reader, Writer};
+use super::residual::{Residual, row_weight};
+use super::risk::RiskSums;
+use super::{Accumulator, Scratch};
+use crate::block::Block;
+use crate::error::Result;
+use crate::network::Network;
+use crate::simd::{WIDTH, ZERO};
+use crate::skinny::add_weighted_rows;
+
+/// Sums of w r g_i (x, 1) for the gates g_i = 1(w_i·x + b_i > 0) of the neurons and, last, g = 1 of the affine part;
+/// r = y - f(x).
+#[derive(Clone, Debug)]
+pub struct GradientMoments {
+    network: Network,
+    residual: Residual,
+    n_rows: u64,
+    risk: RiskSums,
+    /// Σ w r g_i x, one row a gate.
+    vectors: Vec<f64>,
+    /// Σ w r g_i.
+    totals: Vec<f64>,
+}
+
+impl GradientMoments {
+    /// The gradient at `network`.
+    #[must_use]
+    pub fn new(network: Network) -> Self {
+        let n_gates = network.n_neurons() + 1;
+        Self {
+            residual: Residual::new(&network),
+            n_rows: 0,
+            risk: RiskSums::default(),
+            vectors: vec![0.0; n_gates * network.n_features],
+            totals: vec![0.0; n_gates],
+            network,
+        }
+    }
+
+    /// Sums over the residuals.
+    #[must_use]
+    pub fn risk(&self) -> &RiskSums {
+        &self.risk
+    }
+
+    /// Mean of r g_i (x, 1): a row of `n_features + 1` a gate, the affine part last.
+    #[must_use]
+    pub fn gradient(&self) -> Vec<f64> {
+        let rows = self.vectors.chunks_exact(self.network.n_features).zip(&self.totals);
+        rows.flat_map(|(vector, total)| vector.iter().chain([total])).map(|v| v / self.risk.weight).collect()
+    }
+}
+
+impl Accumulator for GradientMoments {
+    const KIND: u32 = 5;
+
+    fn n_features(&self) -> usize {
+        self.network.n_features
+    }
+
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    fn needs_labels(&self) -> bool {
+        true
+    }
+
+    fn empty(&self) -> Self {
+        Self::new(self.network.clone())
+    }
+
+    fn same_configuration(&self, other: &Self) -> bool {
+        self.network == other.network
+    }
+
+    fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
+        let (k, n_panels) = (self.residual.n_neurons(), self.residual.n_panels());
+        self.residual.compute(block, scratch);
+        self.n_rows += block.n_rows as u64;
+        let mut totals = vec![ZERO; n_panels];
+        for (p, (&r, row)) in scratch.labels.iter().zip(scratch.lanes.chunks_exact_mut(n_panels)).enumerate() {
+            let w = row_weight(block, p);
+            self.risk.add(w, r);
+            // The place of the affine part is always on.
+            row[k / WIDTH].0[k % WIDTH] = 1.0;
+            for (lane, total) in row.iter_mut().zip(&mut totals) {
+                for (value, sum) in lane.0.iter_mut().zip(&mut total.0) {
+                    *value = if *value > 0.0 { w * r } else { 0.0 };
+                    *sum += *value;
+                }
+            }
+        }
+        for (i, total) in self.totals.iter_mut().enumerate() {
+            *total += totals[i / WIDTH].0[i % WIDTH];
+        }
+        add_weighted_rows(block.x, self.network.n_features, &scratch.lanes, k + 1, &mut self.vectors);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n_rows += other.n_rows;
+        self.risk.merge(&other.risk);
+        self.vectors.iter_mut().zip(&other.vectors).for_each(|(a, b)| *a += b);
+        self.totals.iter_mut().zip(&other.totals).for_each(|(a, b)| *a += b);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.network(Some(&self.network));
+        writer.integer(self.n_rows);
+        writer.floats(&self.risk.as_array());
+        writer.floats(&self.vectors);
+        writer.floats(&self.totals);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let mut moments = Self::new(reader.some_network()?);
+        moments.n_rows = reader.integer()?;
+        let mut sums = [0.0; 6];
+        reader.floats_into(&mut sums)?;
+        moments.risk = RiskSums::from_array(sums);
+        reader.floats_into(&mut moments.vectors)?;
+        reader.floats_into(&mut moments.totals)?;
+        Ok(moments)
+    }
+}

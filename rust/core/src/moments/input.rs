@@ -1,0 +1,152 @@
+//! Mean and covariance of inputs and label, in the merge of Chan, Golub and LeVeque: no cancellation for far means.
+
+use super::bytes::{Reader, Writer};
+use super::residual::row_weight;
+use super::{Accumulator, Scratch, check_features};
+use crate::block::Block;
+use crate::error::Result;
+use crate::gram::WeightedGrams;
+
+/// Weighted mean and centred second moments of the columns (x, y); y is zero where rows have no label.
+#[derive(Clone, Debug)]
+pub struct InputMoments {
+    n_features: usize,
+    n_rows: u64,
+    weight: f64,
+    mean: Vec<f64>,
+    /// Σ w (c - mean)(c - mean)ᵀ over the columns c = (x, y), full square.
+    scatter: Vec<f64>,
+}
+
+impl InputMoments {
+    /// An accumulator of `n_features` columns and a label.
+    ///
+    /// # Errors
+    /// No columns.
+    pub fn new(n_features: usize) -> Result<Self> {
+        check_features(n_features)?;
+        Ok(Self::sized(n_features))
+    }
+
+    fn sized(n_features: usize) -> Self {
+        let c = n_features + 1;
+        Self { n_features, n_rows: 0, weight: 0.0, mean: vec![0.0; c], scatter: vec![0.0; c * c] }
+    }
+
+    /// Sum of the row weights.
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// Mean of the columns, the label last.
+    #[must_use]
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// Covariance of the columns, the label last: the scatter divided by the sum of the weights.
+    #[must_use]
+    pub fn covariance(&self) -> Vec<f64> {
+        self.scatter.iter().map(|v| if self.weight > 0.0 { v / self.weight } else { 0.0 }).collect()
+    }
+
+    /// Adds `weight` rows with this mean and scatter.
+    fn add(&mut self, weight: f64, mean: &[f64], scatter: impl Fn(usize) -> f64) {
+        let total = self.weight + weight;
+        if total == 0.0 {
+            return;
+        }
+        let shift: Vec<f64> = mean.iter().zip(&self.mean).map(|(b, a)| b - a).collect();
+        let between = self.weight / total * weight;
+        let c = shift.len();
+        for i in 0..c {
+            for j in 0..c {
+                self.scatter[i * c + j] += scatter(i * c + j) + between * shift[i] * shift[j];
+            }
+        }
+        for (a, s) in self.mean.iter_mut().zip(&shift) {
+            *a += s * (weight / total);
+        }
+        self.weight = total;
+    }
+}
+
+impl Accumulator for InputMoments {
+    const KIND: u32 = 1;
+
+    fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    fn needs_labels(&self) -> bool {
+        false
+    }
+
+    fn empty(&self) -> Self {
+        Self::sized(self.n_features)
+    }
+
+    fn same_configuration(&self, other: &Self) -> bool {
+        self.n_features == other.n_features
+    }
+
+    fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
+        let (d, c) = (self.n_features, self.n_features + 1);
+        self.n_rows += block.n_rows as u64;
+        let weight: f64 = (0..block.n_rows).map(|p| row_weight(block, p)).sum();
+        if weight == 0.0 {
+            return;
+        }
+        let label = |p: usize| block.y.get(p).copied().unwrap_or(0.0);
+        let mut mean = vec![0.0; c];
+        for (p, row) in block.x.chunks_exact(d).enumerate() {
+            let w = row_weight(block, p);
+            for (m, v) in mean.iter_mut().zip(row) {
+                *m += w * v;
+            }
+            mean[d] += w * label(p);
+        }
+        mean.iter_mut().for_each(|m| *m /= weight);
+        scratch.rows.clear();
+        for (p, row) in block.x.chunks_exact(d).enumerate() {
+            scratch.rows.extend(row.iter().zip(&mean).map(|(v, m)| v - m));
+            scratch.rows.push(label(p) - mean[d]);
+        }
+        scratch.weights.clear();
+        scratch.weights.extend((0..block.n_rows).map(|p| row_weight(block, p)));
+        let mut gram = WeightedGrams::new(c, 1);
+        gram.update(&scratch.rows, &scratch.weights, &mut scratch.pack);
+        // The mean of the block is rounded: its centred rows sum to almost, not quite, zero.
+        let rest: Vec<f64> = gram.vector(0).iter().map(|v| v / weight).collect();
+        let scatter = gram.matrix(0);
+        mean.iter_mut().zip(&rest).for_each(|(m, r)| *m += r);
+        self.add(weight, &mean, |at| scatter[at] - weight * rest[at / c] * rest[at % c]);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n_rows += other.n_rows;
+        self.add(other.weight, &other.mean, |at| other.scatter[at]);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.integer(self.n_features as u64);
+        writer.integer(self.n_rows);
+        writer.float(self.weight);
+        writer.floats(&self.mean);
+        writer.floats(&self.scatter);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let mut moments = Self::new(reader.size()?)?;
+        moments.n_rows = reader.integer()?;
+        moments.weight = reader.float()?;
+        reader.floats_into(&mut moments.mean)?;
+        reader.floats_into(&mut moments.scatter)?;
+        Ok(moments)
+    }
+}

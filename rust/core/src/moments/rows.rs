@@ -1,0 +1,138 @@
+//! Rows chosen by a hash of their content: the same rows whatever their order, their source or the split into parts.
+
+use super::bytes::{Reader, Writer};
+use super::residual::row_weight;
+use super::{Accumulator, Scratch, check_features};
+use crate::block::Block;
+use crate::error::Result;
+
+/// The rows whose hash lies at or below a threshold; with the threshold q 2⁶⁴ a fraction q of all rows.
+#[derive(Clone, Debug)]
+pub struct RowSample {
+    n_features: usize,
+    threshold: u64,
+    seed: u64,
+    n_rows: u64,
+    hashes: Vec<u64>,
+    /// Inputs, label (zero where rows have none) and weight of the chosen rows.
+    rows: Vec<f64>,
+}
+
+/// Chosen rows, ordered by hash and content.
+#[derive(Clone, Debug)]
+pub struct ChosenRows {
+    /// Hashes, ascending.
+    pub hashes: Vec<u64>,
+    /// Inputs, row-major.
+    pub x: Vec<f64>,
+    /// Labels.
+    pub y: Vec<f64>,
+    /// Row weights.
+    pub weight: Vec<f64>,
+}
+
+impl RowSample {
+    /// Rows whose hash is at most `threshold`.
+    ///
+    /// # Errors
+    /// No columns.
+    pub fn new(n_features: usize, threshold: u64, seed: u64) -> Result<Self> {
+        check_features(n_features)?;
+        Ok(Self { n_features, threshold, seed, n_rows: 0, hashes: Vec::new(), rows: Vec::new() })
+    }
+
+    /// The chosen rows.
+    #[must_use]
+    pub fn chosen(&self) -> ChosenRows {
+        let d = self.n_features;
+        let row = |i: usize| &self.rows[i * (d + 2)..(i + 1) * (d + 2)];
+        let mut order: Vec<usize> = (0..self.hashes.len()).collect();
+        // Rows of equal hash are, but for an accident, equal; comparing them makes the order certain.
+        let content = |i: usize| row(i).iter().map(|v| v.to_bits());
+        order.sort_by(|&a, &b| self.hashes[a].cmp(&self.hashes[b]).then_with(|| content(a).cmp(content(b))));
+        ChosenRows {
+            hashes: order.iter().map(|&i| self.hashes[i]).collect(),
+            x: order.iter().flat_map(|&i| &row(i)[..d]).copied().collect(),
+            y: order.iter().map(|&i| row(i)[d]).collect(),
+            weight: order.iter().map(|&i| row(i)[d + 1]).collect(),
+        }
+    }
+}
+
+/// Hash of a row: every word is mixed in by a multiplication in one of four chains, so that they overlap.
+fn hash(seed: u64, x: &[f64], y: f64) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut chains = [seed, seed ^ ODD, seed.rotate_left(32), !seed];
+    for (i, v) in x.iter().chain([&y]).enumerate() {
+        // Adding zero makes -0 the same as 0.
+        let chain = &mut chains[i % 4];
+        *chain = (*chain ^ (v + 0.0).to_bits()).wrapping_mul(ODD);
+        *chain ^= *chain >> 32;
+    }
+    chains.into_iter().fold(x.len() as u64, |sum, chain| {
+        let mixed = (sum ^ chain).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        mixed ^ (mixed >> 32)
+    })
+}
+
+impl Accumulator for RowSample {
+    const KIND: u32 = 7;
+
+    fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    fn needs_labels(&self) -> bool {
+        false
+    }
+
+    fn empty(&self) -> Self {
+        Self { n_rows: 0, hashes: Vec::new(), rows: Vec::new(), ..*self }
+    }
+
+    fn same_configuration(&self, other: &Self) -> bool {
+        (self.n_features, self.threshold, self.seed) == (other.n_features, other.threshold, other.seed)
+    }
+
+    fn update(&mut self, block: &Block<'_>, _scratch: &mut Scratch) {
+        self.n_rows += block.n_rows as u64;
+        for (p, row) in block.x.chunks_exact(self.n_features).enumerate() {
+            let y = block.y.get(p).copied().unwrap_or(0.0);
+            let hash = hash(self.seed, row, y);
+            if hash <= self.threshold {
+                self.hashes.push(hash);
+                self.rows.extend_from_slice(row);
+                self.rows.extend([y, row_weight(block, p)]);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.n_rows += other.n_rows;
+        self.hashes.extend(&other.hashes);
+        self.rows.extend(&other.rows);
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        writer.integer(self.n_features as u64);
+        writer.integer(self.threshold);
+        writer.integer(self.seed);
+        writer.integer(self.n_rows);
+        writer.integers(&self.hashes);
+        writer.floats(&self.rows);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let mut moments = Self::new(reader.size()?, reader.integer()?, reader.integer()?)?;
+        moments.n_rows = reader.integer()?;
+        moments.hashes = reader.integers()?;
+        moments.rows = vec![0.0; moments.hashes.len() * (moments.n_features + 2)];
+        reader.floats_into(&mut moments.rows)?;
+        Ok(moments)
+    }
+}

@@ -1,0 +1,166 @@
+//! One pass of a source through any number of accumulators, in parallel, with the same bits for any number of threads.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::block::BlockBuffer;
+use crate::error::{Error, Result};
+use crate::moments::{Moments, Scratch};
+use crate::source::Source;
+
+/// Doubles of one block: together with its packed panels it stays in the second-level cache.
+const BLOCK_SIZE: usize = 1 << 17;
+/// Most parts that are accumulated on their own and then merged: enough for many threads, few enough to hold.
+const MAX_LEAVES: u64 = 64;
+
+/// How far a sweep has come, and the wish to stop it; shared with the thread that waits for it.
+#[derive(Debug, Default)]
+pub struct Control {
+    rows_done: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+impl Control {
+    /// Rows swept so far.
+    #[must_use]
+    pub fn rows_done(&self) -> u64 {
+        self.rows_done.load(Ordering::Relaxed)
+    }
+
+    /// Makes the sweep end with [`Error::Cancelled`] after the block at hand.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails.
+///
+/// Rows are cut into blocks and leaves by their absolute number alone, and leaves are merged in a fixed binary tree: what
+/// a thread does never depends on the others.
+///
+/// # Errors
+/// Rows that cannot be read or used, accumulators of other columns, a source without labels where they are needed,
+/// [`Error::Cancelled`].
+pub fn sweep(
+    source: &dyn Source,
+    accumulators: &mut [Moments],
+    n_threads: Option<usize>,
+    control: &Control,
+) -> Result<()> {
+    for accumulator in accumulators.iter() {
+        let (expected, got) = (accumulator.n_features(), source.n_features());
+        if expected != got {
+            return Err(Error::argument("X", format!("expected {expected} columns, got {got}")));
+        }
+        if accumulator.needs_labels() && !source.has_labels() {
+            return Err(Error::argument("y", "expected labels, the samples have none"));
+        }
+    }
+    let plan = Plan::new(source.n_rows(), source.n_features());
+    let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
+    let task = Task { source, empty, plan, control, failed: AtomicU64::new(u64::MAX) };
+    let sums = pool(n_threads)?.install(|| task.reduce(0..task.plan.n_leaves))?;
+    for (accumulator, sum) in accumulators.iter_mut().zip(&sums) {
+        accumulator.merge(sum)?;
+    }
+    Ok(())
+}
+
+/// The cut of rows into blocks and leaves.
+struct Plan {
+    n_rows: u64,
+    block_rows: u64,
+    leaf_rows: u64,
+    n_leaves: u64,
+}
+
+impl Plan {
+    fn new(n_rows: u64, n_features: usize) -> Self {
+        let fitting = (BLOCK_SIZE / n_features.max(1)).clamp(64, 8192);
+        let block_rows = 1_u64 << fitting.ilog2();
+        let leaf_rows = block_rows * n_rows.div_ceil(block_rows).div_ceil(MAX_LEAVES).max(1);
+        Self { n_rows, block_rows, leaf_rows, n_leaves: n_rows.div_ceil(leaf_rows) }
+    }
+}
+
+struct Task<'a> {
+    source: &'a dyn Source,
+    empty: Vec<Moments>,
+    plan: Plan,
+    control: &'a Control,
+    /// The first leaf known to have failed: later ones need not go on, earlier ones must, to report the first error.
+    failed: AtomicU64,
+}
+
+impl Task<'_> {
+    fn reduce(&self, leaves: Range<u64>) -> Result<Vec<Moments>> {
+        if leaves.end - leaves.start <= 1 {
+            return self.leaf(leaves);
+        }
+        let middle = leaves.start + (leaves.end - leaves.start).div_ceil(2);
+        let (left, right) =
+            rayon::join(|| self.reduce(leaves.start..middle), || self.reduce(middle..leaves.end));
+        let (mut left, right) = (left?, right?);
+        for (a, b) in left.iter_mut().zip(&right) {
+            a.merge(b)?;
+        }
+        Ok(left)
+    }
+
+    fn leaf(&self, leaves: Range<u64>) -> Result<Vec<Moments>> {
+        let result = self.accumulate(&leaves);
+        if result.is_err() {
+            self.failed.fetch_min(leaves.start, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn accumulate(&self, leaves: &Range<u64>) -> Result<Vec<Moments>> {
+        let mut sums = self.empty.clone();
+        let (mut buffer, mut scratch) = (BlockBuffer::default(), Scratch::default());
+        let end = self.plan.n_rows.min(leaves.end * self.plan.leaf_rows);
+        let mut start = leaves.start * self.plan.leaf_rows;
+        while start < end {
+            let stopped = self.failed.load(Ordering::Relaxed) < leaves.start;
+            if stopped || self.control.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled);
+            }
+            let rows = start..end.min(start + self.plan.block_rows);
+            let block = self.source.block(rows.clone(), &mut buffer)?;
+            for sum in &mut sums {
+                sum.update(&block, &mut scratch);
+            }
+            self.control.rows_done.fetch_add(rows.end - rows.start, Ordering::Relaxed);
+            start = rows.end;
+        }
+        Ok(sums)
+    }
+}
+
+/// A pool of `n_threads` threads, or of as many as rayon chooses; kept for the next call.
+///
+/// Threads do not survive a fork, so a child process gets pools of its own.
+///
+/// # Errors
+/// Threads that the system refuses to start.
+pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
+    type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
+    static POOLS: LazyLock<Mutex<Pools>> = LazyLock::new(Mutex::default);
+    let n_threads = n_threads.unwrap_or(0);
+    let key = (std::process::id(), n_threads);
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pool) = pools.get(&key) {
+        return Ok(pool.clone());
+    }
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(n_threads)
+        .build()
+        .map_err(|error| Error::argument("n_threads", format!("cannot start the threads: {error}")))?;
+    let pool = Arc::new(pool);
+    pools.insert(key, pool.clone());
+    Ok(pool)
+}
