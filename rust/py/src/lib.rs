@@ -1,8 +1,12 @@
 //! The compiled module `relunet._relunet`.
 mod error;
+mod source;
 
 use pyo3::prelude::*;
 
 /// The compiled module.
 #[pymodule]
-mod _relunet {}
+mod _relunet {
+    #[pymodule_export]
+    use super::source::{ArraySource, NpySource};
+}

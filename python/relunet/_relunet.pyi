@@ -1,0 +1,52 @@
+import os
+from collections.abc import Sequence
+from typing import Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# source
+@final
+class ArraySource:
+    def __new__(
+        cls,
+        X: NDArray[np.float32] | NDArray[np.float64],
+        y: NDArray[np.float32] | NDArray[np.float64] | None = None,
+        sample_weight: NDArray[np.float32] | NDArray[np.float64] | None = None,
+    ) -> ArraySource: ...
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_columns(self) -> int: ...
+    @property
+    def dtype(self) -> Literal["float32", "float64"]: ...
+    @property
+    def has_labels(self) -> bool: ...
+    def read(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
+
+@final
+class NpySource:
+    def __new__(
+        cls,
+        x_path: str | os.PathLike[str],
+        y_path: str | os.PathLike[str] | None = None,
+        *,
+        target: int | None = None,
+        columns: Sequence[int] | None = None,
+        weight: int | str | os.PathLike[str] | None = None,
+    ) -> NpySource: ...
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_columns(self) -> int: ...
+    @property
+    def columns(self) -> list[int]: ...
+    @property
+    def dtype(self) -> Literal["float32", "float64"]: ...
+    @property
+    def has_labels(self) -> bool: ...
+    def read(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
