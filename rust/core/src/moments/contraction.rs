@@ -18,6 +18,8 @@ use crate::skinny::{Directions, add_weighted_rows};
 pub struct ContractionMoments {
     n_features: usize,
     degrees: Vec<u64>,
+    /// Whether the one direction was given as a vector, not as a matrix of one row.
+    is_single: bool,
     /// Unit directions, row-major.
     directions: Vec<f64>,
     network: Option<Network>,
@@ -35,11 +37,18 @@ pub struct ContractionMoments {
 
 impl ContractionMoments {
     /// Contractions of the given `degrees` along unit `directions` (row-major) of y, or of y - `network`(x).
+    /// `is_single` only recalls that the one direction was given as a vector.
     ///
     /// # Errors
     /// No columns, no directions, a direction that is not a unit vector, a degree below 2, a degree named twice, a network
     /// of other inputs.
-    pub fn new(n_features: usize, directions: &[f64], degrees: &[u64], network: Option<Network>) -> Result<Self> {
+    pub fn new(
+        n_features: usize,
+        directions: &[f64],
+        is_single: bool,
+        degrees: &[u64],
+        network: Option<Network>,
+    ) -> Result<Self> {
         check_features(n_features)?;
         if directions.is_empty() || directions.len() % n_features != 0 {
             return Err(Error::argument("directions", format!("expected rows of {n_features} components")));
@@ -68,6 +77,7 @@ impl ContractionMoments {
         let n_sums = n_directions * degrees.len();
         Ok(Self {
             n_features,
+            is_single,
             degrees: degrees.to_vec(),
             directions: directions.to_vec(),
             projection: Directions::new(directions, &vec![0.0; n_directions], n_features),
@@ -85,6 +95,18 @@ impl ContractionMoments {
     #[must_use]
     pub fn degrees(&self) -> &[u64] {
         &self.degrees
+    }
+
+    /// Number of input columns.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Whether the one direction was given as a vector.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.is_single
     }
 
     /// Number of directions.
@@ -196,6 +218,7 @@ impl Accumulator for ContractionMoments {
 
     fn write(&self, writer: &mut Writer) {
         writer.integer(self.n_features as u64);
+        writer.integer(u64::from(self.is_single));
         writer.floats(&self.directions);
         writer.integers(&self.degrees);
         writer.network(self.network.as_ref());
@@ -207,9 +230,9 @@ impl Accumulator for ContractionMoments {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let n_features = reader.size()?;
+        let (n_features, is_single) = (reader.size()?, reader.integer()? == 1);
         let (directions, degrees, network) = (reader.floats()?, reader.integers()?, reader.network()?);
-        let mut moments = Self::new(n_features, &directions, &degrees, network)?;
+        let mut moments = Self::new(n_features, &directions, is_single, &degrees, network)?;
         moments.n_rows = reader.integer()?;
         moments.weight = reader.float()?;
         reader.floats_into(moments.grams.as_mut_slice())?;

@@ -1,0 +1,595 @@
+//! Accumulators as Python objects: one base class with what all can do, one class each with what it alone tells.
+
+use numpy::{
+    AllowTypeChange, PyArray1, PyArray2, PyArray3, PyArrayLike1, PyArrayLikeDyn, PyArrayMethods, PyUntypedArrayMethods,
+};
+use pyo3::PyClass;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyType};
+use relunet_core::error::{Error, Result};
+use relunet_core::hermite::relu_coefficient;
+use relunet_core::moments::{
+    ContractionMoments as CoreContraction, CurvatureMoments as CoreCurvature, GradientMoments as CoreGradient,
+    InputMoments as CoreInput, Moments, RiskMoments as CoreRisk, RowSample as CoreRows, SliceMoments as CoreSlice,
+};
+use relunet_core::network::Network;
+
+use crate::error::to_python;
+use crate::{network, sweep};
+
+type Vector<'py> = Bound<'py, PyArray1<f64>>;
+type Matrix<'py> = Bound<'py, PyArray2<f64>>;
+
+fn matrix(py: Python<'_>, values: Vec<f64>, shape: [usize; 2]) -> PyResult<Matrix<'_>> {
+    PyArray1::from_vec(py, values).reshape(shape)
+}
+
+fn optional_network(network: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Network>> {
+    network.map(network::from_python).transpose()
+}
+
+/// Sums over rows that are updated, merged in any grouping, stored as bytes and read again.
+#[pyclass(subclass, module = "relunet.moments")]
+pub struct Accumulator {
+    moments: Moments,
+}
+
+impl Accumulator {
+    /// The core's accumulator.
+    pub fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// Adds the sums of other rows.
+    pub fn add(&mut self, py: Python<'_>, other: &Moments) -> PyResult<()> {
+        self.moments.merge(other).map_err(|error| to_python(py, error))
+    }
+}
+
+#[pymethods]
+impl Accumulator {
+    /// Number of input columns.
+    #[getter]
+    fn n_features(&self) -> usize {
+        self.moments.n_features()
+    }
+
+    /// Number of rows seen.
+    #[getter]
+    fn n_rows(&self) -> u64 {
+        self.moments.n_rows()
+    }
+
+    /// Add rows: `update(X, y=None, sample_weight=None)`; no rows are added where any of them is refused.
+    #[pyo3(signature = (X, y=None, sample_weight=None))]
+    #[allow(non_snake_case, reason = "the name that users of scikit-learn expect")]
+    fn update(
+        slf: &Bound<'_, Self>,
+        X: &Bound<'_, PyAny>,
+        y: Option<&Bound<'_, PyAny>>,
+        sample_weight: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let rows = X.len()?;
+        if rows == 0 && y.is_none_or(|y| y.len().is_ok_and(|n| n == 0)) {
+            return Ok(());
+        }
+        let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
+        let moments = slf.try_borrow()?.moments.clone();
+        let sums = sweep::run(&samples.getattr("source")?, vec![moments], None, None)?;
+        sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
+    }
+
+    /// Add the rows that `other`, of the same kind and configuration, has seen.
+    fn merge(&mut self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
+        match other.try_borrow() {
+            Ok(other) => self.add(py, &other.moments),
+            // Only the accumulator itself is borrowed here.
+            Err(_) => {
+                let copy = self.moments.clone();
+                self.add(py, &copy)
+            }
+        }
+    }
+
+    /// A new accumulator of the rows of both.
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let mut sum = slf.try_borrow()?.moments.clone();
+        sum.merge(&other.try_borrow()?.moments).map_err(|error| to_python(slf.py(), error))?;
+        wrap(slf.py(), sum)
+    }
+
+    /// Configuration and sums in a format with a version and a checksum.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.moments.to_bytes())
+    }
+
+    /// The accumulator that `to_bytes` has written.
+    #[classmethod]
+    fn from_bytes<'py>(class: &Bound<'py, PyType>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let py = class.py();
+        let accumulator = wrap(py, Moments::from_bytes(data).map_err(|error| to_python(py, error))?)?;
+        if accumulator.is_instance(class)? {
+            return Ok(accumulator);
+        }
+        let message = format!("expected a stored {}, got a {}", class.name()?, accumulator.get_type().name()?);
+        Err(to_python(py, Error::argument("data", message)))
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let restore = slf.get_type().getattr("from_bytes")?;
+        Ok((restore, (slf.try_borrow()?.to_bytes(slf.py()),)))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let this = slf.try_borrow()?;
+        let (d, n) = (this.moments.n_features(), this.moments.n_rows());
+        Ok(format!("{}(n_features={d}, n_rows={n})", slf.get_type().name()?))
+    }
+}
+
+/// The Python object for an accumulator of any kind.
+fn wrap(py: Python<'_>, moments: Moments) -> PyResult<Bound<'_, PyAny>> {
+    macro_rules! wrap {
+        ($($variant:ident => $class:ident),*) => {
+            match moments {
+                $(Moments::$variant(_) => {
+                    let base = PyClassInitializer::from(Accumulator { moments });
+                    Ok(Bound::new(py, base.add_subclass($class {}))?.into_any())
+                })*
+            }
+        };
+    }
+    wrap!(
+        Input => InputMoments,
+        Contraction => ContractionMoments,
+        Slice => SliceMoments,
+        Gradient => GradientMoments,
+        Curvature => CurvatureMoments,
+        Risk => RiskMoments,
+        Rows => RowSample
+    )
+}
+
+/// The core's accumulator behind an object whose class is made for this kind alone.
+macro_rules! inner {
+    ($slf:ident, $variant:ident) => {
+        match &$slf.as_super().moments {
+            Moments::$variant(inner) => inner,
+            _ => return Err(PyTypeError::new_err(concat!("not a ", stringify!($variant), " accumulator"))),
+        }
+    };
+}
+
+fn init<T: PyClass<BaseType = Accumulator>>(
+    py: Python<'_>,
+    class: T,
+    moments: Result<impl Into<Moments>>,
+) -> PyResult<PyClassInitializer<T>> {
+    let moments = moments.map_err(|error| to_python(py, error))?.into();
+    Ok(PyClassInitializer::from(Accumulator { moments }).add_subclass(class))
+}
+
+/// Weighted mean and covariance of the inputs and the label (design: merged without cancellation for far means).
+///
+/// With row weights w (1 where none are given) and W = Σ w: ``mean = Σ w x / W``, ``cov = Σ w (x - mean)(x - mean)ᵀ / W``,
+/// ``label_cov = Σ w (x - mean)(y - label_mean) / W``.
+///
+/// Parameters
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import InputMoments
+/// >>> moments = InputMoments(2)
+/// >>> moments.update(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([1.0, 3.0]))
+/// >>> moments.mean
+/// array([1., 1.])
+/// >>> moments.label_cov
+/// array([1., 0.])
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct InputMoments {}
+
+#[pymethods]
+impl InputMoments {
+    #[new]
+    fn new(py: Python<'_>, n_features: usize) -> PyResult<PyClassInitializer<Self>> {
+        init(py, Self {}, CoreInput::new(n_features))
+    }
+
+    /// Sum of the row weights.
+    #[getter]
+    fn weight(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(inner!(slf, Input).weight())
+    }
+
+    /// Mean of the inputs, `(d,)`.
+    #[getter]
+    fn mean<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
+        let inner = inner!(slf, Input);
+        Ok(PyArray1::from_slice(py, &inner.mean()[..inner.mean().len() - 1]))
+    }
+
+    /// Covariance of the inputs, `(d, d)`.
+    #[getter]
+    fn cov<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let inner = inner!(slf, Input);
+        let (c, all) = (inner.mean().len(), inner.covariance());
+        let inputs = all.chunks_exact(c).take(c - 1).flat_map(|row| &row[..c - 1]).copied().collect();
+        matrix(py, inputs, [c - 1, c - 1])
+    }
+
+    /// Mean of the label.
+    #[getter]
+    fn label_mean(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        let mean = inner!(slf, Input).mean();
+        Ok(mean[mean.len() - 1])
+    }
+
+    /// Variance of the label.
+    #[getter]
+    fn label_var(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        let covariance = inner!(slf, Input).covariance();
+        Ok(covariance[covariance.len() - 1])
+    }
+
+    /// Covariances of the inputs with the label, `(d,)`.
+    #[getter]
+    fn label_cov<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
+        let inner = inner!(slf, Input);
+        let (c, all) = (inner.mean().len(), inner.covariance());
+        Ok(PyArray1::from_slice(py, &all[(c - 1) * c..c * c - 1]))
+    }
+}
+
+/// Contractions of Hermite moment tensors of the label along given directions.
+///
+/// For a unit vector g and t = g·x the contraction of degree l is the mean of y times
+///
+///     H_l(x)[g,..,g,:,:] = He_{l-2}(t)(x xᵀ - I) - (l-2) He_{l-3}(t)(g xᵀ + x gᵀ) + (l-2)(l-3) He_{l-4}(t) g gᵀ
+///
+/// with probabilists' Hermite polynomials; the tensor is never formed. For x ~ N(0, I) and y = Σ λ_i relu(u_i·x) with unit
+/// u_i it is κ_l M_l(g), M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ, κ_l = (-1)^(l/2+1) (l-3)!!/√(2π) for even l
+/// [Chen, Dou, Goel, Klivans, Meka 2023, Lemma 7, with the plain Hermite tensor].
+///
+/// Parameters
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// directions : array of shape (d,) or (m, d)
+///     One or several unit vectors g.
+/// degrees : sequence of int
+///     Degrees l from 2 to 64.
+/// network : ReLUNetwork, optional
+///     Its values are subtracted from the labels: moments of the residual (Lemma 8).
+///
+/// Raises
+/// ------
+/// ArgumentError
+///     Directions that are not unit vectors, degrees out of range or named twice, a network of other inputs.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import ContractionMoments
+/// >>> x = np.random.default_rng(0).standard_normal((100_000, 3))
+/// >>> moments = ContractionMoments(3, [0.6, 0.8, 0.0], degrees=(2, 4))
+/// >>> moments.update(x, 2 * np.maximum(x[:, 0], 0))
+/// >>> moments.matrices()[4].round(1) + 0.0  # 2 <e_1, g>² e_1 e_1ᵀ
+/// array([[0.7, 0. , 0. ],
+///        [0. , 0. , 0. ],
+///        [0. , 0. , 0. ]])
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct ContractionMoments {}
+
+#[pymethods]
+impl ContractionMoments {
+    #[new]
+    #[pyo3(signature = (n_features, directions, degrees, network=None))]
+    fn new(
+        py: Python<'_>,
+        n_features: usize,
+        directions: PyArrayLikeDyn<'_, f64, AllowTypeChange>,
+        degrees: Vec<u64>,
+        network: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let shape = directions.shape().to_vec();
+        if shape.is_empty() || shape.len() > 2 || shape[shape.len() - 1] != n_features {
+            let message = format!("expected shape ({n_features},) or (m, {n_features}), got {shape:?}");
+            return Err(to_python(py, Error::argument("directions", message)));
+        }
+        let directions: Vec<f64> = directions.as_array().iter().copied().collect();
+        let network = optional_network(network)?;
+        init(py, Self {}, CoreContraction::new(n_features, &directions, shape.len() == 1, &degrees, network))
+    }
+
+    /// The degrees l.
+    #[getter]
+    fn degrees(slf: PyRef<'_, Self>) -> PyResult<Vec<u64>> {
+        Ok(inner!(slf, Contraction).degrees().to_vec())
+    }
+
+    /// Per degree l, the mean of y H_l(x)[g,..,g,:,:]: `(d, d)`, or `(m, d, d)` for several directions.
+    fn contractions<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        contractions(py, inner!(slf, Contraction), |_| 1.0)
+    }
+
+    /// Per degree l, the estimate of M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ: `contractions()` divided by κ_l.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     An odd degree above 2: there κ_l is zero, and only `contractions()` has a meaning.
+    fn matrices<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let inner = inner!(slf, Contraction);
+        if let Some(odd) = inner.degrees().iter().find(|l| *l % 2 == 1) {
+            let message = format!("relu has no Hermite coefficient of degree {odd}; see contractions()");
+            return Err(to_python(py, Error::argument("degrees", message)));
+        }
+        contractions(py, inner, relu_coefficient)
+    }
+}
+
+fn contractions<'py>(
+    py: Python<'py>,
+    moments: &CoreContraction,
+    coefficient: impl Fn(usize) -> f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    let d = moments.n_features();
+    for (place, &degree) in moments.degrees().iter().enumerate() {
+        let scale = coefficient(degree as usize);
+        let all = (0..moments.n_directions()).flat_map(|i| moments.contraction(i, place)).map(|v| v / scale).collect();
+        if moments.is_single() {
+            out.set_item(degree, matrix(py, all, [d, d])?)?;
+        } else {
+            out.set_item(degree, PyArray1::from_vec(py, all).reshape([moments.n_directions(), d, d])?)?;
+        }
+    }
+    Ok(out)
+}
+
+/// Moments of the inputs in slices of the label: per slice Σ w, Σ w x, Σ w x xᵀ.
+///
+/// A function of the label sees directions that the label itself hides [Damian, Lee, Bruna 2025]; with `network` the
+/// slices are those of the residual y - f(x).
+///
+/// Parameters
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// edges : array of shape (H - 1,)
+///     Strictly ascending; slice h holds the labels in [edges[h-1], edges[h]).
+/// network : ReLUNetwork, optional
+///     Its values are subtracted from the labels first.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import SliceMoments
+/// >>> moments = SliceMoments(1, edges=[0.0])
+/// >>> moments.update(np.array([[1.0], [2.0], [3.0]]), np.array([-1.0, 0.0, 5.0]))
+/// >>> moments.weights, moments.vectors
+/// (array([1., 2.]), array([[1.],
+///        [5.]]))
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct SliceMoments {}
+
+#[pymethods]
+impl SliceMoments {
+    #[new]
+    #[pyo3(signature = (n_features, edges, network=None))]
+    fn new(
+        py: Python<'_>,
+        n_features: usize,
+        edges: PyArrayLike1<'_, f64, AllowTypeChange>,
+        network: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let edges: Vec<f64> = edges.as_array().iter().copied().collect();
+        init(py, Self {}, CoreSlice::new(n_features, &edges, optional_network(network)?))
+    }
+
+    /// Sum of the row weights of each slice, `(H,)`.
+    #[getter]
+    fn weights<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
+        let grams = inner!(slf, Slice).grams();
+        Ok(PyArray1::from_iter(py, (0..grams.n_weights()).map(|h| grams.total(h))))
+    }
+
+    /// Σ w x of each slice, `(H, d)`.
+    #[getter]
+    fn vectors<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let grams = inner!(slf, Slice).grams();
+        let all = (0..grams.n_weights()).flat_map(|h| grams.vector(h)).copied().collect();
+        matrix(py, all, [grams.n_weights(), grams.n_features()])
+    }
+
+    /// Σ w x xᵀ of each slice, `(H, d, d)`.
+    #[getter]
+    fn grams<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<f64>>> {
+        let grams = inner!(slf, Slice).grams();
+        let (h, d) = (grams.n_weights(), grams.n_features());
+        PyArray1::from_vec(py, (0..h).flat_map(|h| grams.matrix(h)).collect()).reshape([h, d, d])
+    }
+}
+
+/// Gradient of a fit: residuals r = y - f(x) summed against the inputs where each neuron is on. O(N d k).
+///
+/// Parameters
+/// ----------
+/// network : ReLUNetwork
+///     The fit f, with one output.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet import ReLUNetwork
+/// >>> from relunet.moments import GradientMoments
+/// >>> moments = GradientMoments(ReLUNetwork([[1.0]], [1.0]))
+/// >>> moments.update(np.array([[1.0], [-1.0]]), np.array([3.0, 1.0]))
+/// >>> moments.risk
+/// 2.5
+/// >>> moments.gradient
+/// array([[1. , 1. ],
+///        [0.5, 1.5]])
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct GradientMoments {}
+
+#[pymethods]
+impl GradientMoments {
+    #[new]
+    fn new(py: Python<'_>, network: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        init(py, Self {}, Ok(CoreGradient::new(network::from_python(network)?)))
+    }
+
+    /// Mean of r².
+    #[getter]
+    fn risk(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(inner!(slf, Gradient).risk().mean())
+    }
+
+    /// Mean of r g_i (x, 1) for the gates g_i = 1(w_i·x + b_i > 0) and, last, g = 1: `(k + 1, d + 1)`.
+    #[getter]
+    fn gradient<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let inner = inner!(slf, Gradient);
+        let (values, columns) = (inner.gradient(), slf.as_super().moments.n_features() + 1);
+        let shape = [values.len() / columns, columns];
+        matrix(py, values, shape)
+    }
+}
+
+/// Curvature of a fit: its Gauss-Newton normal matrix. O(N d² k²).
+///
+/// Parameters
+/// ----------
+/// network : ReLUNetwork
+///     The fit f, with one output.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet import ReLUNetwork
+/// >>> from relunet.moments import CurvatureMoments
+/// >>> moments = CurvatureMoments(ReLUNetwork([[1.0]], [1.0]))
+/// >>> moments.update(np.array([[1.0], [-1.0]]))
+/// >>> moments.normal_matrix
+/// array([[0.5, 0.5, 0.5, 0.5],
+///        [0.5, 0.5, 0.5, 0.5],
+///        [0.5, 0.5, 1. , 0. ],
+///        [0.5, 0.5, 0. , 1. ]])
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct CurvatureMoments {}
+
+#[pymethods]
+impl CurvatureMoments {
+    #[new]
+    fn new(py: Python<'_>, network: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        init(py, Self {}, Ok(CoreCurvature::new(network::from_python(network)?)))
+    }
+
+    /// Mean of g_i g_j (x, 1)(x, 1)ᵀ in blocks of d + 1 rows, the affine part last: a square of (k + 1)(d + 1) rows.
+    #[getter]
+    fn normal_matrix<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let values = inner!(slf, Curvature).normal_matrix();
+        let size = values.len().isqrt();
+        matrix(py, values, [size, size])
+    }
+}
+
+/// Risk of a network: the mean squared residual, and how well it is known.
+///
+/// Parameters
+/// ----------
+/// network : ReLUNetwork
+///     A network with one output.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet import ReLUNetwork
+/// >>> from relunet.moments import RiskMoments
+/// >>> moments = RiskMoments(ReLUNetwork([[1.0]], [1.0]))
+/// >>> moments.update(np.array([[1.0], [-1.0]]), np.array([1.0, 2.0]))
+/// >>> moments.risk, moments.largest_residual
+/// (2.0, 2.0)
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct RiskMoments {}
+
+#[pymethods]
+impl RiskMoments {
+    #[new]
+    fn new(py: Python<'_>, network: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        init(py, Self {}, Ok(CoreRisk::new(network::from_python(network)?)))
+    }
+
+    /// Sum of the row weights.
+    #[getter]
+    fn weight(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(inner!(slf, Risk).sums().weight)
+    }
+
+    /// Mean of r².
+    #[getter]
+    fn risk(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(inner!(slf, Risk).sums().mean())
+    }
+
+    /// Variance of `risk` as an estimate of the expected r².
+    #[getter]
+    fn risk_variance(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(inner!(slf, Risk).sums().variance())
+    }
+
+    /// Largest |r|.
+    #[getter]
+    fn largest_residual(slf: PyRef<'_, Self>) -> PyResult<f64> {
+        Ok(inner!(slf, Risk).sums().largest)
+    }
+}
+
+/// Rows chosen by a hash of their content: the same rows whatever their order, source or split into parts.
+///
+/// Parameters
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// threshold : int
+///     Rows are chosen whose hash, a number below 2⁶⁴, is at most this.
+/// seed : int
+///     Other seeds choose other rows.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import RowSample
+/// >>> sample = RowSample(2, threshold=2**63, seed=0)
+/// >>> sample.update(np.random.default_rng(0).standard_normal((1000, 2)))
+/// >>> hashes, x, y, weight = sample.rows()
+/// >>> 400 < len(x) < 600
+/// True
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct RowSample {}
+
+#[pymethods]
+impl RowSample {
+    #[new]
+    fn new(py: Python<'_>, n_features: usize, threshold: u64, seed: u64) -> PyResult<PyClassInitializer<Self>> {
+        init(py, Self {}, CoreRows::new(n_features, threshold, seed))
+    }
+
+    /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)`, labels `(n,)`, row weights `(n,)`.
+    fn rows<'py>(
+        slf: PyRef<'py, Self>,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Matrix<'py>, Vector<'py>, Vector<'py>)> {
+        let chosen = inner!(slf, Rows).chosen();
+        let shape = [chosen.y.len(), slf.as_super().moments.n_features()];
+        let hashes = PyArray1::from_vec(py, chosen.hashes);
+        let x = matrix(py, chosen.x, shape)?;
+        Ok((hashes, x, PyArray1::from_vec(py, chosen.y), PyArray1::from_vec(py, chosen.weight)))
+    }
+}
