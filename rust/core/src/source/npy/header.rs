@@ -192,6 +192,9 @@ impl Parser<'_> {
         let (digits, rest) = self.text.split_at(n_digits);
         self.text = rest;
         self.take(b"L"); // Python 2 wrote 3L
+        if n_digits > 1 && digits[0] == b'0' {
+            return None;
+        }
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
@@ -248,6 +251,7 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3, -4)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3 4)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (,)}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (03,)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4)} x",
             "{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (3, 4)}",
