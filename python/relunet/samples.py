@@ -117,8 +117,8 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     """Rows of an array or data frame in memory.
 
     Arrays of ``float32`` and ``float64`` are read where they lie, in any layout: they are not copied, and later changes
-    to them show. Integers, booleans, half precision, foreign byte order and objects that are numbers are converted
-    once, to ``float64``.
+    to them show. Integers, booleans, half precision and objects that are numbers are converted once, to ``float64``;
+    foreign byte order is turned once.
 
     Parameters
     ----------
@@ -243,10 +243,11 @@ def _as_real(values: Any, name: str) -> NDArray[Any]:
         raise DataError(f"{name}: Complex data not supported (dtype {array.dtype}); expected real numbers")
     if array.dtype.kind not in "fiubO":
         raise DataError(f"{name}: dtype {array.dtype}; expected real numbers")
-    if array.dtype in (np.float32, np.float64) and array.dtype.isnative:
+    native = array.dtype.newbyteorder("=")
+    if native in (np.float32, np.float64):
         regular = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
         # a view of our own: its shape stays as it is whatever the caller does to the array
-        return array.view() if regular else array.copy()
+        return array.view() if regular and array.dtype.isnative else array.astype(native)
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -74,9 +74,8 @@ pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f
         let (m, n) = a.dim();
         return Ok((Array2::zeros((m, 0)), Array1::zeros(0), Array2::zeros((0, n))));
     }
-    let svd = matrix(a)
-        .thin_svd()
-        .map_err(|_| Error::Numerical("the singular value iteration did not converge".into()))?;
+    let svd =
+        matrix(a).thin_svd().map_err(|_| Error::Numerical("the singular value iteration did not converge".into()))?;
     let values = svd.S().column_vector();
     let vt = array(svd.V()).reversed_axes();
     Ok((array(svd.U()), Array1::from_shape_fn(values.nrows(), |i| values[i]), vt))
@@ -89,9 +88,8 @@ pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f
 pub fn solve_spd(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     square("a", &a)?;
     rows_match(&a, &b)?;
-    let factor = matrix(a)
-        .llt(Side::Lower)
-        .map_err(|_| Error::Numerical("a: expected a positive definite matrix".into()))?;
+    let factor =
+        matrix(a).llt(Side::Lower).map_err(|_| Error::Numerical("a: expected a positive definite matrix".into()))?;
     Ok(array(factor.solve(matrix(b)).as_ref()))
 }
 

@@ -102,8 +102,7 @@ impl Task<'_> {
             return self.leaf(leaves);
         }
         let middle = leaves.start + (leaves.end - leaves.start).div_ceil(2);
-        let (left, right) =
-            rayon::join(|| self.reduce(leaves.start..middle), || self.reduce(middle..leaves.end));
+        let (left, right) = rayon::join(|| self.reduce(leaves.start..middle), || self.reduce(middle..leaves.end));
         let (mut left, right) = (left?, right?);
         for (a, b) in left.iter_mut().zip(&right) {
             a.merge(b)?;

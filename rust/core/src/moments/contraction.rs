@@ -56,7 +56,10 @@ impl ContractionMoments {
         for (i, g) in directions.chunks_exact(n_features).enumerate() {
             let norm = g.iter().map(|v| v * v).sum::<f64>().sqrt();
             if (norm - 1.0).abs() > 1e-8 || !norm.is_finite() {
-                return Err(Error::argument("directions", format!("expected unit vectors, direction {i} has norm {norm}")));
+                return Err(Error::argument(
+                    "directions",
+                    format!("expected unit vectors, direction {i} has norm {norm}"),
+                ));
             }
         }
         for (i, l) in degrees.iter().enumerate() {

@@ -45,12 +45,8 @@ impl StableFile {
         while !bytes.is_empty() {
             match read_at(&self.file, bytes, offset) {
                 Ok(0) => {
-                    let message = format!(
-                        "ends at byte {offset}, {} bytes short; it held {} bytes when it was opened",
-                        bytes.len(),
-                        self.n_bytes
-                    );
-                    return Err(Error::file(&self.path, message));
+                    self.require_unchanged()?;
+                    return Err(Error::file(&self.path, format!("ends at byte {offset}, {} bytes short", bytes.len())));
                 }
                 Ok(n_read) => {
                     bytes = &mut bytes[n_read..];
@@ -67,11 +63,11 @@ impl StableFile {
     pub(super) fn require_unchanged(&self) -> Result<()> {
         let metadata = self.file.metadata().map_err(|error| Error::io(&self.path, &error))?;
         if metadata.len() != self.n_bytes {
-            let message = format!("{} bytes, but {} when it was opened", metadata.len(), self.n_bytes);
+            let message = format!("holds {} bytes, but held {} when it was opened", metadata.len(), self.n_bytes);
             return Err(Error::file(&self.path, message));
         }
         if modified(&metadata) != self.modified {
-            return Err(Error::file(&self.path, "was written to after it was opened"));
+            return Err(Error::file(&self.path, "has been written to since it was opened"));
         }
         Ok(())
     }

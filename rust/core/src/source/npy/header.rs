@@ -51,10 +51,10 @@ pub(super) fn text_range(prefix: &[u8], n_bytes: u64, path: &Path) -> Result<std
         return refuse("does not start with the bytes \\x93NUMPY of a .npy file".into());
     }
     let (start, length) = match *prefix {
-        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, u64::from(u16::from_le_bytes([a, b]))),
-        [_, _, _, _, _, _, 2 | 3, _, a, b, c, d] => (12, u64::from(u32::from_le_bytes([a, b, c, d]))),
-        [_, _, _, _, _, _, major, minor, ..] if !(1..=3).contains(&major) => {
-            return refuse(format!("is of .npy version {major}.{minor}; versions 1 to 3 can be read"));
+        [_, _, _, _, _, _, 1, 0, a, b, ..] => (10, u64::from(u16::from_le_bytes([a, b]))),
+        [_, _, _, _, _, _, 2 | 3, 0, a, b, c, d] => (12, u64::from(u32::from_le_bytes([a, b, c, d]))),
+        [_, _, _, _, _, _, major, minor, ..] if !(1..=3).contains(&major) || minor != 0 => {
+            return refuse(format!("is of .npy version {major}.{minor}; versions 1.0, 2.0 and 3.0 can be read"));
         }
         _ => return refuse(format!("is truncated: {n_bytes} bytes do not hold the header of a .npy file")),
     };
@@ -192,6 +192,9 @@ impl Parser<'_> {
         let (digits, rest) = self.text.split_at(n_digits);
         self.text = rest;
         self.take(b"L"); // Python 2 wrote 3L
+        if n_digits > 1 && digits[0] == b'0' {
+            return None;
+        }
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
@@ -248,6 +251,7 @@ mod tests {
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3, -4)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3 4)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (,)}",
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (03,)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,)}",
             "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4)} x",
             "{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (3, 4)}",

@@ -198,3 +198,84 @@ impl Source for NpySource {
         Ok(Block { x, y, weight: self.weight.as_ref().map(|_| &weight[..]), n_features: self.n_features, n_rows })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::{ArraySource, Matrix, Vector};
+
+    /// A file of its own for each test, removed at its end.
+    struct TestFile(PathBuf);
+
+    impl TestFile {
+        fn new(name: &str, descr: &str, fortran_order: bool, shape: &str, values: impl Iterator<Item = u8>) -> Self {
+            let order = if fortran_order { "True" } else { "False" };
+            let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((text.len() as u16).to_le_bytes());
+            bytes.extend(text.as_bytes());
+            bytes.extend(values);
+            let path = std::env::temp_dir().join(format!("relunet-{}-{name}.npy", std::process::id()));
+            std::fs::write(&path, bytes).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for TestFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_equal_those_of_the_array(
+            n_rows in 1_usize..80, n_columns in 2_usize..6, single in any::<bool>(), fortran_order in any::<bool>(),
+            target in any::<prop::sample::Index>(), cuts in (0_usize..80, 0_usize..80),
+        ) {
+            let values = Array2::from_shape_fn((n_rows, n_columns), |(i, j)| (i as f64).sin() + j as f64);
+            let stored = if fortran_order { values.t() } else { values.view() };
+            let bytes = stored.iter().flat_map(|&value| {
+                if single { (value as f32).to_be_bytes().to_vec() } else { value.to_le_bytes().to_vec() }
+            });
+            let descr = if single { ">f4" } else { "<f8" };
+            let file = TestFile::new("blocks", descr, fortran_order, &format!("({n_rows}, {n_columns})"), bytes);
+            let expected = if single { values.mapv(|value| f64::from(value as f32)) } else { values };
+
+            let target = target.index(n_columns);
+            let inputs: Vec<usize> = (0..n_columns).filter(|&column| column != target).collect();
+            let x = expected.select(ndarray::Axis(1), &inputs);
+            let y = Vector::F64(expected.column(target));
+            let labelled = NpySource::open(&file.0, None, Some(target as i64), None, None).unwrap();
+            let plain = NpySource::open(&file.0, None, None, None, None).unwrap();
+            prop_assert_eq!(labelled.columns(), inputs);
+
+            let rows = cuts.0.min(cuts.1).min(n_rows) as u64..cuts.0.max(cuts.1).min(n_rows) as u64;
+            let (mut ours, mut theirs) = (BlockBuffer::default(), BlockBuffer::default());
+            for (source, array) in [
+                (&labelled, ArraySource::new(Matrix::F64(x.view()), Some(y), None).unwrap()),
+                (&plain, ArraySource::new(Matrix::F64(expected.view()), None, None).unwrap()),
+                (&labelled, ArraySource::new(Matrix::F64(x.view()), Some(y), None).unwrap()),
+            ] {
+                let block = source.block(rows.clone(), &mut ours).unwrap();
+                let twin = array.block(rows.clone(), &mut theirs).unwrap();
+                prop_assert_eq!((block.x, block.y, block.weight), (twin.x, twin.y, twin.weight));
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_of_files_must_agree() {
+        let zeros = |n| std::iter::repeat_n(0, n);
+        let x = TestFile::new("x", "|u1", false, "(4, 2)", zeros(8));
+        let y = TestFile::new("y", "|u1", false, "(3,)", zeros(3));
+        let error = NpySource::open(&x.0, Some(&y.0), None, None, None).unwrap_err();
+        assert!(error.to_string().contains("3 values for the 4 rows of"), "{error}");
+        let weight = Weights::File(y.0.clone());
+        let error = NpySource::open(&x.0, None, None, None, Some(&weight)).unwrap_err();
+        assert!(error.to_string().contains("3 values for the 4 rows of"), "{error}");
+    }
+}
