@@ -1,1 +1,6 @@
 """Learns narrow one-hidden-layer ReLU networks from samples."""
+
+from relunet.errors import ArgumentError, DataError, FileError, RelunetError
+from relunet.network import NeuronMatch, ReLUNetwork
+
+__all__ = ["ArgumentError", "DataError", "FileError", "NeuronMatch", "ReLUNetwork", "RelunetError"]

@@ -2,4 +2,6 @@
 
 pub mod block;
 pub mod error;
+pub mod gaussian;
+pub mod network;
 pub mod source;

@@ -1,0 +1,205 @@
+//! One-hidden-layer ReLU networks and their values on rows of inputs.
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// Rows that one task evaluates: enough to amortise its start, few enough to balance the threads.
+const ROWS_PER_TASK: usize = 256;
+
+/// `f(x) = intercept + linear.x + sum_i output_weights_i relu(weights_i.x + biases_i)`, with one output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Number of inputs.
+    pub n_features: usize,
+    /// Weights of the neurons, `(n_neurons, n_features)` row-major.
+    pub weights: Vec<f64>,
+    /// Biases of the neurons.
+    pub biases: Vec<f64>,
+    /// Output weights of the neurons.
+    pub output_weights: Vec<f64>,
+    /// Coefficients of the linear part.
+    pub linear: Vec<f64>,
+    /// Constant term.
+    pub intercept: f64,
+}
+
+impl Network {
+    /// The network with these parameters.
+    ///
+    /// # Errors
+    /// Lengths that do not fit each other.
+    pub fn new(
+        weights: Vec<f64>,
+        biases: Vec<f64>,
+        output_weights: Vec<f64>,
+        linear: Vec<f64>,
+        intercept: f64,
+    ) -> Result<Self> {
+        let network = Self { n_features: linear.len(), weights, biases, output_weights, linear, intercept };
+        network.view().check()?;
+        Ok(network)
+    }
+
+    /// Number of neurons.
+    pub fn n_neurons(&self) -> usize {
+        self.biases.len()
+    }
+
+    /// The same network, borrowed.
+    pub fn view(&self) -> NetworkView<'_> {
+        NetworkView {
+            n_features: self.n_features,
+            weights: &self.weights,
+            biases: &self.biases,
+            output_weights: &self.output_weights,
+            linear: &self.linear,
+            intercept: std::slice::from_ref(&self.intercept),
+        }
+    }
+
+    /// Writes the values at `n_rows` rows `x` to `out`, on the calling thread.
+    pub fn evaluate(&self, x: &[f64], n_rows: usize, out: &mut [f64]) {
+        let view = self.view();
+        for (row, value) in x.chunks_exact(self.n_features).zip(out.chunks_exact_mut(1)).take(n_rows) {
+            view.evaluate_row(row, value);
+        }
+    }
+}
+
+/// A borrowed network with any number of outputs, which share the hidden layer.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkView<'a> {
+    /// Number of inputs.
+    pub n_features: usize,
+    /// Weights of the neurons, `(n_neurons, n_features)` row-major.
+    pub weights: &'a [f64],
+    /// Biases of the neurons.
+    pub biases: &'a [f64],
+    /// Output weights, `(n_outputs, n_neurons)` row-major.
+    pub output_weights: &'a [f64],
+    /// Linear parts, `(n_outputs, n_features)` row-major.
+    pub linear: &'a [f64],
+    /// Constant terms, one an output.
+    pub intercept: &'a [f64],
+}
+
+impl<'a> NetworkView<'a> {
+    /// Number of neurons.
+    pub fn n_neurons(&self) -> usize {
+        self.biases.len()
+    }
+
+    /// Number of outputs.
+    pub fn n_outputs(&self) -> usize {
+        self.intercept.len()
+    }
+
+    /// Weights of one neuron.
+    pub fn neuron(&self, index: usize) -> &'a [f64] {
+        &self.weights[index * self.n_features..(index + 1) * self.n_features]
+    }
+
+    /// Verifies that the lengths fit each other.
+    ///
+    /// # Errors
+    /// The first parameter whose length does not fit.
+    pub fn check(&self) -> Result<()> {
+        let (k, d, m) = (self.n_neurons(), self.n_features, self.n_outputs());
+        let lengths = [
+            ("weights", self.weights.len(), k * d),
+            ("output_weights", self.output_weights.len(), m * k),
+            ("linear", self.linear.len(), m * d),
+        ];
+        if d == 0 {
+            return Err(Error::argument("weights", "a network needs at least one input"));
+        }
+        match lengths.iter().find(|(_, came, expected)| came != expected) {
+            Some((name, came, expected)) => Err(Error::argument(*name, format!("{came} entries, expected {expected}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Values at the rows `x`, `(n_rows, n_outputs)` row-major; every row by itself, so that the bits do not depend
+    /// on the number of threads.
+    ///
+    /// # Errors
+    /// The first entry of `x` that is NaN or infinite; lengths that do not fit each other.
+    pub fn predict(&self, x: &[f64]) -> Result<Vec<f64>> {
+        self.check()?;
+        if x.len() % self.n_features != 0 {
+            return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
+        }
+        if let Some(place) = x.par_iter().position_first(|value| !value.is_finite()) {
+            return Err(Error::Data {
+                source_name: "X".into(),
+                message: format!("{}, expected a finite number", x[place]),
+                row: Some((place / self.n_features) as u64),
+                column: Some(place % self.n_features),
+            });
+        }
+        let mut out = vec![0.0; x.len() / self.n_features * self.n_outputs()];
+        if out.is_empty() {
+            return Ok(out);
+        }
+        x.par_chunks(ROWS_PER_TASK * self.n_features)
+            .zip(out.par_chunks_mut(ROWS_PER_TASK * self.n_outputs()))
+            .for_each(|(rows, values)| {
+                for (row, value) in rows.chunks_exact(self.n_features).zip(values.chunks_exact_mut(self.n_outputs())) {
+                    self.evaluate_row(row, value);
+                }
+            });
+        Ok(out)
+    }
+
+    fn evaluate_row(&self, row: &[f64], out: &mut [f64]) {
+        let (k, d) = (self.n_neurons(), self.n_features);
+        for (output, value) in out.iter_mut().enumerate() {
+            *value = self.intercept[output] + dot(&self.linear[output * d..(output + 1) * d], row);
+        }
+        for neuron in 0..k {
+            let activation = self.biases[neuron] + dot(self.neuron(neuron), row);
+            if activation > 0.0 {
+                for (output, value) in out.iter_mut().enumerate() {
+                    *value += self.output_weights[output * k + neuron] * activation;
+                }
+            }
+        }
+    }
+}
+
+/// Inner product, summed in eight interleaved parts so that it vectorises.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(a, b)| a * b).sum();
+    let mut parts = [0.0; 8];
+    for (a, b) in a_parts.zip(b_parts) {
+        for (part, (a, b)) in parts.iter_mut().zip(a.iter().zip(b)) {
+            *part += a * b;
+        }
+    }
+    rest + parts.iter().sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_those_of_the_formula() {
+        let network = Network::new(vec![1.0, -2.0, 0.5, 3.0], vec![0.25, -1.0], vec![2.0, -1.0], vec![0.5, 0.0], 4.0);
+        let network = network.expect("lengths fit");
+        let mut out = [0.0; 2];
+        network.evaluate(&[1.0, 0.5, -2.0, 1.0], 2, &mut out);
+        assert_eq!(out, [4.0 + 0.5 + 2.0 * 0.25 - 1.0, 4.0 - 1.0 - 1.0]);
+        assert_eq!(network.view().predict(&[1.0, 0.5, -2.0, 1.0]).expect("finite"), out);
+    }
+
+    #[test]
+    fn lengths_and_entries_are_verified() {
+        assert!(Network::new(vec![1.0], vec![0.0, 0.0], vec![1.0, 1.0], vec![0.0], 0.0).is_err());
+        let network = Network::new(vec![], vec![], vec![], vec![1.0, 1.0], 0.0).expect("no neurons is a network");
+        let error = network.view().predict(&[0.0, 1.0, 2.0, f64::NAN]).expect_err("NaN");
+        assert!(error.to_string().contains("row 1, column 1"), "{error}");
+    }
+}
