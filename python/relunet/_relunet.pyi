@@ -1,9 +1,12 @@
 import os
 from collections.abc import Sequence
-from typing import Literal, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_Array: TypeAlias = NDArray[np.float64]
+_Network: TypeAlias = tuple[_Array, _Array, _Array, _Array, _Array]
 
 # source
 @final
@@ -50,3 +53,12 @@ class NpySource:
     def read(
         self, start: int, stop: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
+
+# network, gaussian
+
+def predict(network: _Network, x: _Array) -> _Array: ...
+def gaussian_inner(f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None) -> float: ...
+def gaussian_distance(f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None) -> float: ...
+def neuron_distances(
+    f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None
+) -> tuple[_Array, _Array]: ...

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod error;
+pub mod gaussian;
 pub mod gram;
 pub mod hermite;
 pub mod linalg;

@@ -1,5 +1,7 @@
 //! The compiled module `relunet._relunet`.
+
 mod error;
+mod gaussian;
 mod linalg;
 mod moments;
 mod network;
@@ -12,14 +14,18 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _relunet {
     #[pymodule_export]
-    use super::linalg::{eigh, lstsq, matmul, solve_spd, svd};
+    use crate::linalg::{eigh, lstsq, matmul, solve_spd, svd};
     #[pymodule_export]
-    use super::moments::{
+    use crate::moments::{
         Accumulator, ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, RiskMoments, RowSample,
         SliceMoments,
     };
     #[pymodule_export]
-    use super::source::{ArraySource, NpySource};
+    use crate::source::{ArraySource, NpySource};
     #[pymodule_export]
-    use super::sweep::sweep;
+    use crate::sweep::sweep;
+    #[pymodule_export]
+    use crate::gaussian::{gaussian_distance, gaussian_inner, neuron_distances};
+    #[pymodule_export]
+    use crate::network::predict;
 }

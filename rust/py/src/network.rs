@@ -1,9 +1,11 @@
-//! Networks as they come from Python.
+//! Networks as they come from Python, and their values.
 
-use numpy::{PyArrayLikeDyn, PyUntypedArrayMethods};
+use numpy::{
+    IntoPyArray, PyArray2, PyArrayLikeDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
 use pyo3::prelude::*;
 use relunet_core::error::Error;
-use relunet_core::network::Network;
+use relunet_core::network::{Network, NetworkView};
 
 use crate::error::to_python;
 
@@ -21,4 +23,39 @@ pub fn from_python(network: &Bound<'_, PyAny>) -> PyResult<Network> {
     let intercept = intercept.as_array().iter().sum();
     Network::new(values("weights")?, values("biases")?, values("output_weights")?, values("linear")?, intercept)
         .map_err(|error| to_python(network.py(), error))
+/// The parameters of a network as Python passes them: weights (k, d), biases (k,), output weights (m, k),
+/// linear (m, d), intercept (m,), all C-contiguous float64.
+#[derive(FromPyObject)]
+pub struct Parameters<'py>(
+    PyReadonlyArray2<'py, f64>,
+    PyReadonlyArray1<'py, f64>,
+    PyReadonlyArray2<'py, f64>,
+    PyReadonlyArray2<'py, f64>,
+    PyReadonlyArray1<'py, f64>,
+);
+
+impl Parameters<'_> {
+    /// The network, borrowed.
+    pub fn view(&self) -> PyResult<NetworkView<'_>> {
+        Ok(NetworkView {
+            n_features: self.0.as_array().ncols(),
+            weights: self.0.as_slice()?,
+            biases: self.1.as_slice()?,
+            output_weights: self.2.as_slice()?,
+            linear: self.3.as_slice()?,
+            intercept: self.4.as_slice()?,
+        })
+    }
+}
+
+/// Values of the network at the rows of x (n, d): (n, m).
+#[pyfunction]
+pub fn predict<'py>(
+    py: Python<'py>,
+    network: Parameters<'py>,
+    x: PyReadonlyArray2<'py, f64>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let (view, rows) = (network.view()?, x.as_slice()?);
+    let values = py.detach(|| view.predict(rows)).map_err(|error| to_python(py, error))?;
+    values.into_pyarray(py).reshape([x.as_array().nrows(), view.n_outputs()])
 }
