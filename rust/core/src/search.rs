@@ -183,6 +183,8 @@ impl<'a> Search<'a> {
         let mut overlap = fit.project(rows, &features.values);
         let Some(factor) = Cholesky::new(fit.matrix(), p, 1e-11) else { return Vec::new() };
         transpose(&mut overlap, p, m);
+        let mut left = fit.project(rows, residual);
+        factor.forward(&mut left);
         let mut out: Vec<Proposal> = (0..m)
             .filter_map(|c| {
                 let h = &mut overlap[c * p..(c + 1) * p];
@@ -191,12 +193,14 @@ impl<'a> Search<'a> {
                 if !(norm > 1e-9 * features.norm[c]) {
                     return None;
                 }
+                // The residual is orthogonal to the tangent space only at a minimum.
+                let correlation = features.correlation[c] - dot(h, &left);
                 factor.backward(h);
-                let amplitude = features.correlation[c] / norm;
+                let amplitude = correlation / norm;
                 Some(Proposal {
                     a: short[c * q..(c + 1) * q].iter().map(|v| v * amplitude.abs()).collect(),
                     sign: 1f64.copysign(amplitude),
-                    gain: features.correlation[c] * amplitude,
+                    gain: correlation * amplitude,
                     compensation: h.iter().map(|v| v * amplitude).collect(),
                 })
             })
