@@ -3,6 +3,7 @@
 mod error;
 mod gaussian;
 mod linalg;
+mod lm;
 mod moments;
 mod network;
 mod source;
@@ -14,18 +15,20 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _relunet {
     #[pymodule_export]
+    use crate::gaussian::{gaussian_distance, gaussian_inner, neuron_distances};
+    #[pymodule_export]
     use crate::linalg::{eigh, lstsq, matmul, solve_spd, svd};
+    #[pymodule_export]
+    use crate::lm::search;
     #[pymodule_export]
     use crate::moments::{
         Accumulator, ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, RiskMoments, RowSample,
         SliceMoments,
     };
     #[pymodule_export]
+    use crate::network::predict;
+    #[pymodule_export]
     use crate::source::{ArraySource, NpySource};
     #[pymodule_export]
     use crate::sweep::sweep;
-    #[pymodule_export]
-    use crate::gaussian::{gaussian_distance, gaussian_inner, neuron_distances};
-    #[pymodule_export]
-    use crate::network::predict;
 }

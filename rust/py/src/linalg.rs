@@ -20,10 +20,7 @@ pub fn eigh<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Ve
 
 /// Thin singular value decomposition: u, the singular values (descending), vt.
 #[pyfunction]
-pub fn svd<'py>(
-    py: Python<'py>,
-    a: PyReadonlyArray2<'py, f64>,
-) -> PyResult<(Matrix<'py>, Vector<'py>, Matrix<'py>)> {
+pub fn svd<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Matrix<'py>, Vector<'py>, Matrix<'py>)> {
     let view = a.as_array();
     let (u, s, vt) = py.detach(|| linalg::svd(view)).map_err(|error| to_python(py, error))?;
     Ok((u.to_pyarray(py), s.to_pyarray(py), row_major(&vt).to_pyarray(py)))

@@ -23,6 +23,8 @@ pub fn from_python(network: &Bound<'_, PyAny>) -> PyResult<Network> {
     let intercept = intercept.as_array().iter().sum();
     Network::new(values("weights")?, values("biases")?, values("output_weights")?, values("linear")?, intercept)
         .map_err(|error| to_python(network.py(), error))
+}
+
 /// The parameters of a network as Python passes them: weights (k, d), biases (k,), output weights (m, k),
 /// linear (m, d), intercept (m,), all C-contiguous float64.
 #[derive(FromPyObject)]

@@ -1,0 +1,478 @@
+//! Levenberg-Marquardt fits of y ≈ w·z + Σ s_i |a_i·z| to projected rows: with the signs of a_i·z held fixed, the
+//! model is linear in (w, a_1, ..., a_k) and a step is one damped linear least-squares problem.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+
+/// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
+const BLOCK: usize = 128;
+
+/// Rows `(z, y)` of a least-squares problem, each already multiplied by the root of its weight.
+///
+/// Scaling z and y alike weights the squares, because |a·z| is homogeneous.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Inputs, `n x q` row-major; where biases are allowed the last column is the constant.
+    pub z: &'a [f64],
+    /// Labels.
+    pub y: &'a [f64],
+    /// Number of columns.
+    pub q: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Number of rows.
+    pub fn n(&self) -> usize {
+        self.y.len()
+    }
+
+    /// The first `n` rows, or all where there are fewer.
+    pub fn first(&self, n: usize) -> Rows<'a> {
+        let n = n.min(self.n());
+        Rows { z: &self.z[..n * self.q], y: &self.y[..n], q: self.q }
+    }
+
+    /// Row `i` of the inputs.
+    pub fn row(&self, i: usize) -> &'a [f64] {
+        &self.z[i * self.q..(i + 1) * self.q]
+    }
+}
+
+/// The function w·z + Σ s_i |a_i·z|.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
+    /// w, then a_1, ..., a_k: `(k + 1) x q` row-major.
+    pub theta: Vec<f64>,
+    /// s_1, ..., s_k, each 1 or -1.
+    pub signs: Vec<f64>,
+}
+
+impl Terms {
+    /// The zero function of `q` variables.
+    pub fn zero(q: usize) -> Self {
+        Terms { theta: vec![0.0; q], signs: Vec::new() }
+    }
+
+    /// Number of terms k.
+    pub fn len(&self) -> usize {
+        self.signs.len()
+    }
+
+    /// Whether only the linear part is left.
+    pub fn is_empty(&self) -> bool {
+        self.signs.is_empty()
+    }
+
+    /// The term s |a·z| appended.
+    pub fn push(&mut self, a: &[f64], sign: f64) {
+        self.theta.extend_from_slice(a);
+        self.signs.push(sign);
+    }
+
+    /// The vector a_i.
+    pub fn a(&self, i: usize) -> &[f64] {
+        let q = self.theta.len() / (self.len() + 1);
+        &self.theta[(i + 1) * q..(i + 2) * q]
+    }
+
+    /// Without term `i`.
+    pub fn remove(&mut self, i: usize) {
+        let q = self.theta.len() / (self.len() + 1);
+        self.theta.drain((i + 1) * q..(i + 2) * q);
+        self.signs.remove(i);
+    }
+
+    /// The terms after a step of the linearised problem. A vector that the step turns round has changed the sign of
+    /// its term: on the fixed pattern sign(a·z) b·z with b ≈ -c a is -|b·z|.
+    fn moved(&self, step: &[f64]) -> Terms {
+        let q = self.theta.len() / (self.len() + 1);
+        let theta: Vec<f64> = self.theta.iter().zip(step).map(|(t, d)| t + d).collect();
+        let turned = |i: usize| {
+            let block = (i + 1) * q..(i + 2) * q;
+            dot(&self.theta[block.clone()], &theta[block]) < 0.0
+        };
+        let signs = self.signs.iter().enumerate().map(|(i, s)| if turned(i) { -s } else { *s }).collect();
+        Terms { theta, signs }
+    }
+
+    /// Sum of squared residuals over `rows`.
+    pub fn loss(&self, rows: Rows<'_>) -> f64 {
+        evaluate(rows, self).loss
+    }
+}
+
+/// Dot product in a fixed order, in eight lanes.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in a8.zip(b8) {
+        for l in 0..8 {
+            lanes[l] += x[l] * y[l];
+        }
+    }
+    ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7])) + tail
+}
+
+/// `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`): the one product that all sums over rows use.
+pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
+    if m == 0 || a.is_empty() || b.is_empty() {
+        return;
+    }
+    let (i, j) = (a.len() / m, b.len() / m);
+    let view = |s, shape| ArrayView2::from_shape(shape, s);
+    if let (Ok(a), Ok(b), Ok(mut c)) = (view(a, (m, i)), view(b, (m, j)), ArrayViewMut2::from_shape((i, j), c)) {
+        general_mat_mul(1.0, &a.t(), &b, 1.0, &mut c);
+    }
+}
+
+/// `a bᵀ` for row-major a (`m x i`), b (`j x i`): `m x j`.
+pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
+    let (m, j) = (a.len() / i.max(1), b.len() / i.max(1));
+    let mut c = Array2::zeros((m, j));
+    if let (Ok(a), Ok(b)) = (ArrayView2::from_shape((m, i), a), ArrayView2::from_shape((j, i), b)) {
+        general_mat_mul(1.0, &a, &b.t(), 0.0, &mut c);
+    }
+    c.into_raw_vec_and_offset().0
+}
+
+/// Residuals of a model and the signs of its terms.
+#[derive(Clone, Debug)]
+pub(crate) struct Evaluation {
+    pub loss: f64,
+    pub residual: Vec<f64>,
+    /// s_i sign(a_i·z), `n x k`.
+    pub pattern: Vec<f64>,
+}
+
+pub(crate) fn evaluate(rows: Rows<'_>, terms: &Terms) -> Evaluation {
+    let (q, k, n) = (rows.q, terms.len(), rows.n());
+    let mut residual = Vec::with_capacity(n);
+    let mut pattern = Vec::with_capacity(n * k);
+    let mut loss = 0.0;
+    for (z, y) in rows.z.chunks(BLOCK * q).zip(rows.y.chunks(BLOCK)) {
+        let t = product_transposed(z, &terms.theta, q);
+        let mut block = 0.0;
+        for (t, y) in t.chunks_exact(k + 1).zip(y) {
+            let mut rest = y - t[0];
+            for (t, s) in t[1..].iter().zip(&terms.signs) {
+                rest -= s * t.abs();
+                pattern.push(s.copysign(s * t));
+            }
+            block += rest * rest;
+            residual.push(rest);
+        }
+        loss += block;
+    }
+    Evaluation { loss, residual, pattern }
+}
+
+/// Sums over rows of σ_i σ_j z zᵀ, σ_0 = 1: the blocks of the normal matrix, each one symmetric.
+#[derive(Clone, Debug)]
+struct Blocks {
+    /// Upper triangle of Σ z zᵀ.
+    own: Vec<f64>,
+    /// Upper triangles of Σ σ_i σ_j z zᵀ for i < j, ordered by j then i: `k (k + 1) / 2 x q (q + 1) / 2`.
+    cross: Vec<f64>,
+}
+
+/// z zᵀ of each row, upper triangles.
+fn squares(z: &[f64], q: usize, out: &mut Vec<f64>) {
+    out.clear();
+    for row in z.chunks_exact(q) {
+        for a in 0..q {
+            out.extend(row[a..].iter().map(|v| v * row[a]));
+        }
+    }
+}
+
+fn pair_signs(pattern: &[f64], out: &mut [f64]) {
+    let mut at = 0;
+    for (j, &b) in pattern.iter().enumerate() {
+        out[at] = b;
+        for (o, a) in out[at + 1..].iter_mut().zip(&pattern[..j]) {
+            *o = a * b;
+        }
+        at += j + 1;
+    }
+}
+
+impl Blocks {
+    fn new(rows: Rows<'_>, pattern: &[f64]) -> Self {
+        let (q, n) = (rows.q, rows.n());
+        let (k, triangle) = (pattern.len() / n.max(1), q * (q + 1) / 2);
+        let pairs = k * (k + 1) / 2;
+        let mut blocks = Blocks { own: vec![0.0; triangle], cross: vec![0.0; pairs * triangle] };
+        let (mut zz, ones, mut signs) = (Vec::new(), [1.0; BLOCK], vec![0.0; BLOCK * pairs]);
+        for (b, z) in rows.z.chunks(BLOCK * q).enumerate() {
+            let m = z.len() / q;
+            squares(z, q, &mut zz);
+            add_product(&mut blocks.own, &ones[..m], &zz, m);
+            if k > 0 {
+                let start = b * BLOCK * k;
+                for (p, s) in pattern[start..start + m * k].chunks_exact(k).zip(signs.chunks_exact_mut(pairs)) {
+                    pair_signs(p, s);
+                }
+                add_product(&mut blocks.cross, &signs[..m * pairs], &zz, m);
+            }
+        }
+        blocks
+    }
+
+    /// The blocks for `new` signs: only rows with a changed sign are summed. Returns the work done.
+    fn update(&mut self, rows: Rows<'_>, old: &[f64], new: &[f64]) -> u64 {
+        let (q, n) = (rows.q, rows.n());
+        let k = new.len() / n.max(1);
+        if k == 0 {
+            return 0;
+        }
+        let changed: Vec<usize> = (0..n).filter(|i| old[i * k..(i + 1) * k] != new[i * k..(i + 1) * k]).collect();
+        let (pairs, triangle) = (k * (k + 1) / 2, q * (q + 1) / 2);
+        if changed.len() > n / 2 {
+            *self = Blocks::new(rows, new);
+            return (2 * n * pairs * triangle) as u64;
+        }
+        let (mut z, mut zz, mut before, mut signs) =
+            (Vec::new(), Vec::new(), vec![0.0; pairs], vec![0.0; BLOCK * pairs]);
+        for chunk in changed.chunks(BLOCK) {
+            z.clear();
+            for (i, s) in chunk.iter().zip(signs.chunks_exact_mut(pairs)) {
+                z.extend_from_slice(rows.row(*i));
+                pair_signs(&old[i * k..(i + 1) * k], &mut before);
+                pair_signs(&new[i * k..(i + 1) * k], s);
+                s.iter_mut().zip(&before).for_each(|(s, b)| *s -= b);
+            }
+            squares(&z, q, &mut zz);
+            add_product(&mut self.cross, &signs[..chunk.len() * pairs], &zz, chunk.len());
+        }
+        (2 * changed.len() * pairs * triangle) as u64
+    }
+
+    /// The whole matrix, row-major.
+    fn matrix(&self, q: usize, k: usize) -> Vec<f64> {
+        let (p, triangle) = (q * (k + 1), q * (q + 1) / 2);
+        let mut full = vec![0.0; p * p];
+        let mut put = |i: usize, j: usize, block: &[f64]| {
+            let mut at = 0;
+            for a in 0..q {
+                for b in a..q {
+                    for (r, c) in [(i * q + a, j * q + b), (i * q + b, j * q + a)] {
+                        full[r * p + c] = block[at];
+                        full[c * p + r] = block[at];
+                    }
+                    at += 1;
+                }
+            }
+        };
+        for i in 0..=k {
+            put(i, i, &self.own);
+        }
+        let mut cross = self.cross.chunks_exact(triangle);
+        for j in 1..=k {
+            for (i, block) in (0..j).zip(&mut cross) {
+                put(i, j, block);
+            }
+        }
+        full
+    }
+}
+
+/// Lower Cholesky factor of a symmetric positive definite matrix.
+#[derive(Clone, Debug)]
+pub(crate) struct Cholesky {
+    l: Vec<f64>,
+    n: usize,
+}
+
+impl Cholesky {
+    /// The factor of `a + ridge diag(a)`, or nothing where that is not positive definite.
+    pub fn new(mut a: Vec<f64>, n: usize, ridge: f64) -> Option<Self> {
+        for i in 0..n {
+            a[i * n + i] *= 1.0 + ridge;
+        }
+        for i in 0..n {
+            let diagonal = a[i * n + i];
+            for j in 0..=i {
+                let (above, below) = a.split_at_mut(i * n);
+                let s = if j < i {
+                    (below[j] - dot(&below[..j], &above[j * n..j * n + j])) / above[j * n + j]
+                } else {
+                    let left = below[j] - dot(&below[..j], &below[..j]);
+                    if !(left > 1e-15 * diagonal) {
+                        return None;
+                    }
+                    left.sqrt()
+                };
+                below[j] = s;
+            }
+        }
+        Some(Cholesky { l: a, n })
+    }
+
+    /// `L⁻¹ b`.
+    pub fn forward(&self, b: &mut [f64]) {
+        for i in 0..self.n {
+            let row = &self.l[i * self.n..];
+            b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
+        }
+    }
+
+    /// `L⁻ᵀ b`.
+    pub fn backward(&self, b: &mut [f64]) {
+        for i in (0..self.n).rev() {
+            let row = &self.l[i * self.n..i * self.n + self.n];
+            let v = b[i] / row[i];
+            b[i] = v;
+            b[..i].iter_mut().zip(row).for_each(|(b, l)| *b -= v * l);
+        }
+    }
+
+    /// `A⁻¹ b`.
+    pub fn solve(&self, b: &mut [f64]) {
+        self.forward(b);
+        self.backward(b);
+    }
+}
+
+/// When a fit ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    /// Most steps.
+    pub steps: usize,
+    /// Smallest relative decrease of the loss in a step.
+    pub decrease: f64,
+    /// Sum of squares that is as good as zero.
+    pub floor: f64,
+}
+
+/// A fitted model with what further moves need.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// The model.
+    pub terms: Terms,
+    /// Sum of squared residuals.
+    pub loss: f64,
+    /// Floating-point operations spent.
+    pub work: u64,
+    pub(crate) evaluation: Evaluation,
+    blocks: Blocks,
+    q: usize,
+    damping: f64,
+}
+
+impl Fit {
+    /// The model `start` with its residuals and normal matrix over `rows`.
+    pub fn at(rows: Rows<'_>, start: Terms) -> Fit {
+        let (q, n, k) = (rows.q, rows.n(), start.len());
+        let evaluation = evaluate(rows, &start);
+        let blocks = Blocks::new(rows, &evaluation.pattern);
+        let work = (n * q * (q + 1) / 2 * (k * (k + 1) + 2) + 2 * n * q * (k + 1)) as u64;
+        Fit { terms: start, loss: evaluation.loss, work, evaluation, blocks, q, damping: 1e-3 }
+    }
+
+    /// Minimises the sum of squares over `rows` from `start`.
+    pub fn new(rows: Rows<'_>, start: Terms, stop: Stop) -> Fit {
+        Fit::at(rows, start).descend(rows, stop)
+    }
+
+    /// Further steps on the same rows.
+    pub fn descend(mut self, rows: Rows<'_>, stop: Stop) -> Fit {
+        for _ in 0..stop.steps {
+            let before = self.loss;
+            if before <= stop.floor || !self.step(rows) || before - self.loss <= stop.decrease * before {
+                break;
+            }
+        }
+        self
+    }
+
+    /// One accepted step, or false where no damping gives a decrease.
+    fn step(&mut self, rows: Rows<'_>) -> bool {
+        let (n, p) = (rows.n(), self.terms.theta.len());
+        let gradient = self.gradient(rows);
+        let matrix = self.matrix();
+        self.work += (2 * n * p) as u64;
+        for _ in 0..8 {
+            self.work += (p * p * p / 3 + 2 * n * p) as u64;
+            if let Some(factor) = Cholesky::new(matrix.clone(), p, self.damping + 1e-14) {
+                let mut step = gradient.clone();
+                factor.solve(&mut step);
+                let terms = self.terms.moved(&step);
+                let evaluation = evaluate(rows, &terms);
+                if evaluation.loss < self.loss {
+                    self.work += self.blocks.update(rows, &self.evaluation.pattern, &evaluation.pattern);
+                    (self.loss, self.terms, self.evaluation) = (evaluation.loss, terms, evaluation);
+                    self.damping = (self.damping * 0.1).max(1e-13);
+                    return true;
+                }
+            }
+            self.damping *= 8.0;
+        }
+        self.damping = self.damping.min(1e-2);
+        false
+    }
+
+    /// The normal matrix of the linearised problem.
+    pub(crate) fn matrix(&self) -> Vec<f64> {
+        self.blocks.matrix(self.q, self.terms.len())
+    }
+
+    /// Sums over rows of residual times design row.
+    fn gradient(&self, rows: Rows<'_>) -> Vec<f64> {
+        self.project(rows, &self.evaluation.residual)
+    }
+
+    /// `Jᵀ F` for columns F given row-major (`n x m`), as `p x m`; J is the design of the linearised problem.
+    pub(crate) fn project(&self, rows: Rows<'_>, columns: &[f64]) -> Vec<f64> {
+        let (q, n, k) = (self.q, rows.n(), self.terms.len());
+        let m = columns.len() / n.max(1);
+        let mut out = vec![0.0; q * (k + 1) * m];
+        let mut design = Vec::with_capacity(BLOCK * q * (k + 1));
+        for (b, z) in rows.z.chunks(BLOCK * q).enumerate() {
+            let (start, count) = (b * BLOCK, z.len() / q);
+            design.clear();
+            for (i, z) in z.chunks_exact(q).enumerate() {
+                design.extend_from_slice(z);
+                for s in &self.evaluation.pattern[(start + i) * k..(start + i + 1) * k] {
+                    design.extend(z.iter().map(|v| v * s));
+                }
+            }
+            add_product(&mut out, &design, &columns[start * m..(start + count) * m], count);
+        }
+        out
+    }
+
+    /// For each term, the rise of the loss when it is removed and the others re-fitted on their present pattern, with
+    /// the terms that this leaves (the quadratic estimate of Hassibi and Stork's optimal brain surgeon).
+    pub(crate) fn removals(&self) -> Vec<(f64, Terms)> {
+        let (q, k) = (self.q, self.terms.len());
+        let p = q * (k + 1);
+        let Some(factor) = Cholesky::new(self.matrix(), p, 1e-10) else { return Vec::new() };
+        let remove = |i: usize| {
+            let block = (i + 1) * q..(i + 2) * q;
+            // Columns of the inverse that belong to the term.
+            let columns: Vec<Vec<f64>> = block
+                .clone()
+                .map(|c| {
+                    let mut unit = vec![0.0; p];
+                    unit[c] = 1.0;
+                    factor.solve(&mut unit);
+                    unit
+                })
+                .collect();
+            let inner: Vec<f64> = columns.iter().flat_map(|c| c[block.clone()].iter().copied()).collect();
+            let a = &self.terms.theta[block];
+            let mut multiplier = a.to_vec();
+            Cholesky::new(inner, q, 0.0)?.solve(&mut multiplier);
+            let rise = dot(a, &multiplier);
+            let mut step = vec![0.0; p];
+            for (c, v) in columns.iter().zip(&multiplier) {
+                step.iter_mut().zip(c).for_each(|(s, c)| *s -= v * c);
+            }
+            let mut terms = self.terms.moved(&step);
+            terms.remove(i);
+            Some((rise, terms))
+        };
+        (0..k).filter_map(remove).collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! Binding of `relunet_core::search`.
+
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use relunet_core::error::Error;
+use relunet_core::search::{Options, search as core_search};
+
+use crate::error::to_python;
+
+type Candidate<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, f64, f64);
+
+/// The best functions w·z + Σ s_i |a_i·z| found with 0, 1, ... terms: (w, A, s, train_loss, heldout_loss) each.
+#[pyfunction]
+#[pyo3(signature = (zt, y, k_max, *, weights=None, constant=false, seed=0, n_threads=None, tolerance=1e-20, budget=20_000_000_000))]
+#[allow(clippy::too_many_arguments)]
+pub fn search<'py>(
+    py: Python<'py>,
+    zt: PyReadonlyArray2<'py, f64>,
+    y: PyReadonlyArray1<'py, f64>,
+    k_max: usize,
+    weights: Option<PyReadonlyArray1<'py, f64>>,
+    constant: bool,
+    seed: u64,
+    n_threads: Option<usize>,
+    tolerance: f64,
+    budget: u64,
+) -> PyResult<Vec<Candidate<'py>>> {
+    let q = zt.shape()[1];
+    let z = zt.as_slice().map_err(|_| to_python(py, Error::argument("zt", "expected a C-contiguous array")))?;
+    let labels = y.as_slice().map_err(|_| to_python(py, Error::argument("y", "expected a contiguous array")))?;
+    let w = match &weights {
+        Some(w) => {
+            Some(w.as_slice().map_err(|_| to_python(py, Error::argument("weights", "expected a contiguous array")))?)
+        }
+        None => None,
+    };
+    let options = Options { k_max, constant, seed, tolerance, budget };
+    let found = py
+        .detach(|| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0)).build();
+            match pool {
+                Ok(pool) => pool.install(|| core_search(z, labels, w, options)),
+                Err(e) => Err(Error::Numerical(e.to_string())),
+            }
+        })
+        .map_err(|e| to_python(py, e))?;
+    found
+        .into_iter()
+        .map(|f| {
+            let k = f.terms.len();
+            let a = PyArray1::from_slice(py, &f.terms.theta[q..]).reshape([k, q])?;
+            Ok((
+                PyArray1::from_slice(py, &f.terms.theta[..q]),
+                a,
+                PyArray1::from_slice(py, &f.terms.signs),
+                f.train_loss,
+                f.heldout_loss,
+            ))
+        })
+        .collect()
+}
