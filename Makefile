@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Sample files larger than 2 GB in, the planted network out; needs that much room under TMPDIR while it runs.
 demo: $(BIN)/maturin
-	$(call install,plots,progress)
+	$(call install,plots)
 	$(BIN)/relunet demo --picture demo.png
 
 test: $(BIN)/maturin
