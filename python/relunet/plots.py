@@ -146,6 +146,7 @@ def fit_report(fit: FitResult | ReLUNetRegressor, path: str | None = None) -> Fi
         matplotlib is not installed.
     """
     network, report = (fit.network_, fit.report_) if isinstance(fit, ReLUNetRegressor) else (fit.network, fit.report)
+    figure: Figure
     figure, axes = _pyplot().subplots(1, 3, figsize=(13, 4), layout="constrained")
     spectrum(report, axes[0])
     clumps(network, report, axes[1])
@@ -166,20 +167,22 @@ def _pyplot() -> ModuleType:
 
 
 def _axes(ax: Axes | None) -> Axes:
-    return _pyplot().subplots(layout="constrained")[1] if ax is None else ax
+    drawn: Axes = _pyplot().subplots(layout="constrained")[1] if ax is None else ax
+    return drawn
 
 
 def _angles(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the angles between the lines of the rows, from the chord, which stays right where a cosine does not."""
     units = weights / np.maximum(np.sqrt(np.sum(weights**2, axis=1, keepdims=True)), np.finfo(float).tiny)
     chords = [np.sqrt(np.sum((units[:, None] - sign * units) ** 2, axis=2)) for sign in (1, -1)]
-    return 2 * np.arcsin(np.minimum(np.minimum(*chords) / 2, 1.0))
+    angles: npt.NDArray[np.float64] = 2 * np.arcsin(np.minimum(np.minimum(*chords) / 2, 1.0))
+    return angles
 
 
 def _single_linkage(distances: npt.NDArray[np.float64]) -> list[tuple[int, int, float]]:
     """Return the joins of single linkage, nearest first; the i-th makes cluster n + i out of two clusters."""
     clusters = {number: [number] for number in range(len(distances))}
-    joins = []
+    joins: list[tuple[int, int, float]] = []
     while len(clusters) > 1:
         names = sorted(clusters)
         near, left, right = min(
