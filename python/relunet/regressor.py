@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from collections.abc import Iterator
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 __all__ = ["ReLUNetRegressor"]
+
+_Column: TypeAlias = npt.NDArray[np.float64]
 
 
 class ReLUNetRegressor:
@@ -141,17 +144,8 @@ class ReLUNetRegressor:
         FileError
             A file that cannot be read.
         """
-        names = None
-        if isinstance(X, Samples):
-            if y is not None or sample_weight is not None:
-                raise ArgumentError("y, sample_weight: expected None beside Samples, which carry their own")
-            samples = X
-        else:
-            if y is None:
-                raise ArgumentError("y: ReLUNetRegressor requires y to be passed, but the target y is None")
-            names = _feature_names(X)
-            weight = None if sample_weight is None else np.asarray(sample_weight)
-            samples = scan_array(_matrix(X), _labels(y), weight)
+        names = _feature_names(X)
+        samples = self._samples(X, y, sample_weight)
         with ProgressLine() as line:
             result = learn(
                 samples,
@@ -181,8 +175,8 @@ class ReLUNetRegressor:
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features) or data frame
-            Inputs.
+        X : array-like of shape (n_rows, n_features), data frame or Samples
+            Inputs; labels of `Samples` are not looked at.
 
         Returns
         -------
@@ -194,40 +188,36 @@ class ReLUNetRegressor:
         DataError
             Another number or other names of features than `fit` saw, a wrong dtype, NaN or infinity.
         """
-        if not self.__sklearn_is_fitted__():
-            error = _of_sklearn("NotFittedError", RelunetError)
-            raise error(f"this {type(self).__name__} instance is not fitted yet: call fit first")
-        self._check_feature_names(_feature_names(X))
-        matrix = _matrix(X)
-        if matrix.shape[1] != self.n_features_in_:
-            raise DataError(
-                f"X has {matrix.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
-        prediction: npt.NDArray[np.float64] = self.network_.predict(matrix)
-        return prediction
+        self._check_fitted(X)
+        samples = X if isinstance(X, Samples) else scan_array(X)
+        return np.concatenate([predicted for _, predicted, _ in self._predictions(samples)])
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         r"""Return the coefficient of determination, 1 - E[(y - f(x))²] / Var(y).
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features) or data frame
+        X : array-like of shape (n_rows, n_features), data frame or Samples
             Inputs.
-        y : array-like of shape (n_rows,)
-            Labels.
+        y : array-like of shape (n_rows,), default None
+            Labels; needed unless `X` is `Samples`.
         sample_weight : array-like of shape (n_rows,), default None
-            Weights.
+            Weights, not negative.
 
         Returns
         -------
         float
             At most 1; where the labels are constant, 1 if they are met exactly and else 0.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            As `fit` and `predict`.
         """
-        labels = _labels(y).astype(np.float64)
-        residual = labels - self.predict(X)
-        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        error = float(np.average(residual**2, weights=weight))
+        self._check_fitted(X)
+        columns = zip(*self._predictions(self._samples(X, y, sample_weight)), strict=True)
+        labels, predicted, weight = (np.concatenate(column) for column in columns)
+        error = float(np.average((labels - predicted) ** 2, weights=weight))
         spread = float(np.average((labels - np.average(labels, weights=weight)) ** 2, weights=weight))
         if spread == 0.0:
             return 1.0 if error == 0.0 else 0.0
@@ -274,6 +264,43 @@ class ReLUNetRegressor:
             regressor_tags=RegressorTags(),
         )
 
+    def _samples(self, X: Any, y: Any, sample_weight: Any) -> Samples:
+        """Return labelled samples: `X` itself, or its rows with `y` and the weights."""
+        if isinstance(X, Samples):
+            if y is not None or sample_weight is not None:
+                raise ArgumentError("y, sample_weight: expected None beside Samples, which carry their own")
+            if not X.has_labels:
+                raise ArgumentError("X: Samples without labels, expected labelled ones: y or target of scan_npy")
+            return X
+        if y is None:
+            raise ArgumentError(f"y: {type(self).__name__} requires y to be passed, but the target y is None")
+        if np.ndim(y) == 2 and np.shape(y)[1] == 1:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected: its only column is used",
+                _of_sklearn("DataConversionWarning", UserWarning),
+                stacklevel=3,
+            )
+        return scan_array(X, y, sample_weight)
+
+    def _predictions(self, samples: Samples) -> Iterator[tuple[_Column, _Column, _Column]]:
+        """Yield labels, predictions and weights a block at a time; no labels are zeros, no weights ones."""
+        if samples.n_columns != self.n_features_in_:
+            raise DataError(
+                f"X has {samples.n_columns} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input"
+            )
+        for X, y, weight in samples.blocks():
+            predicted = self.network_.predict(X)
+            yield np.zeros(len(X)) if y is None else y, predicted, np.ones(len(X)) if weight is None else weight
+
+    def _check_fitted(self, X: Any) -> None:
+        """Require that `fit` has succeeded, on features of the same names as those of `X`."""
+        if not self.__sklearn_is_fitted__():
+            error = _of_sklearn("NotFittedError", RelunetError)
+            raise error(f"this {type(self).__name__} instance is not fitted yet: call fit first")
+        if not isinstance(X, Samples):
+            self._check_feature_names(_feature_names(X))
+
     def _check_feature_names(self, names: npt.NDArray[np.object_] | None) -> None:
         """Compare the names of features at hand with those that `fit` saw, in scikit-learn's words."""
         seen = getattr(self, "feature_names_in_", None)
@@ -300,44 +327,10 @@ class ReLUNetRegressor:
             raise DataError("\n".join(lines) + "\n")
 
 
-def _matrix(X: Any) -> npt.NDArray[Any]:
-    """Return the inputs as an array of two dimensions whose dtype holds real numbers, copied only if need be."""
-    if hasattr(X, "tocsr"):
-        raise DataError(f"X: a sparse {type(X).__name__}, expected a dense array; X.toarray() makes one")
-    array = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)
-    if array.dtype.kind == "c":
-        raise DataError(f"X: Complex data not supported, got {array.dtype}, expected real numbers")
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"X: dtype {array.dtype}, expected real numbers")
-    if array.ndim != 2:
-        raise DataError(
-            f"X: Expected 2D array, got {array.ndim} dimensions, shape {array.shape}. Reshape your data: "
-            "X.reshape(-1, 1) if it has one feature, X.reshape(1, -1) if it is one row"
-        )
-    if array.shape[1] == 0:
-        raise DataError(f"X: 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
-    return array
-
-
-def _labels(y: Any) -> npt.NDArray[Any]:
-    """Return the labels as an array of one dimension; a single column becomes one, with a warning."""
-    array = np.asarray(y.to_numpy() if hasattr(y, "to_numpy") else y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        warnings.warn(
-            "A column-vector y was passed when a 1d array was expected: its only column is used",
-            _of_sklearn("DataConversionWarning", UserWarning),
-            stacklevel=3,
-        )
-        array = array[:, 0]
-    if array.dtype.kind not in "fiub":
-        raise DataError(f"y: dtype {array.dtype}, expected real numbers")
-    return array
-
-
 def _feature_names(X: Any) -> npt.NDArray[np.object_] | None:
     """Return the names of a data frame's columns if all are strings; None where X has no names of that kind."""
     columns = getattr(X, "columns", None)
-    if columns is None:
+    if columns is None or isinstance(X, Samples):
         return None
     names = list(columns)
     strings = [isinstance(name, str) for name in names]
