@@ -32,7 +32,7 @@ def test_fit_inspect_predict(files, capsys):
     assert cli.main(["fit", *options.split()]) == 0
     printed = capsys.readouterr()
     assert "exact: the labels are this network" in printed.out
-    assert "network of 2 neurons and 3 features" in printed.out
+    assert "ReLUNetwork: 2 neurons, 3 features" in printed.out
     assert printed.err == ""
     with open("report.json") as file:
         report = json.load(file)

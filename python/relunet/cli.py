@@ -150,7 +150,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     samples = scan_npy(arguments.x)
     done = 0
     with ProgressLine() as line, _replacing(arguments.y) as file:
-        _write_header(file, (samples.n_rows,), np.float64)
+        _write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)
         for X, *_ in samples.blocks():
             file.write(network.predict(X).data)
             done += len(X)
@@ -236,34 +236,40 @@ def _write_samples(
 def _comparison(truth: ReLUNetwork, estimate: ReLUNetwork) -> str:
     """Return the planted neurons beside those found, in canonical form, and the distance of the two networks."""
     truth, estimate = truth.canonical(), estimate.canonical()
-    lines = [
-        "neuron   output weight: planted   found                bias: planted   found                weights off by"
-    ]
-    for i, j in truth.match(estimate):
-        off = np.abs(truth.weights[i] - estimate.weights[j]).max()
-        lines.append(
-            f"{i:6d}  {truth.output_weights[i]:22.15f} {estimate.output_weights[j]:20.15f}"
-            f"  {truth.biases[i]:17.15f} {estimate.biases[j]:20.15f}  {off:.1e}"
-        )
+    lines = ["neuron              output weight                 bias  weights"]
+    for i, j in enumerate(truth.match(estimate).permutation):
+        first = " ".join(f"{value:7.4f}" for value in truth.weights[i][:4])
+        lines.append(f"{i:6d}  planted {truth.output_weights[i]:18.15f}  {truth.biases[i]:18.15f}  {first} ...")
+        if j < 0:
+            lines.append("        not found")
+        else:
+            off = np.abs(truth.weights[i] - estimate.weights[j]).max()
+            values = f"{estimate.output_weights[j]:18.15f}  {estimate.biases[j]:18.15f}"
+            lines.append(f"        found   {values}  off by {off:.1e} at most")
     distance = truth.gaussian_distance(estimate) / truth.gaussian_norm()
     lines.append(f"distance of the two networks, relative: {distance:.1e}")
     return "\n".join(lines)
 
 
 def _table(network: ReLUNetwork, largest: int = 4) -> str:
-    """Return a network as text, a line a neuron."""
-    linear = np.asarray(network.linear)
+    """Return a network as text: its sizes, then a line a neuron."""
+    intercept = np.array2string(np.asarray(network.intercept), precision=6)
     lines = [
-        f"network of {network.n_neurons} neurons and {network.n_features} features, intercept {network.intercept:g}, "
-        + (f"linear part of norm {np.sqrt(np.sum(linear**2)):.3g}" if np.any(linear) else "no linear part")
+        repr(network).splitlines()[0],
+        f"intercept {intercept}, norm of the linear part {_norm(network.linear):.4g}",
     ]
     if network.n_neurons:
         lines.append("neuron  output weight          bias  |weights|  largest weights")
-    for i, (w, c, b) in enumerate(zip(network.weights, network.output_weights, network.biases, strict=True)):
+    outputs = np.atleast_2d(network.output_weights).T
+    for i, (w, c, b) in enumerate(zip(network.weights, outputs, network.biases, strict=True)):
         order = np.argsort(-np.abs(w), kind="stable")[:largest]
         shown = ", ".join(f"x{j}: {w[j]:.3g}" for j in order)
-        lines.append(f"{i:6d}  {c:13.6g}  {b:12.6g}  {np.sqrt(np.sum(w**2)):9.4g}  {shown}")
+        lines.append(f"{i:6d}  {', '.join(f'{v:13.6g}' for v in c)}  {b:12.6g}  {_norm(w):9.4g}  {shown}")
     return "\n".join(lines)
+
+
+def _norm(values: npt.NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.sum(values**2)))
 
 
 def _draw(result: FitResult, path: str) -> None:
