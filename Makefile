@@ -22,6 +22,7 @@ test: $(BIN)/maturin
 lint: $(BIN)/maturin
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	cargo clippy --release --workspace --locked -- -D clippy::unwrap_used -D clippy::expect_used -D clippy::panic
 	$(call install,test,lint)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -274,7 +274,7 @@ class ReLUNetRegressor:
             return X
         if y is None:
             raise ArgumentError(f"y: {type(self).__name__} requires y to be passed, but the target y is None")
-        if np.ndim(y) == 2 and np.shape(y)[1] == 1:
+        if len(getattr(y, "shape", ())) == 2 and y.shape[1] == 1:
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected: its only column is used",
                 _of_sklearn("DataConversionWarning", UserWarning),
