@@ -1,0 +1,43 @@
+# Everything a newcomer needs, on a machine that has cargo and CPython 3.11 or newer: make demo, make test.
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+PYTHON_RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" $(BIN)/python
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint clean
+
+# Sample files larger than 2 GB in, the planted network out; needs that much room under TMPDIR while it runs.
+demo: $(BIN)/maturin
+	$(call install,plots)
+	$(BIN)/relunet demo --picture demo.png
+
+test: $(BIN)/maturin
+	cargo test --release --workspace --locked
+	$(call install,test)
+	$(PYTHON_RUN) -m pytest -q
+
+lint: $(BIN)/maturin
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	cargo clippy --release --workspace --locked -- -D clippy::unwrap_used -D clippy::expect_used -D clippy::panic
+	$(call install,test,lint)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTHON_RUN) -m mypy.stubtest relunet._relunet
+	$(PYTHON_RUN) -m pytest -q tests/test_architecture.py
+
+clean:
+	cargo clean
+	rm -rf "$(VENV)" dist python/relunet/*.so demo.png
+
+$(BIN)/maturin:
+	$(PYTHON) -m venv "$(VENV)"
+	$(BIN)/python -m pip install --quiet "maturin>=1.9.4,<2"
+
+# Compiles the extension and installs the package in place, with the extras $(1), $(2); quick where nothing changed.
+comma := ,
+install = PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" $(BIN)/maturin develop --release --locked --extras $(1)$(if $(2),$(comma)$(2))

@@ -1,0 +1,354 @@
+"""The command line: learn from files, predict into files, look at files, and a demonstration."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import math
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from relunet.errors import FileError, RelunetError
+from relunet.learn import FitResult, learn
+from relunet.network import ReLUNetwork
+from relunet.progress import ProgressLine
+from relunet.samples import Samples, scan_npy
+
+__all__ = ["main"]
+
+_BLOCK = 1 << 16
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, default None
+        Arguments; None means those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0 for success, 2 for arguments, data or files that cannot be used, 130 for Ctrl-C.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (RelunetError, OSError, ImportError) as error:
+        print(f"relunet {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"relunet {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="relunet", description="Learns narrow one-hidden-layer ReLU networks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    quiet = argparse.ArgumentParser(add_help=False)
+    quiet.add_argument("-q", "--quiet", action="store_true", help="no progress on standard error")
+
+    demo = commands.add_parser(
+        "demo", parents=[quiet], help="write samples of a planted network to disk and find the network from them"
+    )
+    demo.add_argument("--size", type=_size, default="2GiB", help="size of the samples (default %(default)s)")
+    demo.add_argument("--features", type=_positive, default=50, metavar="D", help="features (default %(default)s)")
+    demo.add_argument("--neurons", type=_positive, default=6, metavar="K", help="planted neurons (default %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="which network and samples (default %(default)s)")
+    demo.add_argument("--jobs", type=_positive, metavar="N", help="threads (default: one a core)")
+    demo.add_argument("--directory", type=Path, help="where the samples go (default: the folder for temporary files)")
+    demo.add_argument("--keep", action="store_true", help="leave the samples there")
+    demo.add_argument("--picture", help="where to save the picture (default: relunet-demo.png, if matplotlib is there)")
+    demo.set_defaults(run=_demo)
+
+    fit = commands.add_parser("fit", parents=[quiet], help="find the network that made the samples in .npy files")
+    fit.add_argument("--x", required=True, metavar="FILE", help="inputs, (rows, features), .npy")
+    labels = fit.add_mutually_exclusive_group(required=True)
+    labels.add_argument("--y", metavar="FILE", help="labels, (rows,), .npy")
+    labels.add_argument("--target", type=int, metavar="COLUMN", help="the column of --x that holds the labels")
+    fit.add_argument("--weight", metavar="FILE", help="weights of the rows, (rows,), .npy")
+    fit.add_argument("-k", "--neurons", type=int, metavar="K", help="at most so many neurons")
+    fit.add_argument("--max-neurons", type=int, default=32, metavar="K", help="bound without -k (default %(default)s)")
+    fit.add_argument("--no-bias", action="store_true", help="no biases and no intercept")
+    fit.add_argument(
+        "--linear",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="a linear part beside the neurons (default auto)",
+    )
+    fit.add_argument("--seed", type=int, default=0, help="random_state of the learner (default %(default)s)")
+    fit.add_argument("--jobs", type=_positive, metavar="N", help="threads (default: one a core)")
+    fit.add_argument("-o", "--output", metavar="FILE", help="where to save the network, .safetensors")
+    fit.add_argument("--report", type=Path, metavar="FILE", help="where to save the report, .json")
+    fit.add_argument("--picture", metavar="FILE", help='where to draw the fit (needs the extra "plots")')
+    fit.set_defaults(run=_fit)
+
+    predict = commands.add_parser("predict", parents=[quiet], help="apply a saved network to inputs in a .npy file")
+    predict.add_argument("network", help="network, .safetensors")
+    predict.add_argument("x", help="inputs, (rows, features), .npy, may be larger than memory")
+    predict.add_argument("y", type=Path, help="where the predictions go, .npy; written whole or not at all")
+    predict.set_defaults(run=_predict)
+
+    inspect = commands.add_parser("inspect", help="say what a saved network or a .npy file holds")
+    inspect.add_argument("path", type=Path, help="network, .safetensors, or array, .npy")
+    inspect.set_defaults(run=_inspect)
+    return parser
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    if arguments.picture:
+        _require_matplotlib()
+    samples = scan_npy(arguments.x, arguments.y, target=arguments.target, weight=arguments.weight)
+    result = _learn(
+        samples,
+        arguments,
+        max_neurons=arguments.max_neurons,
+        fit_bias=not arguments.no_bias,
+        fit_linear={"auto": "auto", "yes": True, "no": False}[arguments.linear],
+    )
+    if arguments.output:
+        result.network.save(arguments.output)
+    if arguments.report:
+        with _replacing(arguments.report) as file:
+            file.write(json.dumps(dataclasses.asdict(result.report), indent=2).encode() + b"\n")
+    if arguments.picture:
+        _draw(result, arguments.picture)
+    print(result.report)
+    print(_table(result.network))
+
+
+def _learn(samples: Samples, arguments: argparse.Namespace, **options: object) -> FitResult:
+    with ProgressLine() as line:
+        return learn(
+            samples,
+            arguments.neurons,
+            random_state=arguments.seed,
+            n_jobs=arguments.jobs,
+            progress=None if arguments.quiet else line,
+            **options,
+        )
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    network = ReLUNetwork.load(arguments.network)
+    samples = scan_npy(arguments.x)
+    done = 0
+    with ProgressLine() as line, _replacing(arguments.y) as file:
+        _write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)
+        for X, *_ in samples.blocks():
+            file.write(network.predict(X).data)
+            done += len(X)
+            if not arguments.quiet:
+                line("predict", done, samples.n_rows)
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    if arguments.path.suffix != ".npy":
+        print(_table(ReLUNetwork.load(arguments.path)))
+        return
+    try:
+        with arguments.path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read(file)
+            short = math.prod(shape) * dtype.itemsize - (os.fstat(file.fileno()).st_size - file.tell())
+    except ValueError as error:
+        raise FileError(f"{arguments.path}: not an .npy file: {error}") from error
+    size = _human(math.prod(shape) * dtype.itemsize)
+    order = "column by column" if fortran else "row by row"
+    print(f"{' x '.join(f'{n:,}' for n in shape) or 'a single'} values of {dtype.name}, {order}, {size}")
+    if short > 0:
+        raise FileError(f"{arguments.path}: {_human(short)} of the {size} that its header promises are missing")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    if arguments.picture:
+        _require_matplotlib()
+    n_rows = math.ceil(arguments.size / (8 * (arguments.features + 1)))
+    rng = np.random.Generator(np.random.PCG64(arguments.seed))
+    truth = _planted(arguments.features, arguments.neurons, rng)
+    with _folder(arguments.directory, arguments.keep, arguments.size) as folder:
+        print(
+            f"writing {n_rows:,} rows of {arguments.features} Gaussian features and their labels, "
+            f"{_human(arguments.size)}, under {folder}",
+            flush=True,
+        )
+        start = time.perf_counter()
+        with ProgressLine() as line:
+            _write_samples(folder, truth, n_rows, rng, None if arguments.quiet else line)
+        written = time.perf_counter()
+        print(f"written in {written - start:.1f} s; now looking for the network that made the labels", flush=True)
+        result = _learn(scan_npy(folder / "x.npy", folder / "y.npy"), arguments)
+        seconds = time.perf_counter() - written
+    print(result.report)
+    print(_comparison(truth, result.network))
+    memory = _peak_memory()
+    print(f"found in {seconds:.1f} s" + (f", peak memory {_human(memory)}" if memory is not None else ""))
+    if arguments.picture or importlib.util.find_spec("matplotlib"):
+        path = arguments.picture or "relunet-demo.png"
+        _draw(result, path)
+        print(f"picture in {path}")
+
+
+def _planted(n_features: int, n_neurons: int, rng: np.random.Generator) -> ReLUNetwork:
+    """Return a network with random directions, output weights of both signs and moderate biases."""
+    weights = rng.standard_normal((n_neurons, n_features)) / math.sqrt(n_features)
+    signs = np.where(np.arange(n_neurons) % 2, -1.0, 1.0)
+    return ReLUNetwork(
+        weights,
+        signs * rng.uniform(0.5, 2.0, n_neurons),
+        biases=rng.uniform(-0.5, 0.5, n_neurons),
+        intercept=float(rng.uniform(-1, 1)),
+    )
+
+
+def _write_samples(
+    folder: Path, network: ReLUNetwork, n_rows: int, rng: np.random.Generator, line: ProgressLine | None
+) -> None:
+    """Write Gaussian inputs to x.npy and the network's labels to y.npy, a block at a time."""
+    with (folder / "x.npy").open("wb") as inputs, (folder / "y.npy").open("wb") as labels:
+        _write_header(inputs, (n_rows, network.n_features), np.float64)
+        _write_header(labels, (n_rows,), np.float64)
+        for start in range(0, n_rows, _BLOCK):
+            X = rng.standard_normal((min(_BLOCK, n_rows - start), network.n_features))
+            inputs.write(X.data)
+            labels.write(network.predict(X).data)
+            if line is not None:
+                line("write", start + len(X), n_rows)
+
+
+def _comparison(truth: ReLUNetwork, estimate: ReLUNetwork) -> str:
+    """Return the planted neurons beside those found, in canonical form, and the distance of the two networks."""
+    truth, estimate = truth.canonical(), estimate.canonical()
+    lines = ["neuron              output weight                 bias  weights"]
+    for i, j in enumerate(truth.match(estimate).permutation):
+        first = " ".join(f"{value:7.4f}" for value in truth.weights[i][:4])
+        lines.append(f"{i:6d}  planted {truth.output_weights[i]:18.15f}  {truth.biases[i]:18.15f}  {first} ...")
+        if j < 0:
+            lines.append("        not found")
+        else:
+            off = np.abs(truth.weights[i] - estimate.weights[j]).max()
+            values = f"{estimate.output_weights[j]:18.15f}  {estimate.biases[j]:18.15f}"
+            lines.append(f"        found   {values}  off by {off:.1e} at most")
+    distance = truth.gaussian_distance(estimate) / truth.gaussian_norm()
+    lines.append(f"distance of the two networks, relative: {distance:.1e}")
+    return "\n".join(lines)
+
+
+def _table(network: ReLUNetwork, largest: int = 4) -> str:
+    """Return a network as text: its sizes, then a line a neuron."""
+    intercept = np.array2string(np.asarray(network.intercept), precision=6)
+    lines = [
+        repr(network).splitlines()[0],
+        f"intercept {intercept}, norm of the linear part {_norm(network.linear):.4g}",
+    ]
+    if network.n_neurons:
+        lines.append("neuron  output weight          bias  |weights|  largest weights")
+    outputs = np.atleast_2d(network.output_weights).T
+    for i, (w, c, b) in enumerate(zip(network.weights, outputs, network.biases, strict=True)):
+        order = np.argsort(-np.abs(w), kind="stable")[:largest]
+        shown = ", ".join(f"x{j}: {w[j]:.3g}" for j in order)
+        lines.append(f"{i:6d}  {', '.join(f'{v:13.6g}' for v in c)}  {b:12.6g}  {_norm(w):9.4g}  {shown}")
+    return "\n".join(lines)
+
+
+def _norm(values: npt.NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.sum(values**2)))
+
+
+def _draw(result: FitResult, path: str) -> None:
+    import matplotlib
+
+    from relunet import plots
+
+    matplotlib.use("Agg")
+    plots.fit_report(result, path)
+
+
+def _require_matplotlib() -> None:
+    """Fail before the computation rather than after it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError('--picture needs matplotlib: pip install "relunet[plots]"')
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside `path` that takes its place when all is written, and goes away if anything fails."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+@contextlib.contextmanager
+def _folder(directory: Path | None, keep: bool, size: int) -> Iterator[Path]:
+    """Make a folder with room for `size` bytes, and delete it in the end unless it is to be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="relunet-demo-", dir=directory))
+    try:
+        free = shutil.disk_usage(folder).free
+        if free < 1.05 * size:
+            raise FileError(f"{folder}: {_human(free)} free, {_human(size)} needed: see --directory and --size")
+        yield folder
+    finally:
+        if not keep:
+            shutil.rmtree(folder)
+
+
+def _peak_memory() -> int | None:
+    """Return the most memory that this process has held, in bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _human(size: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def _size(text: str) -> int:
+    """Parse a number of bytes such as 500MB, 2GB or 2GiB."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kMGT]?)(i?)B?\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a size such as 500MB or 2GiB")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " "))
+
+
+def _positive(text: str) -> int:
+    """Parse an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected an integer of at least 1")
+    return int(text)

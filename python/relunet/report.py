@@ -1,0 +1,194 @@
+"""What a fit tells about itself: how it ended, what it saw on the way, and what its error is certified to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+__all__ = ["ClumpLevel", "Report", "Stage", "Status"]
+
+Status = Literal["exact", "noise floor", "budget", "no structure"]
+
+_MEANING = {
+    "exact": "the labels are this network up to rounding",
+    "noise floor": "what is left of the labels shows no structure",
+    "budget": "structure is left that the allowed neurons or sweeps did not reach",
+    "no structure": "no neuron stands out of the noise: the network is affine",
+}
+
+
+class Stage(NamedTuple):
+    """One stage of a fit.
+
+    Attributes
+    ----------
+    name : str
+        Name of the stage: a module of the package, such as ``"subspace"``.
+    seconds : float
+        Time spent in it, over all its calls.
+    sweeps : int
+        How often it read every row.
+    """
+
+    name: str
+    seconds: float
+    sweeps: int
+
+
+@dataclass(frozen=True)
+class ClumpLevel:
+    """The neurons as they look at one scale: those closer than the scale are one clump ([CDGKM23], section 4).
+
+    Attributes
+    ----------
+    scale : float
+        Angle between directions, in radians, below which neurons are one clump.
+    labels : tuple of int
+        Clump of each neuron of the finest level, counted from 0 in the order of the neurons.
+    risk : float
+        Mean squared error, on the rows held out, of the network fitted with one neuron or dipole a clump.
+    chosen : bool
+        Whether the fit went on with this level.
+
+    Examples
+    --------
+    >>> ClumpLevel(scale=0.1, labels=(0, 0, 1), risk=2e-4).n_clumps
+    2
+    """
+
+    scale: float
+    labels: tuple[int, ...]
+    risk: float
+    chosen: bool = False
+
+    @property
+    def n_clumps(self) -> int:
+        """Number of clumps."""
+        return len(set(self.labels))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """How a fit ended and what it saw on the way; printed, it reads as text.
+
+    Attributes
+    ----------
+    status : {"exact", "noise floor", "budget", "no structure"}
+        How the fit ended.
+
+        - ``"exact"``: the labels are the network up to rounding. Constant and affine labels are exact, with no neurons.
+        - ``"noise floor"``: an error is left, but no structure in it that the rows could tell from noise.
+        - ``"budget"``: structure is left that the allowed number of neurons, sweeps or restarts did not reach, the
+          network is the best found. A message says which limit it was.
+        - ``"no structure"``: the labels are not affine, but no neuron stands out of the noise: the network is the best
+          affine function. More rows may change that.
+    n_rows, n_features : int
+        Size of the samples.
+    n_neurons : int
+        Neurons of the network that was returned.
+    rank : int
+        Dimension of the subspace in which neurons were searched, residual rounds included.
+    spectrum : tuple of float
+        Eigenvalues of the matrix that finds the subspace, descending.
+    bulk_edge : float
+        What the largest eigenvalue would be with no structure in the labels; eigenvalues above it are directions seen.
+    scales : tuple of ClumpLevel
+        The clumps of neurons from the finest scale to the coarsest; empty where nothing was to be clumped.
+    risk : float
+        Mean squared error of `risk_network`, on the rows held out where there were any.
+    risk_interval : tuple of float or None
+        Lower and upper end of the interval for the risk at `risk_level`, None where no rows could be held out.
+    risk_level : float
+        Confidence level of `risk_interval`.
+    risk_network : str
+        The network that the interval is about: ``"final network"``, or the one fitted without the rows held out.
+    sweeps : int
+        How often every row was read.
+    rows_read : int
+        Rows read in all, those of partial reads included.
+    stages : tuple of Stage
+        Seconds and sweeps a stage, in the order of their first call.
+    errors_per_sweep : tuple of float
+        Root mean square of the residual as each polishing sweep found it.
+    label_rms : float
+        Root mean square of the labels about their mean, what the errors compare with.
+    messages : tuple of str
+        What the user should know, a sentence each; the same that were issued as warnings.
+
+    Examples
+    --------
+    >>> report = Report(
+    ...     status="exact", n_rows=1000, n_features=5, n_neurons=1, rank=1, spectrum=(0.5, 0.02), bulk_edge=0.05,
+    ...     risk=1e-30, risk_interval=(5e-31, 2e-30), sweeps=4, rows_read=4000, label_rms=1.0,
+    ... )
+    >>> print(report)
+    exact: the labels are this network up to rounding
+      samples    1,000 rows of 5 features; 4 sweeps, 4,000 rows read
+      network    1 neuron in a subspace of 1 dimension
+      spectrum   0.5 | 0.02   (bulk edge 0.05)
+      risk       1e-30, between 5e-31 and 2e-30 at level 0.95 (final network)
+      error      rms 1e-15, 1e-15 of the labels'
+    """
+
+    status: Status
+    n_rows: int
+    n_features: int
+    n_neurons: int
+    rank: int
+    spectrum: tuple[float, ...] = ()
+    bulk_edge: float = 0.0
+    scales: tuple[ClumpLevel, ...] = ()
+    risk: float
+    risk_interval: tuple[float, float] | None = None
+    risk_level: float = 0.95
+    risk_network: str = "final network"
+    sweeps: int
+    rows_read: int
+    stages: tuple[Stage, ...] = ()
+    errors_per_sweep: tuple[float, ...] = ()
+    label_rms: float = 0.0
+    messages: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the report as text, a line a subject."""
+        lines = [
+            f"{self.status}: {_MEANING[self.status]}",
+            f"  samples    {_count(self.n_rows, 'row')} of {_count(self.n_features, 'feature')}; "
+            f"{_count(self.sweeps, 'sweep')}, {_count(self.rows_read, 'row')} read",
+            f"  network    {_count(self.n_neurons, 'neuron')} in a subspace of {_count(self.rank, 'dimension')}",
+        ]
+        if self.spectrum:
+            lines.append(f"  spectrum   {self._spectrum_text()}   (bulk edge {self.bulk_edge:.3g})")
+        lines += [
+            f"  clumps     {level.n_clumps} at {level.scale:.2e} rad, held-out risk {level.risk:.3g}"
+            + (" (chosen)" if level.chosen else "")
+            for level in self.scales
+        ]
+        lines.append(f"  risk       {self._risk_text()}")
+        rms = self.risk**0.5
+        relative = f", {rms / self.label_rms:.2g} of the labels'" if self.label_rms > 0 else ""
+        lines.append(f"  error      rms {rms:.2g}{relative}")
+        if self.stages:
+            total = sum(stage.seconds for stage in self.stages)
+            each = ", ".join(f"{stage.name} {stage.seconds:.2g} s" for stage in self.stages)
+            lines.append(f"  time       {total:.2f} s: {each}")
+        lines += [f"  note       {message}" for message in self.messages]
+        return "\n".join(lines)
+
+    def _spectrum_text(self, beyond: int = 3, at_most: int = 12) -> str:
+        """Return the eigenvalues above the bulk edge and a few below it, with a bar between."""
+        above = [f"{value:.3g}" for value in self.spectrum if value > self.bulk_edge]
+        below = [f"{value:.3g}" for value in self.spectrum if value <= self.bulk_edge]
+        shown = [*above[:at_most], *(["..."] if len(above) > at_most else [])]
+        shown += ["|", *below[:beyond], *(["..."] if len(below) > beyond else [])]
+        return " ".join(shown)
+
+    def _risk_text(self) -> str:
+        if self.risk_interval is None:
+            return f"{self.risk:.3g}, on the rows of the fit ({self.risk_network})"
+        low, high = self.risk_interval
+        return f"{self.risk:.3g}, between {low:.3g} and {high:.3g} at level {self.risk_level:g} ({self.risk_network})"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
