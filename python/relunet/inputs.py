@@ -1,0 +1,173 @@
+"""The first stage: one sweep for the law of the inputs, and for rows to work on in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.moments import Accumulator, InputMoments, RowSample
+from relunet.network import ReLUNetwork
+
+__all__ = ["Inputs", "SampledRows", "read_inputs"]
+
+Array = NDArray[np.float64]
+Sweep = Callable[[Sequence[Accumulator]], None]
+
+# Directions whose variance is below this part of the largest are constant but for rounding.
+RANK_TOLERANCE = 1e-13
+# One sampled row in so many judges and is not fitted.
+HELD_OUT = 8
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Mean and covariance of inputs and labels, and what follows from them alone.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows of the samples.
+    fit_bias : bool
+        Whether neurons have biases; without, a network is homogeneous in the raw inputs.
+    mean : ndarray of shape (d,)
+        Mean of the inputs.
+    whiten : ndarray of shape (d, r)
+        z = (x - mean) @ whiten has covariance I; r is the rank of the covariance of the inputs.
+    unwhiten : ndarray of shape (r, d)
+        x - mean = z @ unwhiten.
+    label_mean, label_var : float
+        Mean and variance of the labels.
+    label_cov : ndarray of shape (r,)
+        Covariance of the labels with z.
+    """
+
+    n_rows: int
+    fit_bias: bool
+    mean: Array
+    whiten: Array
+    unwhiten: Array
+    label_mean: float
+    label_var: float
+    label_cov: Array
+
+    @property
+    def rank(self) -> int:
+        """Number of whitened coordinates."""
+        return self.whiten.shape[1]
+
+    @property
+    def origin(self) -> Array:
+        """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
+        return _relunet.matmul(self.mean[None, :], self.whiten)[0]
+
+    def features(self, x: Array, directions: Array) -> Array:
+        """Return what neurons see of rows whose weights lie in the span of whitened `directions` (r, q).
+
+        With biases, z @ directions and a constant 1; without, the projections of x itself, so that no neuron can
+        use a constant.
+        """
+        raw = _relunet.matmul(self.whiten, directions)
+        if not self.fit_bias:
+            return _relunet.matmul(x, raw)
+        projected = _relunet.matmul(x - self.mean, raw)
+        return np.concatenate([projected, np.ones((len(x), 1))], axis=1)
+
+    def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
+        """Return weights (m, d) and biases (m,) of the functions ``features(x, directions) @ parameters.T``."""
+        q = directions.shape[1]
+        raw = _relunet.matmul(parameters[:, :q], _relunet.matmul(self.whiten, directions).T.copy())
+        if not self.fit_bias:
+            return raw, np.zeros(len(raw))
+        return raw, parameters[:, q] - _relunet.matmul(raw, self.mean[:, None])[:, 0]
+
+    def whitened(self, weights: Array) -> Array:
+        """Return the weights (m, d) of functions of x as weights (m, r) of z."""
+        return _relunet.matmul(weights, self.unwhiten.T.copy())
+
+    def affine_network(self) -> ReLUNetwork:
+        """Return the best affine function of the inputs; a linear one where there are no biases."""
+        if self.fit_bias:
+            slope, constant = self.label_cov, self.label_mean
+        else:
+            # The inverse of the second moment I + m mᵀ of z + m, by Sherman and Morrison.
+            m = self.origin
+            cross = self.label_cov + m * self.label_mean
+            slope, constant = cross - m * (np.sum(m * cross) / (1 + np.sum(m * m))), 0.0
+        linear = _relunet.matmul(self.whiten, slope[:, None])[:, 0]
+        if self.fit_bias:
+            constant -= float(np.sum(linear * self.mean))
+        return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """Rows chosen by the hash of their content, so that neither their order nor their source matters.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, d)
+        Inputs.
+    y : ndarray of shape (n,)
+        Labels.
+    weight : ndarray of shape (n,)
+        Row weights, all positive.
+    held_out : ndarray of bool, shape (n,)
+        Rows that judge and are not fitted.
+    """
+
+    x: Array
+    y: Array
+    weight: Array
+    held_out: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+def read_inputs(
+    sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool, sample_size: int, seed: int
+) -> tuple[Inputs, SampledRows]:
+    """Read the law of the inputs and about `sample_size` rows in one sweep (all rows where there are no more).
+
+    Parameters
+    ----------
+    sweep : callable
+        Sweeps all rows through accumulators.
+    n_rows, n_features : int
+        Size of the samples.
+    fit_bias : bool
+        Whether neurons have biases.
+    sample_size : int
+        Rows to keep in memory.
+    seed : int
+        Chooses them.
+    """
+    moments = InputMoments(n_features)
+    # A fraction q of all hashes lies below q 2⁶⁴.
+    threshold = min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
+    sample = RowSample(n_features, threshold, seed)
+    sweep([moments, sample])
+    values, vectors = _relunet.eigh(moments.cov)
+    kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
+    kept &= values > 0
+    roots, basis = np.sqrt(values[kept]), vectors[:, kept]
+    whiten = basis / roots
+    inputs = Inputs(
+        n_rows=n_rows,
+        fit_bias=fit_bias,
+        mean=moments.mean,
+        whiten=whiten,
+        unwhiten=(basis * roots).T.copy(),
+        label_mean=moments.label_mean,
+        label_var=moments.label_var,
+        label_cov=_relunet.matmul(moments.label_cov[None, :], whiten)[0],
+    )
+    hashes, x, y, weight = sample.rows()
+    used = weight > 0
+    # The low bits of a hash know nothing of the threshold, which looks at the high ones.
+    held_out = (hashes >> np.uint64(3)) % np.uint64(HELD_OUT) == 0
+    return inputs, SampledRows(x[used], y[used], weight[used], held_out[used])

@@ -1,0 +1,94 @@
+"""The second stage: the directions that labels, or the residuals of a fit, depend on, from slices of the label.
+
+Any function of the label sees span(u_i), also where every moment linear in the label vanishes: with slices h of the
+label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z zᵀ - I in slice h, z whitened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.moments import SliceMoments
+
+__all__ = ["Subspace", "find_subspace", "slice_edges"]
+
+Array = NDArray[np.float64]
+
+# Rows of a slice for each dimension: fewer drown M_h in noise, more would only blur the label.
+ROWS_PER_DIMENSION = 4
+MAX_SLICES = 16
+# A label with more than this part of all rows, in units of a slice, gets a slice of its own.
+ATOM = 0.5
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Directions in which the slices of a label differ.
+
+    Attributes
+    ----------
+    spectrum : ndarray of shape (r,)
+        Eigenvalues of K, descending.
+    directions : ndarray of shape (r, r)
+        Their eigenvectors, as columns, in whitened coordinates.
+    bulk_edge : float
+        What the largest eigenvalue would be if labels and inputs were independent.
+    """
+
+    spectrum: Array
+    directions: Array
+    bulk_edge: float
+
+    @property
+    def n_visible(self) -> int:
+        """Number of eigenvalues above the bulk edge: a lower bound of the dimension."""
+        return int(np.sum(self.spectrum > self.bulk_edge))
+
+
+def slice_edges(labels: Array, n_rows: int, n_features: int) -> Array:
+    """Return the edges of slices with about equally many rows, from sampled labels.
+
+    Equal labels stay together; a label that many rows share has a slice of its own, for it tells which neurons are off.
+    """
+    n_slices = int(np.clip(n_rows // (ROWS_PER_DIMENSION * (n_features + 1)), 2, MAX_SLICES))
+    edges = np.quantile(labels, np.arange(1, n_slices) / n_slices, method="inverted_cdf")
+    values, counts = np.unique(labels, return_counts=True)
+    atoms = values[counts > max(ATOM * len(labels) / n_slices, 1)]
+    edges = np.unique(np.concatenate([edges, atoms, np.nextafter(atoms, np.inf)]))
+    return edges[edges > labels.min()]
+
+
+def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
+    """Find the directions that the slices show.
+
+    Parameters
+    ----------
+    slices : SliceMoments
+        Moments of the raw inputs x in slices of the label.
+    mean : ndarray of shape (d,)
+        Mean of the inputs.
+    whiten : ndarray of shape (d, r)
+        z = (x - mean) @ whiten has mean zero and covariance I.
+    """
+    weights, vectors, grams = slices.weights, slices.vectors, slices.grams
+    r = whiten.shape[1]
+    filled = np.flatnonzero(weights > 0)
+    share = weights[filled] / weights.sum()
+    k = np.zeros((r, r))
+    edge = 0.0
+    for h, p in zip(filled, share, strict=True):
+        v = vectors[h] / weights[h]
+        centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
+        excess = _relunet.matmul(_relunet.matmul(whiten.T.copy(), centred), whiten) - np.eye(r)
+        m = _relunet.matmul((v - mean)[None, :], whiten)[0]
+        k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
+        # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
+        edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
+    # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
+    spread = 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
+    values, directions = _relunet.eigh((k + k.T) / 2)
+    return Subspace(values[::-1].copy(), directions[:, ::-1].copy(), edge * (1 + spread))
