@@ -63,8 +63,13 @@ fn decode_rows<const N: usize>(
         out.iter_mut().zip(values).for_each(|(to, &value)| *to = convert(value));
         return;
     }
-    for (row, values) in out.chunks_exact_mut(columns.len()).zip(values.chunks_exact(n_columns)) {
-        row.iter_mut().zip(columns).for_each(|(to, &column)| *to = convert(values[column]));
+    let runs: Vec<&[usize]> = columns.chunk_by(|a, b| a + 1 == *b).collect();
+    for (mut row, values) in out.chunks_exact_mut(columns.len()).zip(values.chunks_exact(n_columns)) {
+        for run in &runs {
+            let (part, rest) = row.split_at_mut(run.len());
+            part.iter_mut().zip(&values[run[0]..]).for_each(|(to, &value)| *to = convert(value));
+            row = rest;
+        }
     }
 }
 
