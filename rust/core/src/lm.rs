@@ -4,8 +4,10 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
+use crate::linalg;
+
 /// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 
 /// Rows `(z, y)` of a least-squares problem, each already multiplied by the root of its weight.
 ///
@@ -277,61 +279,14 @@ impl Blocks {
     }
 }
 
-/// Lower Cholesky factor of a symmetric positive definite matrix.
-#[derive(Clone, Debug)]
-pub(crate) struct Cholesky {
-    l: Vec<f64>,
-    n: usize,
-}
-
-impl Cholesky {
-    /// The factor of `a + ridge diag(a)`, or nothing where that is not positive definite.
-    pub fn new(mut a: Vec<f64>, n: usize, ridge: f64) -> Option<Self> {
-        for i in 0..n {
-            a[i * n + i] *= 1.0 + ridge;
-        }
-        for i in 0..n {
-            let diagonal = a[i * n + i];
-            for j in 0..=i {
-                let (above, below) = a.split_at_mut(i * n);
-                let s = if j < i {
-                    (below[j] - dot(&below[..j], &above[j * n..j * n + j])) / above[j * n + j]
-                } else {
-                    let left = below[j] - dot(&below[..j], &below[..j]);
-                    if !(left > 1e-15 * diagonal) {
-                        return None;
-                    }
-                    left.sqrt()
-                };
-                below[j] = s;
-            }
-        }
-        Some(Cholesky { l: a, n })
+/// `(a + ridge diag(a))⁻¹ b` for columns `b` given row-major, or nothing where that matrix is not positive definite.
+pub(crate) fn solve_ridged(mut a: Vec<f64>, n: usize, ridge: f64, b: &[f64]) -> Option<Vec<f64>> {
+    for i in 0..n {
+        a[i * n + i] *= 1.0 + ridge;
     }
-
-    /// `L⁻¹ b`.
-    pub fn forward(&self, b: &mut [f64]) {
-        for i in 0..self.n {
-            let row = &self.l[i * self.n..];
-            b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
-        }
-    }
-
-    /// `L⁻ᵀ b`.
-    pub fn backward(&self, b: &mut [f64]) {
-        for i in (0..self.n).rev() {
-            let row = &self.l[i * self.n..i * self.n + self.n];
-            let v = b[i] / row[i];
-            b[i] = v;
-            b[..i].iter_mut().zip(row).for_each(|(b, l)| *b -= v * l);
-        }
-    }
-
-    /// `A⁻¹ b`.
-    pub fn solve(&self, b: &mut [f64]) {
-        self.forward(b);
-        self.backward(b);
-    }
+    let b = ArrayView2::from_shape((n, b.len() / n), b).ok()?;
+    let x = linalg::solve_spd(ArrayView2::from_shape((n, n), &a).ok()?, b).ok()?;
+    x.iter().all(|v| v.is_finite()).then(|| x.into_raw_vec_and_offset().0)
 }
 
 /// When a fit ends.
@@ -375,6 +330,11 @@ impl Fit {
         Fit::at(rows, start).descend(rows, stop)
     }
 
+    /// Mean squared residual.
+    pub fn mean(&self) -> f64 {
+        self.loss / self.evaluation.residual.len() as f64
+    }
+
     /// Further steps on the same rows.
     pub fn descend(mut self, rows: Rows<'_>, stop: Stop) -> Fit {
         for _ in 0..stop.steps {
@@ -394,9 +354,7 @@ impl Fit {
         self.work += (2 * n * p) as u64;
         for _ in 0..8 {
             self.work += (p * p * p / 3 + 2 * n * p) as u64;
-            if let Some(factor) = Cholesky::new(matrix.clone(), p, self.damping + 1e-14) {
-                let mut step = gradient.clone();
-                factor.solve(&mut step);
+            if let Some(step) = solve_ridged(matrix.clone(), p, self.damping + 1e-14, &gradient) {
                 let terms = self.terms.moved(&step);
                 let evaluation = evaluate(rows, &terms);
                 if evaluation.loss < self.loss {
@@ -417,9 +375,35 @@ impl Fit {
         self.blocks.matrix(self.q, self.terms.len())
     }
 
+    /// Change of the values over `rows` by a step of the linearised problem.
+    pub(crate) fn change(&self, rows: Rows<'_>, step: &[f64]) -> Vec<f64> {
+        let k = self.terms.len();
+        let values = |(b, z): (usize, &[f64])| -> Vec<f64> {
+            let t = product_transposed(z, step, self.q);
+            let row = |(i, t): (usize, &[f64])| {
+                let pattern = &self.evaluation.pattern[(b * BLOCK + i) * k..][..k];
+                t[0] + t[1..].iter().zip(pattern).map(|(t, s)| t * s).sum::<f64>()
+            };
+            t.chunks_exact(k + 1).enumerate().map(row).collect()
+        };
+        rows.z.chunks(BLOCK * self.q).enumerate().flat_map(values).collect()
+    }
+
     /// Sums over rows of residual times design row.
-    fn gradient(&self, rows: Rows<'_>) -> Vec<f64> {
-        self.project(rows, &self.evaluation.residual)
+    pub(crate) fn gradient(&self, rows: Rows<'_>) -> Vec<f64> {
+        let k = self.terms.len();
+        let mut out = vec![0.0; self.terms.theta.len()];
+        let mut factors = Vec::with_capacity(BLOCK * (k + 1));
+        for (b, z) in rows.z.chunks(BLOCK * self.q).enumerate() {
+            let (start, count) = (b * BLOCK, z.len() / self.q);
+            factors.clear();
+            for (i, e) in self.evaluation.residual[start..start + count].iter().enumerate() {
+                factors.push(*e);
+                factors.extend(self.evaluation.pattern[(start + i) * k..(start + i + 1) * k].iter().map(|s| s * e));
+            }
+            add_product(&mut out, &factors, z, count);
+        }
+        out
     }
 
     /// `Jᵀ F` for columns F given row-major (`n x m`), as `p x m`; J is the design of the linearised problem.
@@ -447,28 +431,16 @@ impl Fit {
     pub(crate) fn removals(&self) -> Vec<(f64, Terms)> {
         let (q, k) = (self.q, self.terms.len());
         let p = q * (k + 1);
-        let Some(factor) = Cholesky::new(self.matrix(), p, 1e-10) else { return Vec::new() };
+        let mut unit = vec![0.0; p * p];
+        unit.iter_mut().step_by(p + 1).for_each(|v| *v = 1.0);
+        let Some(inverse) = solve_ridged(self.matrix(), p, 1e-10, &unit) else { return Vec::new() };
         let remove = |i: usize| {
             let block = (i + 1) * q..(i + 2) * q;
-            // Columns of the inverse that belong to the term.
-            let columns: Vec<Vec<f64>> = block
-                .clone()
-                .map(|c| {
-                    let mut unit = vec![0.0; p];
-                    unit[c] = 1.0;
-                    factor.solve(&mut unit);
-                    unit
-                })
-                .collect();
-            let inner: Vec<f64> = columns.iter().flat_map(|c| c[block.clone()].iter().copied()).collect();
-            let a = &self.terms.theta[block];
-            let mut multiplier = a.to_vec();
-            Cholesky::new(inner, q, 0.0)?.solve(&mut multiplier);
+            let a = &self.terms.theta[block.clone()];
+            let inner = block.clone().flat_map(|r| inverse[r * p..][block.clone()].iter().copied()).collect();
+            let multiplier = solve_ridged(inner, q, 0.0, a)?;
             let rise = dot(a, &multiplier);
-            let mut step = vec![0.0; p];
-            for (c, v) in columns.iter().zip(&multiplier) {
-                step.iter_mut().zip(c).for_each(|(s, c)| *s -= v * c);
-            }
+            let step: Vec<f64> = inverse.chunks_exact(p).map(|row| -dot(&row[block.clone()], &multiplier)).collect();
             let mut terms = self.terms.moved(&step);
             terms.remove(i);
             Some((rise, terms))
