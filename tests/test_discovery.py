@@ -36,7 +36,9 @@ def fan(k):
     return np.c_[np.cos(angle), np.sin(angle)], (-1.0) ** np.arange(k)
 
 
-@pytest.mark.parametrize(("r", "k", "fit_bias"), [(4, 4, False), (3, 6, False), (1, 3, True), (2, 4, True), (5, 5, True)])
+@pytest.mark.parametrize(
+    ("r", "k", "fit_bias"), [(4, 4, False), (3, 6, False), (1, 3, True), (2, 4, True), (5, 5, True)]
+)
 @pytest.mark.parametrize("n_neurons", ["known", "more"])
 def test_generic_networks_are_found_exactly(r, k, fit_bias, n_neurons):
     rng = np.random.default_rng([r, k])
@@ -91,7 +93,8 @@ def test_the_result_does_not_depend_on_threads():
     one, three = (find_neurons(z, y, 6, n_jobs=n) for n in (1, 3))
     assert len(one) == len(three)
     for a, b in zip(one, three, strict=True):
-        assert np.array_equal(a.vectors, b.vectors) and np.array_equal(a.linear, b.linear)
+        assert np.array_equal(a.vectors, b.vectors)
+        assert np.array_equal(a.linear, b.linear)
         assert (a.train_loss, a.heldout_loss) == (b.train_loss, b.heldout_loss)
 
 

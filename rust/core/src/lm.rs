@@ -448,3 +448,97 @@ impl Fit {
         (0..k).filter_map(remove).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(n: usize, q: usize) -> (Vec<f64>, Vec<f64>) {
+        let wave = |i: usize| (i as f64 * 0.754_877_666 + 1.3 * (i as f64).sqrt()).sin();
+        ((0..n * q).map(wave).collect(), (0..n).map(|i| wave(7 * i + 3)).collect())
+    }
+
+    fn some_terms() -> Terms {
+        let mut terms = Terms::zero(3);
+        terms.push(&[0.7, -0.2, 0.4], 1.0);
+        terms.push(&[-0.1, 0.5, 0.3], -1.0);
+        terms
+    }
+
+    #[test]
+    fn updated_blocks_are_those_of_the_new_signs() {
+        let (z, y) = data(700, 3);
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let old = evaluate(rows, &some_terms()).pattern;
+        for share in [13, 2, 1] {
+            let new: Vec<f64> =
+                old.iter().enumerate().map(|(i, s)| if (i / 2) % share == 0 && i % 2 == 1 { -s } else { *s }).collect();
+            let mut updated = Blocks::new(rows, &old);
+            updated.update(rows, &old, &new);
+            let (a, b) = (updated.matrix(3, 2), Blocks::new(rows, &new).matrix(3, 2));
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-10));
+            assert_ne!(b, Blocks::new(rows, &old).matrix(3, 2));
+        }
+    }
+
+    #[test]
+    fn matrix_and_gradient_are_those_of_the_design() {
+        let (z, y) = data(300, 3);
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let fit = Fit::at(rows, some_terms());
+        let p = 9;
+        let row = |i: usize| -> Vec<f64> {
+            let signs = [1.0, fit.evaluation.pattern[2 * i], fit.evaluation.pattern[2 * i + 1]];
+            signs.iter().flat_map(|s| rows.row(i).iter().map(move |v| v * s)).collect()
+        };
+        let (mut matrix, mut gradient) = (vec![0.0; p * p], vec![0.0; p]);
+        for i in 0..300 {
+            let row = row(i);
+            assert!((dot(&row, &fit.terms.theta) + fit.evaluation.residual[i] - y[i]).abs() < 1e-14);
+            for a in 0..p {
+                gradient[a] += row[a] * fit.evaluation.residual[i];
+                (0..p).for_each(|b| matrix[a * p + b] += row[a] * row[b]);
+            }
+        }
+        assert!(fit.matrix().iter().zip(&matrix).all(|(a, b)| (a - b).abs() < 1e-10));
+        assert!(fit.gradient(rows).iter().zip(&gradient).all(|(a, b)| (a - b).abs() < 1e-10));
+        let projected = fit.project(rows, &fit.evaluation.residual);
+        assert!(projected.iter().zip(&gradient).all(|(a, b)| (a - b).abs() < 1e-10));
+    }
+
+    #[test]
+    fn a_fit_descends_to_planted_terms_and_turns_a_wrong_sign() {
+        let (z, zero) = data(900, 3);
+        let truth = some_terms();
+        let rows = Rows { z: &z, y: &vec![0.0; zero.len()], q: 3 };
+        let y: Vec<f64> = evaluate(rows, &truth).residual.iter().map(|r| -r).collect();
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let mut start = truth.clone();
+        start.theta.iter_mut().enumerate().for_each(|(i, t)| *t += 0.05 * (i as f64).cos());
+        start.signs[1] = 1.0;
+        let fit = Fit::new(rows, start, Stop { steps: 60, decrease: 0.0, floor: 0.0 });
+        assert!(fit.loss < 1e-24, "{}", fit.loss);
+        assert_eq!(fit.terms.signs, truth.signs);
+    }
+
+    #[test]
+    fn the_estimated_rise_of_a_removal_is_that_of_the_linearised_problem() {
+        let (z, y) = data(900, 3);
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let fit = Fit::new(rows, some_terms(), Stop { steps: 60, decrease: 0.0, floor: 0.0 });
+        let removals = fit.removals();
+        assert_eq!(removals.len(), 2);
+        for (i, (rise, terms)) in removals.iter().enumerate() {
+            let mut step: Vec<f64> = fit.terms.theta.iter().map(|t| -t).collect();
+            let kept = (1 - i + 1) * 3;
+            for at in [0..3, kept..kept + 3] {
+                let from = if at.start == 0 { 0 } else { 3 };
+                (0..3).for_each(|a| step[at.start + a] += terms.theta[from + a]);
+            }
+            let change = fit.change(rows, &step);
+            let loss: f64 = fit.evaluation.residual.iter().zip(&change).map(|(e, c)| (e - c).powi(2)).sum();
+            assert!((loss - fit.loss - rise).abs() < 1e-6 * loss, "{loss} {} {rise}", fit.loss);
+            assert!(*rise > 0.0);
+        }
+    }
+}

@@ -68,6 +68,8 @@ const SHORT_LIST: usize = 48;
 const VISIBLE: f64 = 25.0;
 /// Terms added without evidence before growth ends: on a fan one term alone explains little.
 const PATIENCE: usize = 3;
+/// Mean square, relative to that of the labels, that a linear function leaves by rounding.
+const ROUNDING: f64 = 1e-26;
 /// Exchanges tried side by side.
 const BRANCHES: usize = 4;
 /// Angles between a term and the near-duplicates tried beside it.
@@ -470,15 +472,19 @@ fn unit(mut v: Vec<f64>) -> Vec<f64> {
 ///
 /// # Errors
 /// Shapes that do not fit together, and too few rows.
-pub fn search(z: &[f64], y: &[f64], weights: Option<&[f64]>, starts: &[Terms], options: Options) -> Result<Vec<Found>> {
+pub fn search(
+    z: &[f64],
+    q: usize,
+    y: &[f64],
+    weights: Option<&[f64]>,
+    starts: &[Terms],
+    options: Options,
+) -> Result<Vec<Found>> {
     let n = y.len();
-    if z.is_empty() || n < 10 || !z.len().is_multiple_of(n) {
-        return Err(Error::argument(
-            "z",
-            format!("expected one row for each of {n} >= 10 labels, got {} numbers", z.len()),
-        ));
+    if q == 0 || z.len() != n * q || n < 10 {
+        let message = format!("expected a label for each of 10 rows or more, got {n} labels for {} inputs", z.len());
+        return Err(Error::argument("y", message));
     }
-    let q = z.len() / n;
     if let Some(w) = weights
         && (w.len() != n || !w.iter().all(|w| *w >= 0.0) || w.iter().filter(|w| **w > 0.0).count() < 10)
     {
@@ -492,7 +498,7 @@ pub fn search(z: &[f64], y: &[f64], weights: Option<&[f64]>, starts: &[Terms], o
     let cut = all.n() - all.n() / 5;
     let train = all.first(cut);
     let held = Rows { z: &z[cut * q..], y: &y[cut..], q };
-    let linear = Fit::new(train, Terms::zero(q), Stop { steps: 3, decrease: 0.0, floor: 0.0 });
+    let linear = Fit::new(train, Terms::zero(q), Stop { steps: 16, decrease: 0.0, floor: 0.0 });
     let scale = linear.mean();
     let mut search = Search {
         train,
@@ -503,7 +509,7 @@ pub fn search(z: &[f64], y: &[f64], weights: Option<&[f64]>, starts: &[Terms], o
         rng: Xoshiro256PlusPlus::seed_from_u64(options.seed),
     };
     search.offer(&linear);
-    if scale > 1e-28 * dot(train.y, train.y) / train.n() as f64 && options.k_max > 0 {
+    if scale > ROUNDING * dot(train.y, train.y) / train.n() as f64 && options.k_max > 0 {
         search.run(linear, starts);
     }
     let found = |(_, terms): (f64, Terms)| Found {
@@ -520,4 +526,54 @@ fn weighted(z: &[f64], y: &[f64], weights: Option<&[f64]>, q: usize) -> (Vec<f64
     let kept = || weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(i, w)| (i, w.sqrt()));
     let rows = kept().flat_map(|(i, root)| z[i * q..(i + 1) * q].iter().map(move |v| v * root)).collect();
     (rows, kept().map(|(i, root)| y[i] * root).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of independent, about normal entries.
+    fn rows(n: usize, q: usize, seed: u64) -> Vec<f64> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let uniform = |rng: &mut Xoshiro256PlusPlus| rng.next_u64() as f64 / u64::MAX as f64 - 0.5;
+        (0..n * q).map(|_| (0..12).map(|_| uniform(&mut rng)).sum()).collect()
+    }
+
+    fn options(k_max: usize) -> Options {
+        Options { k_max, constant: false, seed: 1, tolerance: 1e-20, budget: 5_000_000_000 }
+    }
+
+    #[test]
+    fn a_planted_network_is_found() -> Result<()> {
+        let (n, q) = (3000, 3);
+        let z = rows(n, q, 5);
+        let truth = Terms {
+            theta: vec![0.3, -0.2, 0.1, 1.0, 0.2, 0.0, 0.1, 0.8, -0.4, 0.5, 0.5, 0.6, -0.3, 0.2, 0.7],
+            signs: vec![1.0, -1.0, 1.0, -1.0],
+        };
+        let zeros = vec![0.0; n];
+        let y: Vec<f64> =
+            crate::lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
+        let found = search(&z, q, &y, None, &[], options(6))?;
+        let best = found.last().map(|f| (f.terms.len(), f.heldout_loss < 1e-24));
+        assert_eq!(best, Some((4, true)));
+        assert!(found[..4].iter().all(|f| f.heldout_loss > 1e-6));
+        Ok(())
+    }
+
+    #[test]
+    fn shapes_and_weights_are_checked() {
+        let z = rows(20, 2, 1);
+        assert!(search(&z, 2, &[0.0; 19], None, &[], options(1)).is_err());
+        assert!(search(&z, 0, &[], None, &[], options(1)).is_err());
+        assert!(search(&z, 2, &[0.0; 20], Some(&[0.0; 20]), &[], options(1)).is_err());
+        assert!(search(&z, 2, &[0.0; 20], None, &[Terms::zero(3)], options(1)).is_err());
+    }
+
+    #[test]
+    fn labels_without_variation_need_no_term() -> Result<()> {
+        let found = search(&rows(50, 2, 1), 2, &[0.0; 50], None, &[], options(3))?;
+        assert_eq!(found.iter().map(|f| f.terms.len()).collect::<Vec<_>>(), [0]);
+        Ok(())
+    }
 }

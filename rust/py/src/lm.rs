@@ -50,7 +50,7 @@ pub fn search<'py>(
         .detach(|| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0)).build();
             match pool {
-                Ok(pool) => pool.install(|| core_search(z, labels, w, &starts, options)),
+                Ok(pool) => pool.install(|| core_search(z, q, labels, w, &starts, options)),
                 Err(e) => Err(Error::Numerical(e.to_string())),
             }
         })
