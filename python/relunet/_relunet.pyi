@@ -62,3 +62,18 @@ def gaussian_distance(f: _Network, g: _Network, mean: _Array | None = None, cov:
 def neuron_distances(
     f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
+
+# lm
+def search(
+    zt: _Array,
+    y: _Array,
+    k_max: int,
+    *,
+    weights: _Array | None = None,
+    starts: Sequence[tuple[_Array, _Array, _Array]] = ...,
+    constant: bool = False,
+    seed: int = 0,
+    n_threads: int | None = None,
+    tolerance: float = 1e-20,
+    budget: int = 20_000_000_000,
+) -> list[tuple[_Array, _Array, _Array, float, float]]: ...

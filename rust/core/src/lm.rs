@@ -4,8 +4,10 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
+use crate::linalg;
+
 /// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 
 /// Rows `(z, y)` of a least-squares problem, each already multiplied by the root of its weight.
 ///
@@ -277,61 +279,14 @@ impl Blocks {
     }
 }
 
-/// Lower Cholesky factor of a symmetric positive definite matrix.
-#[derive(Clone, Debug)]
-pub(crate) struct Cholesky {
-    l: Vec<f64>,
-    n: usize,
-}
-
-impl Cholesky {
-    /// The factor of `a + ridge diag(a)`, or nothing where that is not positive definite.
-    pub fn new(mut a: Vec<f64>, n: usize, ridge: f64) -> Option<Self> {
-        for i in 0..n {
-            a[i * n + i] *= 1.0 + ridge;
-        }
-        for i in 0..n {
-            let diagonal = a[i * n + i];
-            for j in 0..=i {
-                let (above, below) = a.split_at_mut(i * n);
-                let s = if j < i {
-                    (below[j] - dot(&below[..j], &above[j * n..j * n + j])) / above[j * n + j]
-                } else {
-                    let left = below[j] - dot(&below[..j], &below[..j]);
-                    if !(left > 1e-15 * diagonal) {
-                        return None;
-                    }
-                    left.sqrt()
-                };
-                below[j] = s;
-            }
-        }
-        Some(Cholesky { l: a, n })
+/// `(a + ridge diag(a))⁻¹ b` for columns `b` given row-major, or nothing where that matrix is not positive definite.
+pub(crate) fn solve_ridged(mut a: Vec<f64>, n: usize, ridge: f64, b: &[f64]) -> Option<Vec<f64>> {
+    for i in 0..n {
+        a[i * n + i] *= 1.0 + ridge;
     }
-
-    /// `L⁻¹ b`.
-    pub fn forward(&self, b: &mut [f64]) {
-        for i in 0..self.n {
-            let row = &self.l[i * self.n..];
-            b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
-        }
-    }
-
-    /// `L⁻ᵀ b`.
-    pub fn backward(&self, b: &mut [f64]) {
-        for i in (0..self.n).rev() {
-            let row = &self.l[i * self.n..i * self.n + self.n];
-            let v = b[i] / row[i];
-            b[i] = v;
-            b[..i].iter_mut().zip(row).for_each(|(b, l)| *b -= v * l);
-        }
-    }
-
-    /// `A⁻¹ b`.
-    pub fn solve(&self, b: &mut [f64]) {
-        self.forward(b);
-        self.backward(b);
-    }
+    let b = ArrayView2::from_shape((n, b.len() / n), b).ok()?;
+    let x = linalg::solve_spd(ArrayView2::from_shape((n, n), &a).ok()?, b).ok()?;
+    x.iter().all(|v| v.is_finite()).then(|| x.into_raw_vec_and_offset().0)
 }
 
 /// When a fit ends.
@@ -375,6 +330,11 @@ impl Fit {
         Fit::at(rows, start).descend(rows, stop)
     }
 
+    /// Mean squared residual.
+    pub fn mean(&self) -> f64 {
+        self.loss / self.evaluation.residual.len() as f64
+    }
+
     /// Further steps on the same rows.
     pub fn descend(mut self, rows: Rows<'_>, stop: Stop) -> Fit {
         for _ in 0..stop.steps {
@@ -394,9 +354,7 @@ impl Fit {
         self.work += (2 * n * p) as u64;
         for _ in 0..8 {
             self.work += (p * p * p / 3 + 2 * n * p) as u64;
-            if let Some(factor) = Cholesky::new(matrix.clone(), p, self.damping + 1e-14) {
-                let mut step = gradient.clone();
-                factor.solve(&mut step);
+            if let Some(step) = solve_ridged(matrix.clone(), p, self.damping + 1e-14, &gradient) {
                 let terms = self.terms.moved(&step);
                 let evaluation = evaluate(rows, &terms);
                 if evaluation.loss < self.loss {
@@ -417,9 +375,35 @@ impl Fit {
         self.blocks.matrix(self.q, self.terms.len())
     }
 
+    /// Change of the values over `rows` by a step of the linearised problem.
+    pub(crate) fn change(&self, rows: Rows<'_>, step: &[f64]) -> Vec<f64> {
+        let k = self.terms.len();
+        let values = |(b, z): (usize, &[f64])| -> Vec<f64> {
+            let t = product_transposed(z, step, self.q);
+            let row = |(i, t): (usize, &[f64])| {
+                let pattern = &self.evaluation.pattern[(b * BLOCK + i) * k..][..k];
+                t[0] + t[1..].iter().zip(pattern).map(|(t, s)| t * s).sum::<f64>()
+            };
+            t.chunks_exact(k + 1).enumerate().map(row).collect()
+        };
+        rows.z.chunks(BLOCK * self.q).enumerate().flat_map(values).collect()
+    }
+
     /// Sums over rows of residual times design row.
-    fn gradient(&self, rows: Rows<'_>) -> Vec<f64> {
-        self.project(rows, &self.evaluation.residual)
+    pub(crate) fn gradient(&self, rows: Rows<'_>) -> Vec<f64> {
+        let k = self.terms.len();
+        let mut out = vec![0.0; self.terms.theta.len()];
+        let mut factors = Vec::with_capacity(BLOCK * (k + 1));
+        for (b, z) in rows.z.chunks(BLOCK * self.q).enumerate() {
+            let (start, count) = (b * BLOCK, z.len() / self.q);
+            factors.clear();
+            for (i, e) in self.evaluation.residual[start..start + count].iter().enumerate() {
+                factors.push(*e);
+                factors.extend(self.evaluation.pattern[(start + i) * k..(start + i + 1) * k].iter().map(|s| s * e));
+            }
+            add_product(&mut out, &factors, z, count);
+        }
+        out
     }
 
     /// `Jᵀ F` for columns F given row-major (`n x m`), as `p x m`; J is the design of the linearised problem.
@@ -447,32 +431,114 @@ impl Fit {
     pub(crate) fn removals(&self) -> Vec<(f64, Terms)> {
         let (q, k) = (self.q, self.terms.len());
         let p = q * (k + 1);
-        let Some(factor) = Cholesky::new(self.matrix(), p, 1e-10) else { return Vec::new() };
+        let mut unit = vec![0.0; p * p];
+        unit.iter_mut().step_by(p + 1).for_each(|v| *v = 1.0);
+        let Some(inverse) = solve_ridged(self.matrix(), p, 1e-10, &unit) else { return Vec::new() };
         let remove = |i: usize| {
             let block = (i + 1) * q..(i + 2) * q;
-            // Columns of the inverse that belong to the term.
-            let columns: Vec<Vec<f64>> = block
-                .clone()
-                .map(|c| {
-                    let mut unit = vec![0.0; p];
-                    unit[c] = 1.0;
-                    factor.solve(&mut unit);
-                    unit
-                })
-                .collect();
-            let inner: Vec<f64> = columns.iter().flat_map(|c| c[block.clone()].iter().copied()).collect();
-            let a = &self.terms.theta[block];
-            let mut multiplier = a.to_vec();
-            Cholesky::new(inner, q, 0.0)?.solve(&mut multiplier);
+            let a = &self.terms.theta[block.clone()];
+            let inner = block.clone().flat_map(|r| inverse[r * p..][block.clone()].iter().copied()).collect();
+            let multiplier = solve_ridged(inner, q, 0.0, a)?;
             let rise = dot(a, &multiplier);
-            let mut step = vec![0.0; p];
-            for (c, v) in columns.iter().zip(&multiplier) {
-                step.iter_mut().zip(c).for_each(|(s, c)| *s -= v * c);
-            }
+            let step: Vec<f64> = inverse.chunks_exact(p).map(|row| -dot(&row[block.clone()], &multiplier)).collect();
             let mut terms = self.terms.moved(&step);
             terms.remove(i);
             Some((rise, terms))
         };
         (0..k).filter_map(remove).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(n: usize, q: usize) -> (Vec<f64>, Vec<f64>) {
+        let wave = |i: usize| (i as f64 * 0.754_877_666 + 1.3 * (i as f64).sqrt()).sin();
+        ((0..n * q).map(wave).collect(), (0..n).map(|i| wave(7 * i + 3)).collect())
+    }
+
+    fn some_terms() -> Terms {
+        let mut terms = Terms::zero(3);
+        terms.push(&[0.7, -0.2, 0.4], 1.0);
+        terms.push(&[-0.1, 0.5, 0.3], -1.0);
+        terms
+    }
+
+    #[test]
+    fn updated_blocks_are_those_of_the_new_signs() {
+        let (z, y) = data(700, 3);
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let old = evaluate(rows, &some_terms()).pattern;
+        for share in [13, 2, 1] {
+            let new: Vec<f64> =
+                old.iter().enumerate().map(|(i, s)| if (i / 2) % share == 0 && i % 2 == 1 { -s } else { *s }).collect();
+            let mut updated = Blocks::new(rows, &old);
+            updated.update(rows, &old, &new);
+            let (a, b) = (updated.matrix(3, 2), Blocks::new(rows, &new).matrix(3, 2));
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-10));
+            assert_ne!(b, Blocks::new(rows, &old).matrix(3, 2));
+        }
+    }
+
+    #[test]
+    fn matrix_and_gradient_are_those_of_the_design() {
+        let (z, y) = data(300, 3);
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let fit = Fit::at(rows, some_terms());
+        let p = 9;
+        let row = |i: usize| -> Vec<f64> {
+            let signs = [1.0, fit.evaluation.pattern[2 * i], fit.evaluation.pattern[2 * i + 1]];
+            signs.iter().flat_map(|s| rows.row(i).iter().map(move |v| v * s)).collect()
+        };
+        let (mut matrix, mut gradient) = (vec![0.0; p * p], vec![0.0; p]);
+        for i in 0..300 {
+            let row = row(i);
+            assert!((dot(&row, &fit.terms.theta) + fit.evaluation.residual[i] - y[i]).abs() < 1e-14);
+            for a in 0..p {
+                gradient[a] += row[a] * fit.evaluation.residual[i];
+                (0..p).for_each(|b| matrix[a * p + b] += row[a] * row[b]);
+            }
+        }
+        assert!(fit.matrix().iter().zip(&matrix).all(|(a, b)| (a - b).abs() < 1e-10));
+        assert!(fit.gradient(rows).iter().zip(&gradient).all(|(a, b)| (a - b).abs() < 1e-10));
+        let projected = fit.project(rows, &fit.evaluation.residual);
+        assert!(projected.iter().zip(&gradient).all(|(a, b)| (a - b).abs() < 1e-10));
+    }
+
+    #[test]
+    fn a_fit_descends_to_planted_terms_and_turns_a_wrong_sign() {
+        let (z, zero) = data(900, 3);
+        let truth = some_terms();
+        let rows = Rows { z: &z, y: &vec![0.0; zero.len()], q: 3 };
+        let y: Vec<f64> = evaluate(rows, &truth).residual.iter().map(|r| -r).collect();
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let mut start = truth.clone();
+        start.theta.iter_mut().enumerate().for_each(|(i, t)| *t += 0.05 * (i as f64).cos());
+        start.signs[1] = 1.0;
+        let fit = Fit::new(rows, start, Stop { steps: 60, decrease: 0.0, floor: 0.0 });
+        assert!(fit.loss < 1e-24, "{}", fit.loss);
+        assert_eq!(fit.terms.signs, truth.signs);
+    }
+
+    #[test]
+    fn the_estimated_rise_of_a_removal_is_that_of_the_linearised_problem() {
+        let (z, y) = data(900, 3);
+        let rows = Rows { z: &z, y: &y, q: 3 };
+        let fit = Fit::new(rows, some_terms(), Stop { steps: 60, decrease: 0.0, floor: 0.0 });
+        let removals = fit.removals();
+        assert_eq!(removals.len(), 2);
+        for (i, (rise, terms)) in removals.iter().enumerate() {
+            let mut step: Vec<f64> = fit.terms.theta.iter().map(|t| -t).collect();
+            let kept = (1 - i + 1) * 3;
+            for at in [0..3, kept..kept + 3] {
+                let from = if at.start == 0 { 0 } else { 3 };
+                (0..3).for_each(|a| step[at.start + a] += terms.theta[from + a]);
+            }
+            let change = fit.change(rows, &step);
+            let loss: f64 = fit.evaluation.residual.iter().zip(&change).map(|(e, c)| (e - c).powi(2)).sum();
+            assert!((loss - fit.loss - rise).abs() < 1e-6 * loss, "{loss} {} {rise}", fit.loss);
+            assert!(*rise > 0.0);
+        }
     }
 }

@@ -6,7 +6,7 @@ use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::lm::{Cholesky, Fit, Rows, Stop, Terms, add_product, dot, product_transposed};
+use crate::lm::{Fit, Rows, Stop, Terms, add_product, dot, product_transposed, solve_ridged};
 
 /// What a search may use and when it may end.
 #[derive(Clone, Copy, Debug)]
@@ -34,36 +34,6 @@ pub struct Found {
     pub heldout_loss: f64,
 }
 
-/// Rows shuffled by the seed, multiplied by the roots of their weights.
-struct Table {
-    z: Vec<f64>,
-    y: Vec<f64>,
-    q: usize,
-}
-
-impl Table {
-    fn new(z: &[f64], y: &[f64], weights: Option<&[f64]>, rng: &mut Xoshiro256PlusPlus) -> Table {
-        let q = z.len() / y.len();
-        let mut order: Vec<usize> = (0..y.len()).filter(|i| weights.is_none_or(|w| w[*i] > 0.0)).collect();
-        for i in (1..order.len()).rev() {
-            order.swap(i, below(rng, i + 1));
-        }
-        let root = |i: usize| weights.map_or(1.0, |w| w[i].sqrt());
-        Table {
-            z: order.iter().flat_map(|&i| z[i * q..(i + 1) * q].iter().map(move |v| v * root(i))).collect(),
-            y: order.iter().map(|&i| y[i] * root(i)).collect(),
-            q,
-        }
-    }
-
-    /// Rows to fit and rows to judge by.
-    fn split(&self) -> (Rows<'_>, Rows<'_>) {
-        let all = Rows { z: &self.z, y: &self.y, q: self.q };
-        let cut = all.n() - all.n() / 5;
-        (all.first(cut), Rows { z: &self.z[cut * self.q..], y: &self.y[cut..], q: self.q })
-    }
-}
-
 fn below(rng: &mut Xoshiro256PlusPlus, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
@@ -75,6 +45,8 @@ struct Proposal {
     sign: f64,
     /// Estimated decrease of the loss.
     gain: f64,
+    /// Square of the gain over its variance.
+    evidence: f64,
     /// What the other parameters do meanwhile.
     compensation: Vec<f64>,
 }
@@ -92,35 +64,186 @@ impl Proposal {
 const NET: usize = 512;
 /// Directions that are judged with the tangent space of the present fit projected out.
 const SHORT_LIST: usize = 48;
-/// Floating-point operations of one screening are counted by this many products a row.
+/// Evidence that noise alone hardly gives: five standard errors.
+const VISIBLE: f64 = 25.0;
+/// Terms added without evidence before growth ends: on a fan one term alone explains little.
+const PATIENCE: usize = 3;
+/// Mean square, relative to that of the labels, that a linear function leaves by rounding.
+const ROUNDING: f64 = 1e-26;
+/// Exchanges tried side by side.
+const BRANCHES: usize = 4;
+/// Angles between a term and the near-duplicates tried beside it.
 const ANGLES: [f64; 4] = [0.4, 0.12, 0.03, 0.008];
 
 struct Search<'a> {
     train: Rows<'a>,
-    constant: bool,
-    tolerance: f64,
+    options: Options,
     /// Mean square left by the best linear fit.
     scale: f64,
+    /// Floating-point operations so far.
+    spent: u64,
+    /// Mean square and model by number of terms.
+    best: Vec<Option<(f64, Terms)>>,
+    rng: Xoshiro256PlusPlus,
 }
 
 impl<'a> Search<'a> {
+    /// Growth, exchanges, a last fit to all rows, and the way back to fewer terms.
+    fn run(&mut self, linear: Fit, starts: &[Terms]) {
+        let fits = starts.iter().map(|t| Fit::new(self.train, t.clone(), self.stop(self.train, 20, 1e-4)));
+        let fits: Vec<Fit> = fits.collect();
+        fits.iter().for_each(|fit| self.offer(fit));
+        self.spent += fits.iter().map(|fit| fit.work).sum::<u64>();
+        let usable = fits.into_iter().filter(|fit| fit.terms.len() <= self.options.k_max);
+        let start = usable.fold(linear, |best, fit| if fit.loss < best.loss { fit } else { best });
+        let fit = self.extend(start);
+        let fit = self.exchange(fit);
+        self.offer(&fit);
+        self.shrink(fit);
+        self.refine();
+    }
+
+    /// Terms added one by one until there are `k_max`, or the residuals show no more.
+    fn extend(&mut self, mut fit: Fit) -> Fit {
+        let mut unseen: Vec<Fit> = Vec::new();
+        while fit.terms.len() < self.options.k_max && !self.finished(&fit) {
+            let rows = self.rows(fit.terms.len() + 1);
+            if fit.evaluation.residual.len() != rows.n() {
+                fit = Fit::new(rows, fit.terms, self.stop(rows, 5, 1e-3));
+            }
+            fit.work = 0;
+            let before = fit.clone();
+            let mut rng = self.branch();
+            let (grown, evidence) = self.grow(fit, rows, 0, 3, &mut rng);
+            fit = grown;
+            self.spent += fit.work;
+            self.offer(&fit);
+            if evidence >= VISIBLE {
+                unseen.clear();
+                continue;
+            }
+            unseen.push(before);
+            if unseen.len() == PATIENCE {
+                break;
+            }
+        }
+        // Terms that nothing called for stay only if together they explain much.
+        match unseen.into_iter().next() {
+            Some(before) if fit.mean() > 0.9 * before.mean() => before,
+            _ => fit,
+        }
+    }
+
+    /// Whether the loss is at the floor or the budget spent.
+    fn finished(&self, fit: &Fit) -> bool {
+        self.done(fit) || self.spent >= self.options.budget
+    }
+
+    /// Terms exchanged: several added, as many of the least useful removed; more of them each time that fails.
+    fn exchange(&mut self, mut fit: Fit) -> Fit {
+        let k = fit.terms.len();
+        let (mut stalled, mut quiet) = (0, false);
+        while k > 0 && !self.finished(&fit) && stalled < if quiet { 2 } else { 40 } {
+            let more = 1 + stalled.min(k);
+            let rows = self.rows(k + more);
+            let base = Fit::new(rows, fit.terms.clone(), self.stop(rows, 10, 1e-4));
+            let branches: Vec<Xoshiro256PlusPlus> = (0..BRANCHES).map(|_| self.branch()).collect();
+            let this = &*self;
+            let tried: Vec<(Fit, f64)> = branches
+                .into_par_iter()
+                .enumerate()
+                .map(|(skip, mut rng)| this.exchanged(base.clone(), more, skip, rows, &mut rng))
+                .collect();
+            self.spent += base.work + tried.iter().map(|(f, _)| f.work).sum::<u64>();
+            quiet = tried.iter().all(|(_, evidence)| *evidence < VISIBLE);
+            let next = tried.into_iter().map(|t| t.0).fold(base.clone(), |b, f| if f.loss < b.loss { f } else { b });
+            stalled = if next.loss < 0.999 * base.loss { stalled / 2 } else { stalled + 1 };
+            fit = next;
+            self.offer(&fit);
+        }
+        fit
+    }
+
+    /// `base` after growing by `more` terms and shrinking back, and the strongest evidence met for a new term.
+    fn exchanged(
+        &self,
+        mut base: Fit,
+        more: usize,
+        skip: usize,
+        rows: Rows<'_>,
+        rng: &mut Xoshiro256PlusPlus,
+    ) -> (Fit, f64) {
+        let k = base.terms.len();
+        base.work = 0;
+        let mut seen = 0.0f64;
+        for j in 0..more {
+            let skip = if j == 0 { skip } else { below(rng, 3) };
+            let (grown, evidence) = self.grow(base, rows, skip, 1, rng);
+            seen = seen.max(evidence);
+            base = grown;
+            if self.done(&base) {
+                break;
+            }
+        }
+        let wide = base.descend(rows, self.stop(rows, 20, 1e-3));
+        (self.collapse(wide, rows, k).descend(rows, self.stop(rows, 20, 1e-4)), seen)
+    }
+
+    /// The way back to fewer terms, each number offered.
+    fn shrink(&mut self, mut fit: Fit) {
+        for fewer in (1..fit.terms.len()).rev() {
+            if self.spent >= 2 * self.options.budget {
+                break;
+            }
+            let rows = self.rows(fewer + 1);
+            fit = self.collapse(Fit::new(rows, fit.terms, self.stop(rows, 5, 1e-3)), rows, fewer);
+            self.spent += fit.work;
+            self.offer(&fit);
+        }
+    }
+
+    /// Fits all rows for every number of terms whose loss comes near the least.
+    fn refine(&mut self) {
+        let least = self.best.iter().flatten().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
+        let near = 1.5 * least + self.options.tolerance * self.scale;
+        let stop = Stop { steps: 40, decrease: 1e-6, floor: 0.0 };
+        let train = self.train;
+        self.best.par_iter_mut().flatten().filter(|(loss, _)| *loss <= near).for_each(|(loss, terms)| {
+            let fit = Fit::new(train, terms.clone(), stop);
+            (*loss, *terms) = (fit.mean(), fit.terms);
+        });
+    }
+
+    /// A generator of its own for a step that may run beside others.
+    fn branch(&mut self) -> Xoshiro256PlusPlus {
+        Xoshiro256PlusPlus::seed_from_u64(self.rng.next_u64())
+    }
+
+    fn offer(&mut self, fit: &Fit) {
+        if let Some(slot) = self.best.get_mut(fit.terms.len())
+            && slot.as_ref().is_none_or(|(loss, _)| fit.mean() < *loss)
+        {
+            *slot = Some((fit.mean(), fit.terms.clone()));
+        }
+    }
+
     /// Enough rows to fit `k` terms.
     fn rows(&self, k: usize) -> Rows<'a> {
         self.train.first((16 * self.train.q * (k + 1)).max(2000))
     }
 
     fn stop(&self, rows: Rows<'_>, steps: usize, decrease: f64) -> Stop {
-        Stop { steps, decrease, floor: self.tolerance * self.scale * rows.n() as f64 }
+        Stop { steps, decrease, floor: self.options.tolerance * self.scale * rows.n() as f64 }
     }
 
     fn done(&self, fit: &Fit) -> bool {
-        fit.loss <= self.tolerance * self.scale * fit.evaluation.residual.len() as f64
+        fit.mean() <= self.options.tolerance * self.scale
     }
 
     /// A direction drawn with the density of the data: a row, or the difference of two rows with the kink through a third.
     fn draw(&self, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Vec<f64> {
         let q = rows.q;
-        if !self.constant {
+        if !self.options.constant {
             return rows.row(below(rng, rows.n())).to_vec();
         }
         let [i, j, m] = [0; 3].map(|_| rows.row(below(rng, rows.n())));
@@ -139,9 +262,9 @@ impl<'a> Search<'a> {
         }
         // Global candidates: gain with the linear part projected out.
         let screened = Features::new(rows, &net, residual);
-        let gram = Cholesky::new(product(rows.z, rows.z, n), q, 1e-12);
+        let explained = solve_ridged(product(rows.z, rows.z, n), q, 1e-12, &screened.linear);
         let mut order: Vec<(f64, usize)> =
-            (0..NET).map(|c| (screened.gain_linear(rows, gram.as_ref(), c), c)).collect();
+            (0..NET).map(|c| (screened.gain_linear(explained.as_deref(), c), c)).collect();
         order.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
         let mut short: Vec<f64> = Vec::new();
         for &(_, c) in &order {
@@ -181,28 +304,26 @@ impl<'a> Search<'a> {
         let p = q * (k + 1);
         fit.work += (2 * n * q * (NET + 4 * SHORT_LIST) + 2 * n * (p + q) * m + p * p * (m + p / 3)) as u64;
         let features = Features::new(rows, &short, residual);
-        let mut overlap = fit.project(rows, &features.values);
-        let Some(factor) = Cholesky::new(fit.matrix(), p, 1e-11) else { return Vec::new() };
-        transpose(&mut overlap, p, m);
-        let mut left = fit.project(rows, residual);
-        factor.forward(&mut left);
+        let overlap = fit.project(rows, &features.values);
+        // The residual is orthogonal to the tangent space only at a minimum.
+        let gradient = fit.gradient(rows);
+        let Some(projected) = solve_ridged(fit.matrix(), p, 1e-11, &overlap) else { return Vec::new() };
+        let column = |a: &[f64], c: usize| -> Vec<f64> { a.iter().skip(c).step_by(m).copied().collect() };
         let mut out: Vec<Proposal> = (0..m)
             .filter_map(|c| {
-                let h = &mut overlap[c * p..(c + 1) * p];
-                factor.forward(h);
-                let norm = features.norm[c] - dot(h, h);
+                let coefficients = column(&projected, c);
+                let norm = features.norm[c] - dot(&column(&overlap, c), &coefficients);
                 if !(norm > 1e-9 * features.norm[c]) {
                     return None;
                 }
-                // The residual is orthogonal to the tangent space only at a minimum.
-                let correlation = features.correlation[c] - dot(h, &left);
-                factor.backward(h);
+                let correlation = features.correlation[c] - dot(&gradient, &coefficients);
                 let amplitude = correlation / norm;
                 Some(Proposal {
                     a: short[c * q..(c + 1) * q].iter().map(|v| v * amplitude.abs()).collect(),
                     sign: 1f64.copysign(amplitude),
                     gain: correlation * amplitude,
-                    compensation: h.iter().map(|v| v * amplitude).collect(),
+                    evidence: 0.0,
+                    compensation: coefficients.iter().map(|v| v * amplitude).collect(),
                 })
             })
             .collect();
@@ -218,6 +339,18 @@ impl<'a> Search<'a> {
                 kept.push(proposal);
             }
         }
+        // The best few: gain over what the residuals at their rows would give by chance.
+        for proposal in kept.iter_mut().take(3) {
+            let along = fit.change(rows, &proposal.compensation);
+            let variance: f64 = rows
+                .z
+                .chunks_exact(q)
+                .zip(&along)
+                .zip(&fit.evaluation.residual)
+                .map(|((z, c), e)| (e * (dot(z, &proposal.a).abs() - proposal.sign * c)).powi(2))
+                .sum();
+            proposal.evidence = if variance > 0.0 { proposal.gain.powi(2) / variance } else { 0.0 };
+        }
         kept
     }
 
@@ -232,7 +365,7 @@ impl<'a> Search<'a> {
     ) -> (Fit, f64) {
         let proposals = self.proposals(&mut fit, rows, rng);
         let skip = skip.min(proposals.len().saturating_sub(1));
-        let gain = proposals.first().map_or(0.0, |p| p.gain);
+        let evidence = proposals.iter().map(|p| p.evidence).fold(0.0, f64::max);
         let tried: Vec<Fit> = proposals
             .par_iter()
             .skip(skip)
@@ -243,7 +376,7 @@ impl<'a> Search<'a> {
         match tried.into_iter().min_by(|x, y| x.loss.total_cmp(&y.loss)) {
             Some(mut best) => {
                 best.work = work;
-                (best.descend(rows, self.stop(rows, 20, 1e-3)), gain)
+                (best.descend(rows, self.stop(rows, 20, 1e-3)), evidence)
             }
             None => (fit, 0.0),
         }
@@ -284,7 +417,7 @@ struct Features {
     values: Vec<f64>,
     correlation: Vec<f64>,
     norm: Vec<f64>,
-    /// Sums against z, `m x q`.
+    /// Sums against z, `q x m`.
     linear: Vec<f64>,
 }
 
@@ -302,16 +435,18 @@ impl Features {
                 correlation[c] += v * e;
             }
         }
-        let mut linear = product(rows.z, &values, n);
-        transpose(&mut linear, q, m);
+        let linear = product(rows.z, &values, n);
         Features { values, correlation, norm, linear }
     }
 
-    /// Decrease of the loss by column `c` and a linear function together.
-    fn gain_linear(&self, rows: Rows<'_>, gram: Option<&Cholesky>, c: usize) -> f64 {
-        let mut h = self.linear[c * rows.q..(c + 1) * rows.q].to_vec();
-        gram.map(|g| g.forward(&mut h));
-        let norm = self.norm[c] - if gram.is_some() { dot(&h, &h) } else { 0.0 };
+    /// Decrease of the loss by column `c` and a linear function together, where `explained` are the coefficients of the
+    /// linear functions nearest to the columns.
+    fn gain_linear(&self, explained: Option<&[f64]>, c: usize) -> f64 {
+        let m = self.norm.len();
+        let along = |x: &[f64]| -> f64 {
+            x.iter().skip(c).step_by(m).zip(self.linear.iter().skip(c).step_by(m)).map(|(x, h)| x * h).sum()
+        };
+        let norm = self.norm[c] - explained.map_or(0.0, along);
         if norm > 1e-9 * self.norm[c] { self.correlation[c].powi(2) / norm } else { 0.0 }
     }
 }
@@ -320,10 +455,6 @@ fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
     let mut c = vec![0.0; (a.len() / n) * (b.len() / n)];
     add_product(&mut c, a, b, n);
     c
-}
-
-fn transpose(a: &mut Vec<f64>, rows: usize, columns: usize) {
-    *a = (0..columns).flat_map(|c| (0..rows).map(move |r| (r, c))).map(|(r, c)| a[r * columns + c]).collect();
 }
 
 fn unit(mut v: Vec<f64>) -> Vec<f64> {
@@ -336,146 +467,113 @@ fn unit(mut v: Vec<f64>) -> Vec<f64> {
 
 /// The best networks found with 0, 1, ... terms, on rows `z` (`n x q` row-major) and labels `y`.
 ///
+/// Rows come in an order that says nothing about them: the first four fifths are fitted, in part or whole, and the
+/// others judge. `starts` are models to begin from, besides the linear fit.
+///
 /// # Errors
 /// Shapes that do not fit together, and too few rows.
-pub fn search(z: &[f64], y: &[f64], weights: Option<&[f64]>, options: Options) -> Result<Vec<Found>> {
+pub fn search(
+    z: &[f64],
+    q: usize,
+    y: &[f64],
+    weights: Option<&[f64]>,
+    starts: &[Terms],
+    options: Options,
+) -> Result<Vec<Found>> {
     let n = y.len();
-    if n < 10 || z.is_empty() || z.len() % n != 0 {
-        return Err(Error::argument(
-            "zt",
-            format!("{} numbers for {n} labels; expected a multiple, and 10 rows", z.len()),
-        ));
+    if q == 0 || z.len() != n * q || n < 10 {
+        let message = format!("expected a label for each of 10 rows or more, got {n} labels for {} inputs", z.len());
+        return Err(Error::argument("y", message));
     }
-    if weights
-        .is_some_and(|w| w.len() != n || w.iter().any(|w| !(*w >= 0.0)) || w.iter().filter(|w| **w > 0.0).count() < 10)
+    if let Some(w) = weights
+        && (w.len() != n || !w.iter().all(|w| *w >= 0.0) || w.iter().filter(|w| **w > 0.0).count() < 10)
     {
-        return Err(Error::argument("weights", "expected one non-negative weight a row, at least 10 of them positive"));
+        return Err(Error::argument("weights", format!("expected {n} weights >= 0, at least 10 of them positive")));
     }
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(options.seed);
-    let table = Table::new(z, y, weights, &mut rng);
-    let (train, held) = table.split();
-    let q = table.q;
-    let linear = Fit::new(train, Terms::zero(q), Stop { steps: 3, decrease: 0.0, floor: 0.0 });
-    let per_row = |fit: &Fit| fit.loss / fit.evaluation.residual.len() as f64;
-    let scale = per_row(&linear);
-    let mut best: Vec<Option<(f64, Terms)>> = vec![None; options.k_max + 1];
-    best[0] = Some((scale, linear.terms.clone()));
-    let search = Search { train, constant: options.constant, tolerance: options.tolerance, scale };
-    let mut spent = 0u64;
-    let debug = std::env::var("RELUNET_DEBUG").is_ok();
-
-    let offer = |best: &mut Vec<Option<(f64, Terms)>>, fit: &Fit| {
-        let (k, loss) = (fit.terms.len(), per_row(fit));
-        if k < best.len() && best[k].as_ref().is_none_or(|b| loss < b.0) {
-            best[k] = Some((loss, fit.terms.clone()));
-        }
+    if let Some(start) = starts.iter().find(|t| t.theta.len() != q * (t.len() + 1)) {
+        return Err(Error::argument("starts", format!("expected vectors of {q} columns, got {start:?}")));
+    }
+    let (z, y) = weighted(z, y, weights, q);
+    let all = Rows { z: &z, y: &y, q };
+    let cut = all.n() - all.n() / 5;
+    let train = all.first(cut);
+    let held = Rows { z: &z[cut * q..], y: &y[cut..], q };
+    let linear = Fit::new(train, Terms::zero(q), Stop { steps: 16, decrease: 0.0, floor: 0.0 });
+    let scale = linear.mean();
+    let mut search = Search {
+        train,
+        options,
+        scale,
+        spent: 0,
+        best: vec![None; options.k_max + 1],
+        rng: Xoshiro256PlusPlus::seed_from_u64(options.seed),
     };
-
-    if scale > 1e-28 * dot(train.y, train.y) / train.n() as f64 && options.k_max > 0 {
-        // First growth.
-        let mut fit = Fit::new(search.rows(0), linear.terms.clone(), search.stop(train, 2, 0.0));
-        let mut quiet = 0;
-        while fit.terms.len() < options.k_max && !search.done(&fit) && spent < options.budget {
-            let rows = search.rows(fit.terms.len() + 1);
-            if fit.evaluation.residual.len() != rows.n() {
-                fit = Fit::new(rows, fit.terms, search.stop(rows, 5, 1e-3));
-            }
-            let noise = fit.loss / rows.n() as f64;
-            fit.work = 0;
-            let (grown, gain) = search.grow(fit, rows, 0, 3, &mut rng);
-            fit = grown;
-            spent += fit.work;
-            offer(&mut best, &fit);
-            if debug {
-                eprintln!(
-                    "grow k={} loss {:.3e} gain/noise {:.1} spent {:.2e}",
-                    fit.terms.len(),
-                    per_row(&fit) / scale,
-                    gain / noise,
-                    spent as f64
-                );
-            }
-            quiet = if gain < 25.0 * noise { quiet + 1 } else { 0 };
-            if quiet >= 3 {
-                break;
-            }
-        }
-        // Exchanges.
-        let k = fit.terms.len();
-        let mut stalled = 0;
-        let mut quiet = false;
-        while !search.done(&fit) && spent < options.budget && stalled < if quiet { 3 } else { 40 } {
-            let more = 1 + stalled.min(k);
-            let rows = search.rows(k + more);
-            let seeds: Vec<u64> = (0..4).map(|_| rng.next_u64()).collect();
-            let base = Fit::new(rows, fit.terms.clone(), search.stop(rows, 10, 1e-4));
-            if debug && stalled == 0 {
-                eprintln!("base {:.3e} on {} rows", per_row(&base) / scale, rows.n());
-            }
-            let noise = per_row(&base);
-            let tried: Vec<(Fit, f64)> = seeds
-                .par_iter()
-                .enumerate()
-                .map(|(v, seed)| {
-                    let mut rng = Xoshiro256PlusPlus::seed_from_u64(*seed);
-                    let mut wide = base.clone();
-                    wide.work = 0;
-                    let mut first = 0.0f64;
-                    for j in 0..more {
-                        let (grown, gain) =
-                            search.grow(wide, rows, if j == 0 { v } else { below(&mut rng, 3) }, 1, &mut rng);
-                        first = first.max(gain);
-                        wide = grown;
-                        if search.done(&wide) {
-                            break;
-                        }
-                    }
-                    let wide = wide.descend(rows, search.stop(rows, 20, 1e-3));
-                    (search.collapse(wide, rows, k).descend(rows, search.stop(rows, 20, 1e-4)), first)
-                })
-                .collect();
-            spent += base.work + tried.iter().map(|(f, _)| f.work).sum::<u64>();
-            quiet = tried.iter().all(|(_, gain)| *gain < 25.0 * noise);
-            let reached = base.loss;
-            let Some((next, _)) = tried.into_iter().min_by(|x, y| x.0.loss.total_cmp(&y.0.loss)) else { break };
-            let better = next.loss < reached * 0.999;
-            if debug {
-                eprintln!(
-                    "exchange k={k} +{more} loss {:.3e} -> {:.3e} quiet {quiet} spent {:.2e}",
-                    noise / scale,
-                    per_row(&next) / scale,
-                    spent as f64
-                );
-            }
-            fit = if better { next } else { base };
-            offer(&mut best, &fit);
-            stalled = if better { stalled / 2 } else { stalled + 1 };
-        }
-        // Final fit, and fewer terms from it.
-        let rows = train;
-        let mut fit = Fit::new(rows, fit.terms, Stop { steps: 40, decrease: 1e-9, floor: 0.0 });
-        offer(&mut best, &fit);
-        let k = fit.terms.len();
-        if let Some(slot) = best.get_mut(k) {
-            *slot = Some((per_row(&fit), fit.terms.clone()));
-        }
-        for fewer in (1..k).rev() {
-            if spent >= 2 * options.budget {
-                break;
-            }
-            let rows = search.rows(fewer + 1);
-            fit = search.collapse(Fit::new(rows, fit.terms, search.stop(rows, 5, 1e-3)), rows, fewer);
-            spent += fit.work;
-            offer(&mut best, &fit);
-        }
+    search.offer(&linear);
+    if scale > ROUNDING * dot(train.y, train.y) / train.n() as f64 && options.k_max > 0 {
+        search.run(linear, starts);
     }
-    Ok(best
-        .into_iter()
-        .flatten()
-        .map(|(_, terms)| Found {
-            train_loss: terms.loss(train) / train.n() as f64,
-            heldout_loss: terms.loss(held) / held.n() as f64,
-            terms,
-        })
-        .collect())
+    let found = |(_, terms): (f64, Terms)| Found {
+        train_loss: terms.loss(train) / train.n() as f64,
+        heldout_loss: terms.loss(held) / held.n() as f64,
+        terms,
+    };
+    Ok(search.best.into_iter().flatten().map(found).collect())
+}
+
+/// Rows and labels multiplied by the roots of their weights; rows without weight are left out.
+fn weighted(z: &[f64], y: &[f64], weights: Option<&[f64]>, q: usize) -> (Vec<f64>, Vec<f64>) {
+    let Some(weights) = weights else { return (z.to_vec(), y.to_vec()) };
+    let kept = || weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(i, w)| (i, w.sqrt()));
+    let rows = kept().flat_map(|(i, root)| z[i * q..(i + 1) * q].iter().map(move |v| v * root)).collect();
+    (rows, kept().map(|(i, root)| y[i] * root).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of independent, about normal entries.
+    fn rows(n: usize, q: usize, seed: u64) -> Vec<f64> {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let uniform = |rng: &mut Xoshiro256PlusPlus| rng.next_u64() as f64 / u64::MAX as f64 - 0.5;
+        (0..n * q).map(|_| (0..12).map(|_| uniform(&mut rng)).sum()).collect()
+    }
+
+    fn options(k_max: usize) -> Options {
+        Options { k_max, constant: false, seed: 1, tolerance: 1e-20, budget: 5_000_000_000 }
+    }
+
+    #[test]
+    fn a_planted_network_is_found() -> Result<()> {
+        let (n, q) = (3000, 3);
+        let z = rows(n, q, 5);
+        let truth = Terms {
+            theta: vec![0.3, -0.2, 0.1, 1.0, 0.2, 0.0, 0.1, 0.8, -0.4, 0.5, 0.5, 0.6, -0.3, 0.2, 0.7],
+            signs: vec![1.0, -1.0, 1.0, -1.0],
+        };
+        let zeros = vec![0.0; n];
+        let y: Vec<f64> =
+            crate::lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
+        let found = search(&z, q, &y, None, &[], options(6))?;
+        let best = found.last().map(|f| (f.terms.len(), f.heldout_loss < 1e-24));
+        assert_eq!(best, Some((4, true)));
+        assert!(found[..4].iter().all(|f| f.heldout_loss > 1e-6));
+        Ok(())
+    }
+
+    #[test]
+    fn shapes_and_weights_are_checked() {
+        let z = rows(20, 2, 1);
+        assert!(search(&z, 2, &[0.0; 19], None, &[], options(1)).is_err());
+        assert!(search(&z, 0, &[], None, &[], options(1)).is_err());
+        assert!(search(&z, 2, &[0.0; 20], Some(&[0.0; 20]), &[], options(1)).is_err());
+        assert!(search(&z, 2, &[0.0; 20], None, &[Terms::zero(3)], options(1)).is_err());
+    }
+
+    #[test]
+    fn labels_without_variation_need_no_term() -> Result<()> {
+        let found = search(&rows(50, 2, 1), 2, &[0.0; 50], None, &[], options(3))?;
+        assert_eq!(found.iter().map(|f| f.terms.len()).collect::<Vec<_>>(), [0]);
+        Ok(())
+    }
 }

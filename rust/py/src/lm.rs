@@ -3,15 +3,18 @@
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use relunet_core::error::Error;
+use relunet_core::lm::Terms;
 use relunet_core::search::{Options, search as core_search};
 
 use crate::error::to_python;
 
 type Candidate<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, f64, f64);
 
+type Start<'py> = (PyReadonlyArray1<'py, f64>, PyReadonlyArray2<'py, f64>, PyReadonlyArray1<'py, f64>);
+
 /// The best functions w·z + Σ s_i |a_i·z| found with 0, 1, ... terms: (w, A, s, train_loss, heldout_loss) each.
 #[pyfunction]
-#[pyo3(signature = (zt, y, k_max, *, weights=None, constant=false, seed=0, n_threads=None, tolerance=1e-20, budget=20_000_000_000))]
+#[pyo3(signature = (zt, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, budget=20_000_000_000))]
 #[allow(clippy::too_many_arguments)]
 pub fn search<'py>(
     py: Python<'py>,
@@ -19,6 +22,7 @@ pub fn search<'py>(
     y: PyReadonlyArray1<'py, f64>,
     k_max: usize,
     weights: Option<PyReadonlyArray1<'py, f64>>,
+    starts: Vec<Start<'py>>,
     constant: bool,
     seed: u64,
     n_threads: Option<usize>,
@@ -34,12 +38,19 @@ pub fn search<'py>(
         }
         None => None,
     };
+    let starts: Vec<Terms> = starts
+        .iter()
+        .map(|(linear, a, signs)| Terms {
+            theta: linear.as_array().iter().chain(a.as_array().iter()).copied().collect(),
+            signs: signs.as_array().to_vec(),
+        })
+        .collect();
     let options = Options { k_max, constant, seed, tolerance, budget };
     let found = py
         .detach(|| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0)).build();
             match pool {
-                Ok(pool) => pool.install(|| core_search(z, labels, w, options)),
+                Ok(pool) => pool.install(|| core_search(z, q, labels, w, &starts, options)),
                 Err(e) => Err(Error::Numerical(e.to_string())),
             }
         })

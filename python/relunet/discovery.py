@@ -1,0 +1,131 @@
+"""Neurons inside the subspace: the best few-term networks on projected rows, for every number of neurons."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+
+__all__ = ["Candidate", "choose", "find_neurons"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A function ``linear·z + Σ signs_i |vectors_i·z|`` of projected rows z.
+
+    Attributes
+    ----------
+    linear : ndarray of shape (q,)
+        The linear part; with biases its last entry is the intercept.
+    vectors : ndarray of shape (k, q)
+        One row per neuron; with biases its last entry is the bias.
+    signs : ndarray of shape (k,)
+        1 or -1 per neuron.
+    train_loss, heldout_loss : float
+        Mean squared residual on the rows that were fitted and on the others.
+    """
+
+    linear: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    signs: NDArray[np.float64]
+    train_loss: float
+    heldout_loss: float
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of terms."""
+        return len(self.signs)
+
+
+def find_neurons(
+    z: NDArray[np.float64],
+    y: NDArray[np.float64],
+    n_neurons: int,
+    *,
+    fit_bias: bool = False,
+    sample_weight: NDArray[np.float64] | None = None,
+    starts: Sequence[Candidate] = (),
+    tolerance: float = 1e-20,
+    budget: int = 20_000_000_000,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> list[Candidate]:
+    """Search for the global minimum of ``mean (y - w·z - Σ_i s_i |a_i·z|)²`` with at most `n_neurons` terms.
+
+    Terms are added where the residual correlates most with |a·z| once what the present terms can follow is projected
+    out, slid by Levenberg-Marquardt, and exchanged; growth ends at `n_neurons`, at the tolerance, or where the
+    residual shows nothing more [CDGKM23, section 4, asks the same question of its moments].
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, r)
+        Projected rows, about whitened, in an order that says nothing about them: the first four fifths are fitted and
+        the others judge.
+    y : ndarray of shape (n,)
+        Labels.
+    n_neurons : int
+        Most terms.
+    fit_bias : bool, default=False
+        Whether a constant column is appended to z, so that terms have biases and w an intercept.
+    sample_weight : ndarray of shape (n,), optional
+        Row weights.
+    starts : sequence of Candidate, default=()
+        Models to begin from; the best of them is extended.
+    tolerance : float, default=1e-20
+        Loss, relative to the best linear fit's, at which the search ends.
+    budget : int, default=2e10
+        Floating-point operations after which the search ends with the best so far.
+    seed : int, default=0
+        Seed of the directions tried.
+    n_jobs : int, optional
+        Threads; None is every core. The result does not depend on it.
+
+    Returns
+    -------
+    list of Candidate
+        The best networks found, by increasing number of neurons, from the linear fit on.
+
+    Raises
+    ------
+    ArgumentError
+        Shapes that do not fit together, or fewer than ten rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> z = np.random.default_rng(0).standard_normal((4000, 2))
+    >>> found = find_neurons(z, np.abs(z[:, 0]) - 2 * np.abs(z @ [0.6, 0.8]), 4)
+    >>> choose(found, 800).signs.sum()
+    np.float64(0.0)
+    """
+    columns = [z, np.ones((len(z), 1))] if fit_bias else [z]
+    found = _relunet.search(
+        np.ascontiguousarray(np.hstack(columns), dtype=np.float64),
+        np.ascontiguousarray(y, dtype=np.float64),
+        n_neurons,
+        weights=None if sample_weight is None else np.ascontiguousarray(sample_weight, dtype=np.float64),
+        starts=[(start.linear, start.vectors, start.signs) for start in starts],
+        constant=fit_bias,
+        seed=seed,
+        n_threads=n_jobs or os.cpu_count() or 1,
+        tolerance=tolerance,
+        budget=budget,
+    )
+    return [Candidate(*candidate) for candidate in found]
+
+
+def choose(candidates: Sequence[Candidate], n_heldout: int) -> Candidate:
+    """The fewest neurons whose held-out loss is within its error of the least.
+
+    A network that misses Δ of the mean square is seen on n held-out rows with noise σ² at √(nΔ)/(2σ) standard errors:
+    within three of them is ``loss <= least (1 + 36 / n)``.
+    """
+    least = min(candidate.heldout_loss for candidate in candidates)
+    rounding = 1e-24 * candidates[0].heldout_loss
+    bound = least * (1 + 36 / n_heldout) + rounding
+    return next(candidate for candidate in candidates if candidate.heldout_loss <= bound)
