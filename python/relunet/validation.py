@@ -1,0 +1,67 @@
+"""The last stage: what the rows held out say of a network, and how a fit ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet.network import ReLUNetwork
+
+__all__ = ["Risk", "is_exact", "no_worse", "risk_on"]
+
+Array = NDArray[np.float64]
+
+# Root mean square residual, as part of the labels', below which labels are the network up to rounding.
+EXACT = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 3e-7}
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Mean squared residual on rows that had no part in a fit.
+
+    Attributes
+    ----------
+    mean : float
+        The estimate.
+    interval : tuple of float
+        Normal confidence interval at level `level`.
+    level : float
+        Its confidence level.
+    squares : ndarray of shape (n,)
+        Squared residuals, row by row.
+    weight : ndarray of shape (n,)
+        Weights of the rows.
+    """
+
+    mean: float
+    interval: tuple[float, float]
+    level: float
+    squares: Array
+    weight: Array
+
+
+def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: float = 0.95) -> Risk:
+    """Return the risk of a network on rows that had no part in its fit."""
+    squares = (y - network.predict(x)) ** 2
+    share = weight / weight.sum()
+    mean = float(np.sum(share * squares))
+    error = float(np.sqrt(np.sum(share**2 * (squares - mean) ** 2)))
+    width = NormalDist().inv_cdf((1 + level) / 2) * error
+    return Risk(mean, (max(mean - width, 0.0), mean + width), level, squares, weight)
+
+
+def no_worse(simpler: Risk, finer: Risk, errors: float) -> bool:
+    """Tell whether a simpler network does as well on the same rows, but for so many standard errors of the difference."""
+    share = finer.weight / finer.weight.sum()
+    difference = simpler.squares - finer.squares
+    mean = float(np.sum(share * difference))
+    error = float(np.sqrt(np.sum(share**2 * (difference - mean) ** 2)))
+    return mean <= errors * error
+
+
+def is_exact(rms: float, label_rms: float, dtype: np.dtype[np.generic]) -> bool:
+    """Tell whether a residual is what rounding of labels of this type leaves."""
+    return rms <= EXACT.get(np.dtype(dtype), EXACT[np.dtype(np.float64)]) * label_rms
