@@ -299,7 +299,8 @@ from relunet import teachers
 t = teachers.anisotropic(13, 6, rng=0)
 X, y = t.sample(5000, rng=1)
 g = teachers.biased(13, 7, rng=2).network
-print(y.tobytes().hex()[:4000], hash(y.tobytes()), t.network.gaussian_distance(g, t.mean, t.cov).hex(), t.network.match(g))
+print(y.tobytes().hex(), t.network.gaussian_distance(g, t.mean, t.cov).hex())
+print(t.network.match(g).distances.tobytes().hex())
 """
     told = [
         subprocess.run(
