@@ -1,5 +1,6 @@
 """Learns narrow one-hidden-layer ReLU networks from samples."""
 
+from relunet import teachers
 from relunet.errors import ArgumentError, DataError, FileError, RelunetError
 from relunet.network import NeuronMatch, ReLUNetwork
 from relunet.samples import Samples, scan_array, scan_npy
@@ -14,4 +15,5 @@ __all__ = [
     "Samples",
     "scan_array",
     "scan_npy",
+    "teachers",
 ]

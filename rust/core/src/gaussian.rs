@@ -62,19 +62,22 @@ pub struct Normal<'a> {
 /// Networks or a distribution of different dimensions; a covariance that is not positive semi-definite.
 pub fn inner_product(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64> {
     check(f, g, inputs)?;
-    let (f, g) = (Expansion::new(f), Expansion::new(g));
+    let (mut f, mut g) = (Expansion::new(f), Expansion::new(g));
+    let (f_size, g_size) = (f.size(), g.size());
+    f.divide(f_size);
+    g.divide(g_size);
     let (f_terms, g_terms) = (f.marginals(inputs)?, g.marginals(inputs)?);
     let value = pair_sum(f.terms.len(), |i| {
         let mut sum = ZERO;
-        for j in 0..g.terms.len() {
+        for (j, g_term) in g_terms.iter().enumerate() {
             let factor = f.factor(i, &g, j);
             if factor != ZERO {
-                sum += factor * product(&f_terms[i], &g_terms[j], f.terms[i].covariance(&g_terms[j]));
+                sum += factor * product(&f_terms[i], g_term, f.terms[i].covariance(g_term));
             }
         }
         sum
     });
-    Ok(value.0)
+    Ok(value.0 * f_size * g_size)
 }
 
 /// `sqrt(E |f(x) - g(x)|²)`, with an absolute error of about 1e-15 times the size of the networks.
@@ -83,7 +86,9 @@ pub fn inner_product(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Resul
 /// As [`inner_product`].
 pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64> {
     check(f, g, inputs)?;
-    let difference = Expansion::new(f).minus(Expansion::new(g));
+    let mut difference = Expansion::new(f).minus(Expansion::new(g));
+    let size = difference.size();
+    difference.divide(size);
     let terms = difference.marginals(inputs)?;
     let square = pair_sum(terms.len(), |i| {
         let mut sum = ZERO;
@@ -97,7 +102,7 @@ pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64
         }
         sum
     });
-    Ok(square.0.max(0.0).sqrt())
+    Ok(square.0.max(0.0).sqrt() * size)
 }
 
 /// Distances of every neuron of `f` from every neuron of `g`, `(k_f, k_g)` row-major, and the norms of the neurons of
@@ -109,7 +114,10 @@ pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64
 pub fn neuron_distances(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<(Vec<f64>, Vec<f64>)> {
     check(f, g, inputs)?;
     let (k_f, k_g) = (f.n_neurons(), g.n_neurons());
-    let (f, g) = (Expansion::new(f), Expansion::new(g));
+    let (mut f, mut g) = (Expansion::new(f), Expansion::new(g));
+    let size = f.size().max(g.size());
+    f.divide(size);
+    g.divide(size);
     let (f_terms, g_terms) = (f.marginals(inputs)?, g.marginals(inputs)?);
     let squares = |a: &Expansion, terms: &[Marginal], k: usize| -> Vec<Quad> {
         let square =
@@ -117,7 +125,7 @@ pub fn neuron_distances(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Re
         (0..k).map(square).collect()
     };
     let (f_squares, g_squares) = (squares(&f, &f_terms, k_f), squares(&g, &g_terms, k_g));
-    let root = |square: Quad| square.0.max(0.0).sqrt();
+    let root = |square: Quad| square.0.max(0.0).sqrt() * size;
     let distance = |place: usize| {
         let (i, j) = (place / k_g, place % k_g);
         if f.terms[i] == g.terms[j] && f.coefficients[i] == g.coefficients[j] {
@@ -174,8 +182,11 @@ impl Expansion {
         let (k, d, m) = (network.n_neurons(), network.n_features, network.n_outputs());
         let exact = |values: &[f64]| values.iter().map(|&value| Quad::from(value)).collect::<Vec<_>>();
         let neurons = (0..k).map(|i| {
-            let term = Term { weights: exact(network.neuron(i)), bias: network.biases[i].into(), rectified: true };
-            (term, (0..m).map(|output| network.output_weights[output * k + i].into()).collect())
+            let mut term = Term { weights: exact(network.neuron(i)), bias: network.biases[i].into(), rectified: true };
+            let size = term.size();
+            term.divide(size);
+            let coefficient = |output: usize| Quad::from(network.output_weights[output * k + i]) * Quad::from(size);
+            (term, (0..m).map(coefficient).collect())
         });
         let affine = (0..m).map(|output| {
             let weights = exact(&network.linear[output * d..(output + 1) * d]);
@@ -207,6 +218,25 @@ impl Expansion {
         self
     }
 
+    /// The largest coefficient, as [`Term::size`].
+    fn size(&self) -> f64 {
+        let size = |(term, coefficients): (&Term, &Vec<Quad>)| match term.rectified {
+            true => magnitude(coefficients.iter()),
+            false => term.size(),
+        };
+        self.terms.iter().zip(&self.coefficients).map(size).fold(f64::MIN_POSITIVE, f64::max)
+    }
+
+    /// Divides the function by a power of two.
+    fn divide(&mut self, size: f64) {
+        for (term, coefficients) in self.terms.iter_mut().zip(&mut self.coefficients) {
+            match term.rectified {
+                true => coefficients.iter_mut().for_each(|value| *value = divided(*value, size)),
+                false => term.divide(size),
+            }
+        }
+    }
+
     /// Factor of the product of two terms, summed over outputs.
     fn factor(&self, i: usize, other: &Self, j: usize) -> Quad {
         self.coefficients[i].iter().zip(&other.coefficients[j]).fold(ZERO, |sum, (a, b)| sum + *a * *b)
@@ -218,9 +248,29 @@ impl Expansion {
 }
 
 impl Term {
+    /// The largest entry, rounded down to a power of two: dividing by it is exact and keeps squares in range.
+    fn size(&self) -> f64 {
+        magnitude(self.weights.iter().chain([&self.bias]))
+    }
+
+    fn divide(&mut self, size: f64) {
+        self.weights.iter_mut().chain([&mut self.bias]).for_each(|value| *value = divided(*value, size));
+    }
+
     fn covariance(&self, other: &Marginal) -> Quad {
         dot(&self.weights, &other.image)
     }
+}
+
+/// The largest absolute value, rounded down to a power of two, at least the smallest normal one.
+fn magnitude<'a>(values: impl Iterator<Item = &'a Quad>) -> f64 {
+    let largest = values.fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.0.abs()));
+    f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits())
+}
+
+/// The quotient by a power of two.
+fn divided(value: Quad, size: f64) -> Quad {
+    Quad(value.0 / size, value.1 / size)
 }
 
 fn dot(a: &[Quad], b: &[Quad]) -> Quad {

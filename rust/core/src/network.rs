@@ -127,7 +127,7 @@ impl<'a> NetworkView<'a> {
     /// The first entry of `x` that is NaN or infinite; lengths that do not fit each other.
     pub fn predict(&self, x: &[f64]) -> Result<Vec<f64>> {
         self.check()?;
-        if x.len() % self.n_features != 0 {
+        if !x.len().is_multiple_of(self.n_features) {
             return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
         }
         if let Some(place) = x.par_iter().position_first(|value| !value.is_finite()) {
