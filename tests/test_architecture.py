@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "relunet"
 PYTHON = sorted(PACKAGE.rglob("*.py"))
 RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 
-STAGES = {"inputs", "subspace", "discovery", "scales", "polish", "validation"}
+STAGES = {"inputs", "subspace", "discovery", "scales", "orientation", "polish", "validation"}
 SAME_BITS = STAGES | {"learn", "network"}
 EXTRAS = {"sklearn", "matplotlib", "pandas", "tqdm", "torch", "onnx", "dask", "pyarrow", "scipy"}
 PRODUCTS = {"dot", "vdot", "inner", "outer", "matmul", "einsum", "tensordot", "linalg"}

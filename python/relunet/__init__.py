@@ -1,7 +1,7 @@
 """Learns narrow one-hidden-layer ReLU networks from samples."""
 
 from relunet import moments, teachers
-from relunet.errors import ArgumentError, DataError, FileError, RelunetError
+from relunet.errors import ArgumentError, DataError, DataTypeError, FileError, RelunetError
 from relunet.learn import FitResult, learn
 from relunet.network import NeuronMatch, ReLUNetwork
 from relunet.regressor import ReLUNetRegressor
@@ -11,6 +11,7 @@ from relunet.samples import Samples, scan_array, scan_npy
 __all__ = [
     "ArgumentError",
     "DataError",
+    "DataTypeError",
     "FileError",
     "FitResult",
     "NeuronMatch",

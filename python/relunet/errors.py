@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DataError", "FileError", "RelunetError"]
+__all__ = ["ArgumentError", "DataError", "DataTypeError", "FileError", "RelunetError"]
 
 
 class RelunetError(Exception):
@@ -15,6 +15,10 @@ class ArgumentError(RelunetError, ValueError):
 
 class DataError(RelunetError, ValueError):
     """Data that cannot be used: a wrong shape or dtype, NaN or infinity, too few rows."""
+
+
+class DataTypeError(DataError, TypeError):
+    """Objects in an array that are not numbers; a TypeError too, as Python's own conversion of them would raise."""
 
 
 class FileError(RelunetError, OSError):

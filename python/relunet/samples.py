@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet._relunet import ArraySource, NpySource
-from relunet.errors import ArgumentError, DataError
+from relunet.errors import ArgumentError, DataError, DataTypeError
 
 __all__ = ["Samples", "scan_array", "scan_npy"]
 
@@ -251,7 +251,7 @@ def _as_real(values: Any, name: str) -> NDArray[Any]:
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: dtype {array.dtype} with values that are not real numbers: {error}") from error
+        raise DataTypeError(f"{name}: dtype {array.dtype} with values that are not real numbers: {error}") from error
 
 
 def _column_names(X: Any, n_columns: int) -> tuple[str, ...]:
