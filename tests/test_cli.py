@@ -84,12 +84,12 @@ def test_options_reach_the_learner(files, monkeypatch):
 
 def test_demo(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    options = "--size 2MB --features 8 --neurons 2 --directory . --picture demo.png"
+    options = "--size 4MB --features 5 --directory . --picture demo.png"
     assert cli.main(["demo", *options.split()]) == 0
     printed = capsys.readouterr().out
-    assert "27,778 rows of 8 Gaussian features" in printed
+    assert "83,334 rows of 5 Gaussian features" in printed
     assert "exact: the labels are this network" in printed
-    distance = float(printed.split("distance of the two networks, relative:")[1].split()[0])
+    distance = float(printed.split("Distance of the two networks, relative:")[1].split()[0])
     assert distance < 1e-9
     assert "peak memory" in printed
     assert [path.name for path in tmp_path.iterdir()] == ["demo.png"], "the samples are gone"
@@ -97,7 +97,7 @@ def test_demo(tmp_path, monkeypatch, capsys):
 
 def test_demo_keeps_samples_on_demand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = "--size 1MB --features 5 --neurons 1 --directory . --picture demo.png --keep"
+    options = "--size 1MB --features 5 --directory . --picture demo.png --keep"
     assert cli.main(["demo", *options.split()]) == 0
     (folder,) = tmp_path.glob("relunet-demo-*")
     X, y = np.load(folder / "x.npy"), np.load(folder / "y.npy")
@@ -186,7 +186,7 @@ def test_sizes(text, size):
 
 
 @pytest.mark.parametrize(
-    "option", ["--size=0", "--size=2XB", "--size=GB", "--features=0", "--neurons=1.5", "--jobs=-1"]
+    "option", ["--size=0", "--size=2XB", "--size=GB", "--features=3", "--features=4.5", "--jobs=-1"]
 )
 def test_arguments_that_are_none(option, capsys):
     with pytest.raises(SystemExit) as exit_:

@@ -30,6 +30,7 @@ REPORT = Report(
     risk=1e-4,
     sweeps=3,
     rows_read=300,
+    errors_on_sample=(1.2, 1.1),
     errors_per_sweep=(1.0, 0.1, 0.01),
     label_rms=1.5,
 )
@@ -48,7 +49,7 @@ def lines(ax):
 
 
 def test_spectrum_separates_bulk_from_seen():
-    bulk, seen, edge = lines(plots.spectrum(REPORT))
+    seen, bulk, edge = lines(plots.spectrum(REPORT))
     assert seen.tolist() == [[1, 2.0], [2, 1.0]]
     assert bulk.tolist() == [[3, 0.1], [4, 0.05]]
     assert set(edge[:, 1]) == {0.2}
@@ -60,13 +61,16 @@ def test_clumps_join_at_the_angles_between_lines():
     assert [join[1, 1] for join in joins] == pytest.approx([0.02, 0.3, 0.98], rel=1e-9)
     levels = [line for line in lines(ax) if len(line) == 2]
     assert [level[0, 1] for level in levels] == [0.01, 0.1]
-    assert [text.get_text() for text in ax.texts] == ["4 of 4, risk 1.0e-04", "3 of 4, risk 1.0e-02"]
+    assert [text.get_text() for text in ax.texts] == ["4 of 4\nrisk 1e-04", "3 of 4\nrisk 1e-02"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "2", "3"]
 
 
 def test_errors_sweep_by_sweep():
     ax = plots.errors(REPORT)
-    assert lines(ax)[0].tolist() == [[1, 1.0], [2, 0.1], [3, 0.01]]
+    labels, sample, full = lines(ax)
+    assert set(labels[:, 1]) == {1.5}
+    assert sample.tolist() == [[1, 1.2], [2, 1.1]]
+    assert full.tolist() == [[3, 1.0], [4, 0.1], [5, 0.01]]
     assert ax.get_yscale() == "log"
 
 

@@ -13,10 +13,11 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -67,9 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo", parents=[quiet], help="write samples of a planted network to disk and find the network from them"
     )
-    demo.add_argument("--size", type=_size, default="2GiB", help="size of the samples (default %(default)s)")
-    demo.add_argument("--features", type=_positive, default=50, metavar="D", help="features (default %(default)s)")
-    demo.add_argument("--neurons", type=_positive, default=6, metavar="K", help="planted neurons (default %(default)s)")
+    demo.add_argument("--size", type=_size, default="2.1GB", help="size of the samples (default %(default)s)")
+    demo.add_argument(
+        "--features", type=_four_or_more, default=64, metavar="D", help="features, at least 4 (default %(default)s)"
+    )
     demo.add_argument("--seed", type=int, default=0, help="which network and samples (default %(default)s)")
     demo.add_argument("--jobs", type=_positive, metavar="N", help="threads (default: one a core)")
     demo.add_argument("--directory", type=Path, help="where the samples go (default: the folder for temporary files)")
@@ -180,42 +182,48 @@ def _inspect(arguments: argparse.Namespace) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     if arguments.picture:
         _require_matplotlib()
+    arguments.neurons = None  # the learner is not told how many there are
     n_rows = math.ceil(arguments.size / (8 * (arguments.features + 1)))
     rng = np.random.Generator(np.random.PCG64(arguments.seed))
-    truth = _planted(arguments.features, arguments.neurons, rng)
+    truth = _planted(arguments.features, rng)
     with _folder(arguments.directory, arguments.keep, arguments.size) as folder:
+        print(_PLANTED)
         print(
-            f"writing {n_rows:,} rows of {arguments.features} Gaussian features and their labels, "
+            f"Writing {n_rows:,} rows of {arguments.features} Gaussian features and their labels, "
             f"{_human(arguments.size)}, under {folder}",
             flush=True,
         )
         start = time.perf_counter()
         with ProgressLine() as line:
             _write_samples(folder, truth, n_rows, rng, None if arguments.quiet else line)
-        written = time.perf_counter()
-        print(f"written in {written - start:.1f} s; now looking for the network that made the labels", flush=True)
-        result = _learn(scan_npy(folder / "x.npy", folder / "y.npy"), arguments)
-        seconds = time.perf_counter() - written
-    print(result.report)
-    print(_comparison(truth, result.network))
-    memory = _peak_memory()
-    print(f"found in {seconds:.1f} s" + (f", peak memory {_human(memory)}" if memory is not None else ""))
+        print(f"Written in {time.perf_counter() - start:.1f} s. Streaming them back, told nothing else ...", flush=True)
+        start = time.perf_counter()
+        with _PeakMemory() as memory:
+            result = _learn(scan_npy(folder / "x.npy", folder / "y.npy"), arguments)
+        seconds = time.perf_counter() - start
+    print(f"\n{result.report}\n\n{_comparison(truth, result.network)}\n")
+    print(f"Found in {seconds:.1f} s{memory}.")
     if arguments.picture or importlib.util.find_spec("matplotlib"):
         path = arguments.picture or "relunet-demo.png"
         _draw(result, path)
-        print(f"picture in {path}")
+        print(f"Picture in {path}")
 
 
-def _planted(n_features: int, n_neurons: int, rng: np.random.Generator) -> ReLUNetwork:
-    """Return a network with random directions, output weights of both signs and moderate biases."""
-    weights = rng.standard_normal((n_neurons, n_features)) / math.sqrt(n_features)
-    signs = np.where(np.arange(n_neurons) % 2, -1.0, 1.0)
-    return ReLUNetwork(
-        weights,
-        signs * rng.uniform(0.5, 2.0, n_neurons),
-        biases=rng.uniform(-0.5, 0.5, n_neurons),
-        intercept=float(rng.uniform(-1, 1)),
-    )
+_PLANTED = """Planted: 8 neurons in 4 of the dimensions, made to be hard to see.
+  Six lie in a plane: +1 at the corners of a triangle, -1 at those of the same triangle turned by 30 degrees. No moment
+  linear in the labels below degree 6 sees any of them: not their mean, not E[y x], not E[y (x x' - 1)].
+  Two, 0.1 rad apart and with output weights 2 and -2, all but cancel."""
+
+
+def _planted(n_features: int, rng: np.random.Generator) -> ReLUNetwork:
+    """Return the network that `_PLANTED` describes, its four dimensions in random position."""
+    corners = 2 * np.pi * np.arange(3) / 3
+    turned = np.concatenate([corners, corners + np.pi / 6])
+    weights = np.zeros((8, 4))
+    weights[:6, :2] = np.column_stack([np.cos(turned), np.sin(turned)])
+    weights[6:, 2:] = [[1.0, 0.0], [math.cos(0.1), math.sin(0.1)]]
+    axes = np.linalg.qr(rng.standard_normal((n_features, 4)))[0].T
+    return ReLUNetwork(weights @ axes, [1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 2.0, -2.0], intercept=0.25)
 
 
 def _write_samples(
@@ -234,20 +242,27 @@ def _write_samples(
 
 
 def _comparison(truth: ReLUNetwork, estimate: ReLUNetwork) -> str:
-    """Return the planted neurons beside those found, in canonical form, and the distance of the two networks."""
+    """Return the planted neurons beside those found, and the distance of the two networks."""
     truth, estimate = truth.canonical(), estimate.canonical()
-    lines = ["neuron              output weight                 bias  weights"]
-    for i, j in enumerate(truth.match(estimate).permutation):
-        first = " ".join(f"{value:7.4f}" for value in truth.weights[i][:4])
-        lines.append(f"{i:6d}  planted {truth.output_weights[i]:18.15f}  {truth.biases[i]:18.15f}  {first} ...")
+    lines = [
+        "              output weight                        bias              weights",
+        "neuron      planted           found       planted      found       off by",
+    ]
+    matched = truth.match(estimate).permutation
+    for i, j in enumerate(matched):
+        planted = f"{i:6d}  {truth.output_weights[i]:15.12f} "
         if j < 0:
-            lines.append("        not found")
-        else:
-            off = np.abs(truth.weights[i] - estimate.weights[j]).max()
-            values = f"{estimate.output_weights[j]:18.15f}  {estimate.biases[j]:18.15f}"
-            lines.append(f"        found   {values}  off by {off:.1e} at most")
+            lines.append(f"{planted} {'not found':>15}")
+            continue
+        off = _norm(truth.weights[i] - estimate.weights[j])
+        lines.append(
+            f"{planted} {estimate.output_weights[j]:15.12f}  {truth.biases[i]:9.6f}  {round(estimate.biases[j], 9) + 0.0:9.6f}"
+            f" {off:12.1e}"
+        )
+    for j in sorted(set(range(estimate.n_neurons)) - set(matched.tolist())):
+        lines.append(f"{'':>6}  {'none':>15}  {estimate.output_weights[j]:15.12f}")
     distance = truth.gaussian_distance(estimate) / truth.gaussian_norm()
-    lines.append(f"distance of the two networks, relative: {distance:.1e}")
+    lines.append(f"Distance of the two networks, relative: {distance:.1e}")
     return "\n".join(lines)
 
 
@@ -321,14 +336,42 @@ def _folder(directory: Path | None, keep: bool, size: int) -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def _peak_memory() -> int | None:
-    """Return the most memory that this process has held, in bytes; None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+class _PeakMemory:
+    """The most memory that this process holds while the context lasts, as text; empty where the system does not tell.
+
+    Anonymous memory is what the process has made itself; the rest are pages of files, the libraries above all.
+    """
+
+    def __init__(self) -> None:
+        self._status = Path("/proc/self/status")
+        self._anonymous = self._all = 0
+        self._done = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self) -> None:
+        while not self._done.wait(0.02):
+            self._read()
+
+    def _read(self) -> None:
+        found = dict(re.findall(r"^(VmRSS|RssAnon):\s+(\d+) kB", self._status.read_text(), flags=re.MULTILINE))
+        self._anonymous = max(self._anonymous, 1024 * int(found.get("RssAnon", 0)))
+        self._all = max(self._all, 1024 * int(found.get("VmRSS", 0)))
+
+    def __enter__(self) -> Self:
+        if self._status.is_file():
+            self._watch.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        if self._status.is_file():
+            self._watch.join()
+            self._read()
+
+    def __str__(self) -> str:
+        if not self._all:
+            return ""
+        return f"; peak memory {_human(self._anonymous)}, {_human(self._all)} with libraries"
 
 
 def _human(size: float) -> str:
@@ -347,8 +390,12 @@ def _size(text: str) -> int:
     return int(float(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " "))
 
 
-def _positive(text: str) -> int:
-    """Parse an integer of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected an integer of at least 1")
+def _positive(text: str, least: int = 1) -> int:
+    """Parse an integer of at least `least`."""
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected an integer of at least {least}")
     return int(text)
+
+
+def _four_or_more(text: str) -> int:
+    return _positive(text, 4)

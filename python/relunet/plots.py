@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clumps", "errors", "fit_report", "spectrum"]
 
-_SEEN, _BULK, _EDGE = "#1f6f8b", "#b9c4c9", "#c8553d"
+_SEEN, _NEGATIVE, _BULK, _EDGE = "#1f6f8b", "#e09f3e", "#a9b6bc", "#c8553d"
 
 
 def spectrum(report: Report, ax: Axes | None = None) -> Axes:
@@ -42,13 +42,13 @@ def spectrum(report: Report, ax: Axes | None = None) -> Axes:
     values = np.abs(np.array(report.spectrum))
     number = np.arange(1, len(values) + 1)
     seen = np.array(report.spectrum) > report.bulk_edge
+    ax.plot(number[seen], values[seen], "o", color=_SEEN, markersize=7, label=f"{np.count_nonzero(seen)} seen")
     ax.plot(number[~seen], values[~seen], "o", color=_BULK, markersize=4, label="bulk")
-    ax.plot(number[seen], values[seen], "o", color=_SEEN, markersize=6, label=f"{np.count_nonzero(seen)} seen")
     if report.bulk_edge > 0:
-        ax.axhline(report.bulk_edge, color=_EDGE, linewidth=1, label="bulk edge")
+        ax.axhline(report.bulk_edge, color=_EDGE, linewidth=1, label="edge of the bulk")
     if values.size and values.min() > 0:
         ax.set_yscale("log")
-    ax.set(title="Spectrum", xlabel="direction", ylabel="eigenvalue")
+    ax.set(title="Spectrum of the label slices", xlabel="direction", ylabel="eigenvalue")
     ax.legend(frameon=False)
     return ax
 
@@ -57,8 +57,9 @@ def clumps(network: ReLUNetwork, report: Report, ax: Axes | None = None) -> Axes
     """Draw which neurons become one clump at which scale, with the scale that the fit went on with.
 
     The tree joins the neurons of the network by the smallest angle between the lines of their directions (single
-    linkage): clumps at any scale are the branches that a line at that angle cuts. The scales that the fit looked at
-    are the levels of `report.scales`, marked with their number of clumps and held-out risk.
+    linkage): clumps at any scale are the branches that a line at that angle cuts; leaves are coloured by the sign of
+    the output weight. The scales that the fit looked at are the levels of `report.scales`, marked with their number of
+    clumps and held-out risk.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def clumps(network: ReLUNetwork, report: Report, ax: Axes | None = None) -> Axes
     ax.set(title="Clumps over scales", xlabel="neuron", ylabel="angle (radians)")
     joins = _single_linkage(_angles(np.asarray(network.weights)))
     heights = [join[2] for join in joins] + [level.scale for level in report.scales if level.scale > 0]
-    floor = min([height for height in heights if height > 0], default=0.1) / 3
+    floor = min([height for height in heights if height > 0], default=0.1) / 4
     order = _leaves(joins, network.n_neurons)
     place = {neuron: (float(position), floor) for position, neuron in enumerate(order)}
     for number, (left, right, angle) in enumerate(joins, start=network.n_neurons):
@@ -89,17 +90,26 @@ def clumps(network: ReLUNetwork, report: Report, ax: Axes | None = None) -> Axes
     for level in report.scales:
         height = max(level.scale, floor)
         colour, style = (_EDGE, "-") if level.chosen else (_BULK, ":")
-        ax.axhline(height, color=colour, linestyle=style, linewidth=1)
-        text = f"{level.n_clumps} of {len(level.labels)}, risk {level.risk:.1e}"
-        ax.annotate(text, (0.99, height), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="bottom")
-    ax.set_xticks(range(len(order)), [str(neuron) for neuron in order], fontsize=7)
+        ax.axhline(height, color=colour, linestyle=style, linewidth=1, zorder=0)
+        text = f"{level.n_clumps} of {len(level.labels)}\nrisk {level.risk:.0e}"
+        where = (1.02, height)
+        ax.annotate(text, where, xycoords=("axes fraction", "data"), fontsize=8, color=colour, va="center")
+    positive = np.sum(np.atleast_2d(network.output_weights), axis=0) > 0
+    for kind, colour, label in ((True, _SEEN, "output weight > 0"), (False, _NEGATIVE, "< 0")):
+        at = [position for position, neuron in enumerate(order) if positive[neuron] == kind]
+        if at:
+            ax.scatter(at, [floor] * len(at), s=60, color=colour, label=label, clip_on=False, zorder=3)
+    if order:
+        ax.legend(frameon=False, loc="upper center", ncols=2)
+    ax.set_xticks(range(len(order)), [str(neuron) for neuron in order], fontsize=8)
+    ax.tick_params(axis="x", length=0, pad=8)
     ax.set_yscale("log")
-    ax.set_ylim(floor, np.pi / 2 * 1.3)
+    ax.set_ylim(floor, np.pi / 2 * 2.2)
     return ax
 
 
 def errors(report: Report, ax: Axes | None = None) -> Axes:
-    """Draw the root mean square of the residual sweep by sweep.
+    """Draw the root mean square of the residual sweep by sweep: over the rows in memory, then over all rows.
 
     Parameters
     ----------
@@ -114,14 +124,17 @@ def errors(report: Report, ax: Axes | None = None) -> Axes:
         The axes that were drawn on.
     """
     ax = _axes(ax)
-    values = np.array(report.errors_per_sweep)
-    ax.plot(np.arange(1, len(values) + 1), values, "o-", color=_SEEN, markersize=4)
+    sample, full = np.array(report.errors_on_sample), np.array(report.errors_per_sweep)
     if report.label_rms > 0:
-        ax.axhline(report.label_rms, color=_BULK, linestyle=":", label="labels")
-        ax.legend(frameon=False)
-    if values.size and values.min() > 0:
+        ax.axhline(report.label_rms, color=_EDGE, linewidth=1, label="labels")
+    number = np.arange(1, len(sample) + len(full) + 1)
+    ax.plot(number[: len(sample)], sample, "o-", color=_BULK, markersize=4, linewidth=1, label="rows in memory")
+    ax.plot(number[len(sample) :], full, "o-", color=_SEEN, markersize=6, label="all rows")
+    if number.size and min(sample.min(initial=np.inf), full.min(initial=np.inf)) > 0:
         ax.set_yscale("log")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(title="Error per sweep", xlabel="sweep", ylabel="rms of the residual")
+    ax.legend(frameon=False)
     return ax
 
 
@@ -147,7 +160,7 @@ def fit_report(fit: FitResult | ReLUNetRegressor, path: str | None = None) -> Fi
     """
     network, report = (fit.network_, fit.report_) if isinstance(fit, ReLUNetRegressor) else (fit.network, fit.report)
     figure: Figure
-    figure, axes = _pyplot().subplots(1, 3, figsize=(13, 4), layout="constrained")
+    figure, axes = _pyplot().subplots(1, 3, figsize=(13, 4), layout="constrained", width_ratios=(4, 5, 4))
     spectrum(report, axes[0])
     clumps(network, report, axes[1])
     errors(report, axes[2])
@@ -168,6 +181,7 @@ def _pyplot() -> ModuleType:
 
 def _axes(ax: Axes | None) -> Axes:
     drawn: Axes = _pyplot().subplots(layout="constrained")[1] if ax is None else ax
+    drawn.spines[["top", "right"]].set_visible(False)
     return drawn
 
 

@@ -109,7 +109,9 @@ class Report:
     stages : tuple of Stage
         Seconds and sweeps a stage, in the order of their first call.
     errors_per_sweep : tuple of float
-        Root mean square of the residual as each polishing sweep found it.
+        Root mean square of the residual as each polishing sweep over all rows found it.
+    errors_on_sample : tuple of float
+        The same for the sweeps before, over the rows in memory: of the affine function, then round after round.
     label_rms : float
         Root mean square of the labels about their mean, what the errors compare with.
     messages : tuple of str
@@ -146,6 +148,7 @@ class Report:
     rows_read: int
     stages: tuple[Stage, ...] = ()
     errors_per_sweep: tuple[float, ...] = ()
+    errors_on_sample: tuple[float, ...] = ()
     label_rms: float = 0.0
     messages: tuple[str, ...] = ()
 
