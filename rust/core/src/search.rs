@@ -386,7 +386,7 @@ impl<'a> Search<'a> {
     fn collapse(&self, mut fit: Fit, rows: Rows<'_>, k: usize) -> Fit {
         while fit.terms.len() > k {
             let p = fit.terms.theta.len() as u64;
-            let mut removals = fit.removals();
+            let mut removals = fit.removals(rows);
             removals.sort_by(|x, y| x.0.total_cmp(&y.0));
             removals.truncate(3);
             let tried: Vec<Fit> =
