@@ -80,6 +80,8 @@ struct Search<'a> {
     options: Options,
     /// Mean square left by the best linear fit.
     scale: f64,
+    /// Few while the residual is all structure, more once noise hides what is left.
+    rows_per_parameter: usize,
     /// Floating-point operations so far.
     spent: u64,
     /// Mean square and model by number of terms.
@@ -120,9 +122,12 @@ impl<'a> Search<'a> {
             self.offer(&fit);
             if evidence >= VISIBLE {
                 unseen.clear();
-                continue;
+            } else if rows.n() < self.train.n() {
+                self.rows_per_parameter *= 4;
+                fit = before;
+            } else {
+                unseen.push(before);
             }
-            unseen.push(before);
             if unseen.len() == PATIENCE {
                 break;
             }
@@ -229,7 +234,7 @@ impl<'a> Search<'a> {
 
     /// Enough rows to fit `k` terms.
     fn rows(&self, k: usize) -> Rows<'a> {
-        self.train.first((16 * self.train.q * (k + 1)).max(2000))
+        self.train.first((self.rows_per_parameter * self.train.q * (k + 1)).max(2000))
     }
 
     fn stop(&self, rows: Rows<'_>, steps: usize, decrease: f64) -> Stop {
@@ -504,6 +509,7 @@ pub fn search(
         train,
         options,
         scale,
+        rows_per_parameter: 16,
         spent: 0,
         best: vec![None; options.k_max + 1],
         rng: Xoshiro256PlusPlus::seed_from_u64(options.seed),
