@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -135,7 +135,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     print(_table(result.network))
 
 
-def _learn(samples: Samples, arguments: argparse.Namespace, **options: object) -> FitResult:
+def _learn(samples: Samples, arguments: argparse.Namespace, **options: Any) -> FitResult:
     with ProgressLine() as line:
         return learn(
             samples,
@@ -255,10 +255,9 @@ def _comparison(truth: ReLUNetwork, estimate: ReLUNetwork) -> str:
             lines.append(f"{planted} {'not found':>15}")
             continue
         off = _norm(truth.weights[i] - estimate.weights[j])
-        lines.append(
-            f"{planted} {estimate.output_weights[j]:15.12f}  {truth.biases[i]:9.6f}  {round(estimate.biases[j], 9) + 0.0:9.6f}"
-            f" {off:12.1e}"
-        )
+        bias = round(estimate.biases[j], 9) + 0.0  # no -0.000000
+        found = f"{estimate.output_weights[j]:15.12f}  {truth.biases[i]:9.6f}  {bias:9.6f}"
+        lines.append(f"{planted} {found} {off:12.1e}")
     for j in sorted(set(range(estimate.n_neurons)) - set(matched.tolist())):
         lines.append(f"{'':>6}  {'none':>15}  {estimate.output_weights[j]:15.12f}")
     distance = truth.gaussian_distance(estimate) / truth.gaussian_norm()

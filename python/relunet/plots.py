@@ -132,7 +132,7 @@ def errors(report: Report, ax: Axes | None = None) -> Axes:
     ax.plot(number[len(sample) :], full, "o-", color=_SEEN, markersize=6, label="all rows")
     if number.size and min(sample.min(initial=np.inf), full.min(initial=np.inf)) > 0:
         ax.set_yscale("log")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.set(title="Error per sweep", xlabel="sweep", ylabel="rms of the residual")
     ax.legend(frameon=False)
     return ax
