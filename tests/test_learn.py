@@ -1,0 +1,333 @@
+"""The learner from the user's side: planted networks come back, whatever the samples and options; and what does not."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from relunet import ArgumentError, DataError, ReLUNetRegressor, ReLUNetwork, learn, scan_array, scan_npy, teachers
+
+
+def exactly(result, teacher, at_most=1e-11):
+    """Require that the planted network came back: as many neurons, in one place, and no linear part of its own."""
+    truth, found = teacher.network, result.network
+    assert result.report.status == "exact"
+    assert found.n_neurons == truth.n_neurons
+    distance = found.gaussian_distance(truth, teacher.mean, teacher.cov)
+    assert distance < at_most * truth.gaussian_norm(teacher.mean, teacher.cov)
+
+
+def fitted(teacher, n_rows, *, rng=1, noise=0.0, **options):
+    x, y = teacher.sample(n_rows, rng=rng, noise=noise)
+    return learn(scan_array(x, y), **options)
+
+
+@pytest.fixture(scope="module")
+def generic():
+    teacher = teachers.generic(6, 3, rng=0)
+    return teacher, *teacher.sample(6000, rng=1)
+
+
+def same_bits(first, second):
+    tensors = ("weights", "biases", "output_weights", "linear", "intercept")
+    for name in tensors:
+        assert np.asarray(getattr(first, name)).tobytes() == np.asarray(getattr(second, name)).tobytes(), name
+
+
+# Planted networks.
+
+
+@pytest.mark.parametrize(("features", "neurons"), [(2, 1), (5, 2), (12, 4), (30, 5)])
+@pytest.mark.parametrize("family", ["generic", "positive", "biased", "anisotropic"])
+def test_plain_families_come_back(family, features, neurons):
+    teacher = teachers.FAMILIES[family](features, neurons, neurons)
+    exactly(fitted(teacher, 10_000), teacher)
+
+
+@pytest.mark.parametrize("family", ["generic", "positive"])
+def test_sides_are_found(family):
+    teacher = teachers.FAMILIES[family](8, 4, 3)
+    found = fitted(teacher, 20_000).network
+    assert not found.linear.any()
+    assert not teacher.network.match(found).flipped.any()
+
+
+@pytest.mark.parametrize("family", ["generic", "positive"])
+def test_homogeneous_networks(family):
+    teacher = teachers.FAMILIES[family](7, 3, 5)
+    result = fitted(teacher, 8000, fit_bias=False)
+    exactly(result, teacher)
+    assert not result.network.biases.any()
+    assert result.network.intercept == 0
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_units_of_inputs_and_labels_do_not_matter(generic, factor):
+    _, x, y = generic
+    result = learn(scan_array(x * factor, y * 1e3))
+    assert result.report.status == "exact"
+    assert np.abs(result.network.predict(x * factor) - y * 1e3).max() < 1e-9 * np.abs(y * 1e3).max()
+    assert result.network.n_neurons == 3
+
+
+def test_one_feature():
+    x = np.random.default_rng(0).standard_normal((4000, 1))
+    y = np.maximum(x[:, 0] - 0.5, 0) - 2 * np.maximum(x[:, 0] + 0.3, 0) + 1
+    result = learn(scan_array(x, y))
+    assert (result.report.status, result.network.n_neurons) == ("exact", 2)
+    kinks = np.sort(-result.network.biases / result.network.weights[:, 0])
+    assert kinks == pytest.approx([-0.3, 0.5], abs=1e-9)
+
+
+# The number of neurons.
+
+
+@pytest.mark.parametrize("n_neurons", [3, 4, 7, 12, None])
+def test_neurons_are_not_invented(generic, n_neurons):
+    teacher, x, y = generic
+    exactly(learn(scan_array(x, y), n_neurons), teacher)
+
+
+def test_fewer_neurons_than_the_truth(generic):
+    _, x, y = generic
+    with pytest.warns(UserWarning, match="2 neurons do not explain the labels"):
+        result = learn(scan_array(x, y), 2)
+    assert (result.report.status, result.network.n_neurons, len(result.report.messages)) == ("budget", 2, 1)
+    affine = np.column_stack([x, np.ones(len(x))])
+    rest = y - affine @ np.linalg.lstsq(affine, y, rcond=None)[0]
+    assert np.mean((result.network.predict(x) - y) ** 2) < 0.5 * np.mean(rest**2)
+
+
+@pytest.mark.parametrize("n_neurons", [0, -1, 2.0, "3", True, np.nan, [2]])
+def test_numbers_of_neurons_that_are_none(generic, n_neurons):
+    _, x, y = generic
+    with pytest.raises(ArgumentError, match="n_neurons: "):
+        learn(scan_array(x, y), n_neurons)
+    with pytest.raises(ArgumentError, match="max_neurons: "):
+        learn(scan_array(x, y), max_neurons=n_neurons)
+
+
+def test_other_arguments_that_are_none(generic):
+    _, x, y = generic
+    with pytest.raises(ArgumentError, match="fit_linear: 'yes'"):
+        learn(scan_array(x, y), fit_linear="yes")
+    with pytest.raises(DataError, match="y: the samples have no labels"):
+        learn(scan_array(x))
+
+
+# The affine part.
+
+
+def test_linear_part_is_kept_where_the_data_demand_it(generic):
+    teacher, x, y = generic
+    slope = np.array([1.0, 0.5, 0.0, -0.3, 0.2, 0.1])
+    tilted = teachers.Teacher(ReLUNetwork(teacher.network.weights, teacher.network.output_weights, linear=slope))
+    for fit_linear in ("auto", True):
+        result = learn(scan_array(x, y + x @ slope), fit_linear=fit_linear)
+        exactly(result, tilted)
+        assert result.network.linear.any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        without = learn(scan_array(x, y + x @ slope), 3, fit_linear=False)
+    assert without.report.status != "exact"
+    assert not without.network.linear.any()
+
+
+def test_linear_part_that_is_not_there(generic):
+    teacher, x, y = generic
+    for fit_linear in ("auto", False):
+        found = learn(scan_array(x, y), fit_linear=fit_linear).network
+        assert not found.linear.any()
+    result = learn(scan_array(x, y), fit_linear=True)
+    exactly(result, teacher)
+
+
+@pytest.mark.parametrize(
+    ("labels", "fit_bias"),
+    [
+        (lambda x: np.zeros(len(x)), True),
+        (lambda x: np.zeros(len(x)), False),
+        (lambda x: np.full(len(x), 4.5), True),
+        (lambda x: x @ [1.0, -2.0, 3.0], False),
+        (lambda x: x @ [1.0, -2.0, 3.0] + 4.5, True),
+    ],
+)
+def test_affine_labels_have_no_neurons(labels, fit_bias):
+    x = np.random.default_rng(0).standard_normal((3000, 3))
+    y = labels(x)
+    result = learn(scan_array(x, y), fit_bias=fit_bias)
+    assert (result.report.status, result.network.n_neurons) == ("exact", 0)
+    assert np.abs(result.network.predict(x) - y).max() < 1e-12
+
+
+# Weights of rows.
+
+
+def test_rows_of_weight_zero_do_not_matter(generic):
+    teacher, x, y = generic
+    rng = np.random.default_rng(7)
+    weight = (rng.uniform(size=len(y)) < 0.7).astype(float)
+    corrupted = np.where(weight > 0, y, 1e3 * rng.standard_normal(len(y)))
+    exactly(learn(scan_array(x, corrupted, weight)), teacher)
+
+
+def test_weight_two_is_a_row_given_twice(generic):
+    _, x, y = generic
+    weight = np.random.default_rng(8).integers(0, 3, len(y))
+    repeated = np.repeat(np.arange(len(y)), weight)
+    first = learn(scan_array(x, y, weight.astype(float))).network
+    second = learn(scan_array(x[repeated], y[repeated])).network
+    assert first.n_neurons == second.n_neurons
+    assert np.abs(first.predict(x) - second.predict(x)).max() < 1e-9
+
+
+def test_weights_that_are_all_zero(generic):
+    _, x, y = generic
+    with pytest.raises(DataError, match="sample_weight: "):
+        learn(scan_array(x, y, np.zeros(len(y))))
+
+
+# Inputs of awkward shapes and types.
+
+
+def test_constant_columns(generic):
+    _, x, y = generic
+    wide = np.insert(x, [0, 3, 6], [2.0, 0.0, -1e6], axis=1)
+    result = learn(scan_array(wide, y))
+    assert (result.report.status, result.network.n_neurons) == ("exact", 3)
+    assert np.abs(result.network.predict(wide) - y).max() < 1e-9
+
+
+def test_duplicated_columns(generic):
+    _, x, y = generic
+    wide = np.concatenate([x, x[:, :2]], axis=1)
+    result = learn(scan_array(wide, y))
+    assert (result.report.status, result.network.n_neurons) == ("exact", 3)
+    assert np.abs(result.network.predict(wide) - y).max() < 1e-9
+
+
+def test_single_precision(generic):
+    teacher, x, _ = generic
+    x = x.astype(np.float32)
+    y = teacher.network.predict(x.astype(np.float64))
+    exactly(learn(scan_array(x, y)), teacher)
+    result = learn(scan_array(x, y.astype(np.float32)))
+    assert (result.report.status, result.network.n_neurons) == ("exact", 3)
+    assert result.network.gaussian_distance(teacher.network) < 1e-7
+
+
+def test_integers_are_numbers(generic):
+    teacher, x, _ = generic
+    x = np.round(100 * x).astype(np.int64)
+    y = teacher.network.predict(x.astype(np.float64))
+    result = learn(scan_array(x, y))
+    assert (result.report.status, result.network.n_neurons) == ("exact", 3)
+
+
+def test_too_few_rows_for_a_neuron():
+    teacher = teachers.generic(10, 2, rng=0)
+    with pytest.warns(UserWarning, match="40 rows are too few for a neuron, about"):
+        result = fitted(teacher, 40)
+    assert result.network.n_neurons == 0
+    assert result.report.status == "no structure"
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 6])
+def test_too_few_rows_for_anything(n_rows):
+    x = np.random.default_rng(0).standard_normal((n_rows, 5))
+    with pytest.raises(DataError, match=f"{n_rows} sample.* at least 7"):
+        learn(scan_array(x, x[:, 0]))
+
+
+@pytest.mark.parametrize(("place", "value"), [("X", np.nan), ("X", -np.inf), ("y", np.inf), ("y", np.nan)])
+def test_values_that_are_not_finite(generic, place, value):
+    _, x, y = generic
+    x, y = x.copy(), y.copy()
+    if place == "X":
+        x[1234, 5] = value
+    else:
+        y[1234] = value
+    with pytest.raises(DataError, match=f"{place}.*row 1234"):
+        learn(scan_array(x, y))
+
+
+# Noise.
+
+
+def test_noise_alone_has_no_structure():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((4000, 5))
+        result = learn(scan_array(x, rng.standard_normal(4000)))
+        assert (result.report.status, result.network.n_neurons) == ("no structure", 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noisy_labels_are_fitted_as_well_as_from_the_truth(seed):
+    teacher = teachers.generic(10, 3, rng=seed)
+    x, y = teacher.sample(20_000, rng=seed + 10, noise=0.2)
+    result = learn(scan_array(x, y), fit_bias=False)
+    assert result.report.status == "noise floor"
+    assert result.network.n_neurons == 3
+    # Least squares with the true gates: what the error would be if these were known.
+    gates = (x @ teacher.network.weights.T > 0).astype(float)
+    columns = (gates[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+    oracle = columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
+    truth = teacher.network.predict(x)
+    assert np.mean((result.network.predict(x) - truth) ** 2) < 1.3 * np.mean((oracle - truth) ** 2)
+    low, high = result.report.risk_interval
+    assert low < 0.042
+    assert high > 0.038
+
+
+# The same answer.
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_bits_do_not_depend_on_threads_or_source(tmp_path, noise):
+    teacher = teachers.biased(9, 3, rng=4)
+    x, y = teacher.sample(12_000, rng=5, noise=noise)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(x))
+    reference = learn(scan_array(x, y), n_jobs=1).network
+    for n_jobs in (2, 3, None):
+        same_bits(reference, learn(scan_array(x, y), n_jobs=n_jobs).network)
+    same_bits(reference, learn(scan_array(np.asfortranarray(x), y), n_jobs=2).network)
+    same_bits(reference, learn(scan_array(np.repeat(x, 2, axis=1)[:, ::2], y[::-1].copy()[::-1])).network)
+    same_bits(reference, learn(scan_npy(tmp_path / "x.npy", tmp_path / "y.npy"), n_jobs=2).network)
+    same_bits(reference, learn(scan_npy(tmp_path / "fortran.npy", tmp_path / "y.npy")).network)
+    same_bits(reference, ReLUNetRegressor().fit(x, y).network_)
+
+
+@pytest.mark.parametrize("random_state", [1, 2, 12345])
+def test_seed_changes_nothing_where_labels_are_clean(generic, random_state):
+    teacher, x, y = generic
+    exactly(learn(scan_array(x, y), random_state=random_state), teacher)
+
+
+# The report.
+
+
+def test_report_tells_what_happened(generic):
+    _, x, y = generic
+    report = learn(scan_array(x, y)).report
+    assert (report.n_rows, report.n_features, report.n_neurons) == (*x.shape, 3)
+    assert report.rank >= 3
+    assert len(report.spectrum) == 6
+    assert np.all(np.diff(report.spectrum) <= 0)
+    assert sum(stage.sweeps for stage in report.stages) == report.sweeps
+    assert report.rows_read == report.sweeps * len(y)
+    assert report.label_rms == pytest.approx(np.std(y))
+    assert report.errors_per_sweep[-1] < 1e-12
+    assert [level.n_clumps for level in report.scales if level.chosen] == [3]
+
+
+def test_progress_counts_the_rows(generic):
+    _, x, y = generic
+    seen = []
+    learn(scan_array(x, y), progress=lambda *state: seen.append(state))
+    assert all(0 <= done <= total == len(y) for _, done, total in seen)
+    assert {stage for stage, _, _ in seen} <= {stage.name for stage in learn(scan_array(x, y)).report.stages}
