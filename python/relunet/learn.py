@@ -39,6 +39,8 @@ SAMPLE_BYTES = 2**26
 ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
 # A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
 LEAST_ROWS_PER_PARAMETER = 2.5
+# An error of the subspace smooths kinks, which more neurons would imitate: part of the loss that one must explain.
+SMOOTHED = 0.02
 # Residual rounds: [CDGKM23] needs O(log k) of them.
 MAX_ROUNDS = 8
 # Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
@@ -158,16 +160,20 @@ def learn(
             subspace = fit.residual_subspace(network)
         seen.append(subspace)
         visible = subspace.directions[:, : min(subspace.n_visible, limit)]
-        if visible.shape[1] == 0 or len(seen) > MAX_ROUNDS:
+        # With nothing new in sight, a last and closer look at the space that there is.
+        last = visible.shape[1] == 0
+        if (last and network.n_neurons == 0) or len(seen) > MAX_ROUNDS:
             break
         directions = _joint_span(inputs.whitened(network.weights).T, visible)
         with fit.stage("discovery"):
-            candidate = fit.search(directions, network, limit, random_state, n_jobs)
+            candidate = fit.search(directions, network, limit, 0.0 if last else SMOOTHED, random_state, n_jobs)
         with fit.stage("polish"):
             better = fit.polish_in_memory(candidate, linear=True)
         if not fit.improves(better, network):
             break
         network = better
+        if last:
+            break
     # Sides and clumps are chosen on the sample; then all rows are fitted with the parameters that are left.
     with fit.stage("scales"):
         network, levels = fit.clump(network)
@@ -261,7 +267,6 @@ class _Fit:
         held = rows.held_out if np.any(rows.held_out) and not np.all(rows.held_out) else np.arange(len(rows)) == 0
         self.held = (rows.x[held], rows.y[held], rows.weight[held])
         self.train = tuple(np.ascontiguousarray(v[~held]) for v in (rows.x, rows.y, rows.weight))
-        self.memory = scan_array(rows.x, rows.y, rows.weight).source
         self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
 
     def first_rows(self, n_neurons: int) -> Rows:
@@ -271,8 +276,12 @@ class _Fit:
 
     def rms_in_memory(self, network: ReLUNetwork) -> float:
         """Return the root mean square residual on the rows in memory."""
+        return self.rms_on((self.rows.x, self.rows.y, self.rows.weight), network)
+
+    def rms_on(self, rows: Rows, network: ReLUNetwork) -> float:
+        """Return the root mean square residual on given rows."""
         risk = RiskMoments(network)
-        _relunet.sweep(self.memory, [risk], n_threads=self.n_threads)
+        _relunet.sweep(scan_array(*rows).source, [risk], n_threads=self.n_threads)
         return float(np.sqrt(risk.risk))
 
     def is_exact(self, network: ReLUNetwork) -> bool:
@@ -301,7 +310,9 @@ class _Fit:
         self.sweep([slices])
         return find_subspace(slices, self.inputs.mean, self.inputs.whiten)
 
-    def search(self, directions: Array, network: ReLUNetwork, limit: int, seed: int, n_jobs: int | None) -> ReLUNetwork:
+    def search(
+        self, directions: Array, network: ReLUNetwork, limit: int, least_gain: float, seed: int, n_jobs: int | None
+    ) -> ReLUNetwork:
         """Return the best network whose weights lie in the span of `directions`, from the rows in memory."""
         x, y, weight = self.first_rows(network.n_neurons + 1)
         z = self.inputs.features(x, directions)
@@ -309,7 +320,7 @@ class _Fit:
         found = find_neurons(
             z, y, limit, fit_bias=self.inputs.fit_bias, sample_weight=weight, starts=[start], seed=seed, n_jobs=n_jobs
         )
-        return self.unprojected(choose(found, len(y) // 5), directions)
+        return self.unprojected(choose(found, len(y), least_gain), directions)
 
     def projected(self, network: ReLUNetwork, directions: Array) -> Candidate:
         """Return a network as a function of projected rows, in the form of |·|."""
@@ -398,23 +409,28 @@ class _Fit:
         return risk_on(network, *self.held)
 
     def clump(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsest network that the rows held out do not distinguish from a finer one, and all levels."""
+        """Return the coarsest network that predicts no worse than a finer one, and all levels that were tried.
+
+        A neuron more lowers the risk on the n rows it is fitted to by p/n of itself for nothing, p its parameters; it
+        raises the risk of a fit to all N rows by p/N.
+        """
         labels = list(range(network.n_neurons))
-        chosen, risk = network, self.held_out_risk(network)
-        levels = [ClumpLevel(0.0, tuple(labels), risk.mean)] if labels else []
-        exact = self.is_exact(network)
-        while chosen.n_neurons and not exact:
+        chosen, risk = network, self.rms_on(self.train, network) ** 2
+        levels = [ClumpLevel(0.0, tuple(labels), self.held_out_risk(network).mean)] if labels else []
+        n_parameters = self.inputs.rank + self.inputs.fit_bias
+        allowed = n_parameters * (1 / len(self.train[1]) + 1 / self.samples.n_rows)
+        while chosen.n_neurons:
             tried = []
             for option in coarser(chosen, self.inputs.unwhiten, self.inputs.mean):
                 fitted = self.polish_in_memory(option.network, linear=True, steps=12)
-                tried.append((self.held_out_risk(fitted), option, fitted))
-            best_risk, option, fitted = min(tried, key=lambda t: t[0].mean)
+                tried.append((self.rms_on(self.train, fitted) ** 2, option, fitted))
+            best, option, fitted = min(tried, key=lambda t: t[0])
             i, j = option.pair
             labels = [i if v == j else v - (v > j) for v in labels]
-            levels.append(ClumpLevel(option.scale, tuple(labels), best_risk.mean))
-            if not no_worse(best_risk, risk, 0.5):
+            levels.append(ClumpLevel(option.scale, tuple(labels), self.held_out_risk(fitted).mean))
+            if best > risk * (1 + allowed) and not self.is_exact(fitted):
                 break
-            chosen, risk = fitted, best_risk
+            chosen, risk = fitted, best
         return chosen, [
             ClumpLevel(level.scale, level.labels, level.risk, level.n_clumps == chosen.n_neurons) for level in levels
         ]
