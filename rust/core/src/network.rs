@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::simd::{Lane, WIDTH};
+use crate::skinny::Directions;
 
 /// Rows that one task evaluates: enough to amortise its start, few enough to balance the threads.
 const ROWS_PER_TASK: usize = 256;
@@ -55,14 +57,6 @@ impl Network {
             output_weights: &self.output_weights,
             linear: &self.linear,
             intercept: std::slice::from_ref(&self.intercept),
-        }
-    }
-
-    /// Writes the values at `n_rows` rows `x` to `out`, on the calling thread.
-    pub fn evaluate(&self, x: &[f64], n_rows: usize, out: &mut [f64]) {
-        let view = self.view();
-        for (row, value) in x.chunks_exact(self.n_features).zip(out.chunks_exact_mut(1)).take(n_rows) {
-            view.evaluate_row(row, value);
         }
     }
 }
@@ -142,43 +136,33 @@ impl<'a> NetworkView<'a> {
         if out.is_empty() {
             return Ok(out);
         }
+        // Linear parts are packed as further directions, after the neurons.
+        let rows = [self.weights, self.linear].concat();
+        let offsets = [self.biases, self.intercept].concat();
+        let directions = Directions::new(&rows, &offsets, self.n_features);
         x.par_chunks(ROWS_PER_TASK * self.n_features)
             .zip(out.par_chunks_mut(ROWS_PER_TASK * self.n_outputs()))
-            .for_each(|(rows, values)| {
-                for (row, value) in rows.chunks_exact(self.n_features).zip(values.chunks_exact_mut(self.n_outputs())) {
-                    self.evaluate_row(row, value);
+            .for_each_init(Vec::new, |lanes, (rows, values)| {
+                directions.project(rows, rows.len() / self.n_features, lanes);
+                for (row, value) in
+                    lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(self.n_outputs()))
+                {
+                    self.combine(row, value);
                 }
             });
         Ok(out)
     }
 
-    fn evaluate_row(&self, row: &[f64], out: &mut [f64]) {
-        let (k, d) = (self.n_neurons(), self.n_features);
+    /// Outputs at one row, from its projections onto the neurons and the linear parts.
+    fn combine(&self, projections: &[Lane], out: &mut [f64]) {
+        let k = self.n_neurons();
+        let projection = |i: usize| projections[i / WIDTH].0[i % WIDTH];
         for (output, value) in out.iter_mut().enumerate() {
-            *value = self.intercept[output] + dot(&self.linear[output * d..(output + 1) * d], row);
-        }
-        for neuron in 0..k {
-            let activation = self.biases[neuron] + dot(self.neuron(neuron), row);
-            if activation > 0.0 {
-                for (output, value) in out.iter_mut().enumerate() {
-                    *value += self.output_weights[output * k + neuron] * activation;
-                }
-            }
+            let output_weights = &self.output_weights[output * k..(output + 1) * k];
+            let affine = projection(k + output);
+            *value = output_weights.iter().enumerate().fold(affine, |f, (i, c)| f + c * projection(i).max(0.0));
         }
     }
-}
-
-/// Inner product, summed in eight interleaved parts so that it vectorises.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(a, b)| a * b).sum();
-    let mut parts = [0.0; 8];
-    for (a, b) in a_parts.zip(b_parts) {
-        for (part, (a, b)) in parts.iter_mut().zip(a.iter().zip(b)) {
-            *part += a * b;
-        }
-    }
-    rest + parts.iter().sum::<f64>()
 }
 
 #[cfg(test)]
@@ -189,10 +173,8 @@ mod tests {
     fn values_are_those_of_the_formula() {
         let network = Network::new(vec![1.0, -2.0, 0.5, 3.0], vec![0.25, -1.0], vec![2.0, -1.0], vec![0.5, 0.0], 4.0);
         let network = network.expect("lengths fit");
-        let mut out = [0.0; 2];
-        network.evaluate(&[1.0, 0.5, -2.0, 1.0], 2, &mut out);
-        assert_eq!(out, [4.0 + 0.5 + 2.0 * 0.25 - 1.0, 4.0 - 1.0 - 1.0]);
-        assert_eq!(network.view().predict(&[1.0, 0.5, -2.0, 1.0]).expect("finite"), out);
+        let values = network.view().predict(&[1.0, 0.5, -2.0, 1.0]).expect("finite");
+        assert_eq!(values, [4.0 + 0.5 + 2.0 * 0.25 - 1.0, 4.0 - 1.0 - 1.0]);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn sweep(
             return Err(Error::argument("X", format!("expected {expected} columns, got {got}")));
         }
         if accumulator.needs_labels() && !source.has_labels() {
-            return Err(Error::argument("y", "expected labels, the samples have none"));
+            return Err(Error::argument("y", format!("{} needs labels, the samples have none", accumulator.name())));
         }
     }
     let plan = Plan::new(source.n_rows(), source.n_features());

@@ -74,6 +74,12 @@ macro_rules! moments {
         })*
 
         impl Moments {
+            /// The name of its type.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($type),)* }
+            }
+
             /// Number of input columns.
             #[must_use]
             pub fn n_features(&self) -> usize {
@@ -110,7 +116,14 @@ macro_rules! moments {
             pub fn merge(&mut self, other: &Self) -> Result<()> {
                 match (self, other) {
                     $((Self::$variant(a), Self::$variant(b)) if a.same_configuration(b) => a.merge(b),)*
-                    _ => return Err(Error::argument("other", "expected an accumulator of the same kind and configuration")),
+                    (expected, got) if expected.name() == got.name() => {
+                        let message = format!("expected {} of the same configuration", expected.name());
+                        return Err(Error::argument("other", message));
+                    }
+                    (expected, got) => {
+                        let message = format!("expected {}, got {}", expected.name(), got.name());
+                        return Err(Error::argument("other", message));
+                    }
                 }
                 Ok(())
             }
@@ -129,11 +142,11 @@ macro_rules! moments {
             ///
             /// # Errors
             /// Bytes that are damaged, of another version or not an accumulator.
-            pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-                let (kind, mut reader) = Reader::new(bytes)?;
+            pub fn from_bytes(data: &[u8]) -> Result<Self> {
+                let (kind, mut reader) = Reader::new(data)?;
                 let moments = match kind {
                     $(<$type>::KIND => Self::$variant(<$type>::read(&mut reader)?),)*
-                    kind => return Err(Error::argument("bytes", format!("unknown kind {kind} of accumulator"))),
+                    kind => return Err(Error::argument("data", format!("unknown kind {kind} of accumulator"))),
                 };
                 reader.finish()?;
                 Ok(moments)
@@ -165,4 +178,17 @@ fn check_features(n_features: usize) -> Result<()> {
         return Err(Error::argument("n_features", "expected at least 1, got 0"));
     }
     Ok(())
+}
+
+/// Checks that memory has room for `n_matrices` sums of rows x, 1 and their products, so that making them cannot abort.
+fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
+    let columns = n_features.checked_add(1);
+    let size = columns.and_then(|c| c.checked_mul(c)).and_then(|size| size.checked_mul(n_matrices));
+    match size.map(|size| Vec::<f64>::new().try_reserve_exact(size)) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Error::argument(
+            "n_features",
+            format!("{n_matrices} matrices of {n_features} by {n_features} do not fit into memory"),
+        )),
+    }
 }
