@@ -4,6 +4,7 @@ from typing import Literal, Self, TypeAlias, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
 
 from relunet.network import ReLUNetwork
 
@@ -83,6 +84,7 @@ class NpySource:
 
 # moments, sweep
 
+@disjoint_base
 class Accumulator:
     @property
     def n_features(self) -> int: ...
@@ -91,6 +93,7 @@ class Accumulator:
     def update(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> None: ...
     def merge(self, other: Self) -> None: ...
     def __add__(self, value: Self, /) -> Self: ...
+    def __radd__(self, value: Self, /) -> Self: ...
     def to_bytes(self) -> bytes: ...
     @classmethod
     def from_bytes(cls, data: bytes) -> Self: ...

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::simd::{Lane, WIDTH};
 use crate::skinny::Directions;
+use crate::validity::require_finite;
 
 /// Rows that one task evaluates: enough to amortise its start, few enough to balance the threads.
 const ROWS_PER_TASK: usize = 256;
@@ -124,13 +125,13 @@ impl<'a> NetworkView<'a> {
         if !x.len().is_multiple_of(self.n_features) {
             return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
         }
-        if let Some(place) = x.par_iter().position_first(|value| !value.is_finite()) {
-            return Err(Error::Data {
-                source_name: "X".into(),
-                message: format!("{}, expected a finite number", x[place]),
-                row: Some((place / self.n_features) as u64),
-                column: Some(place % self.n_features),
-            });
+        let tasks = x.par_chunks(ROWS_PER_TASK * self.n_features).enumerate();
+        let finite = |(task, rows): (usize, &[f64])| {
+            let place = |at: usize| ((task * ROWS_PER_TASK + at / self.n_features) as u64, Some(at % self.n_features));
+            require_finite(rows, || "X".into(), place)
+        };
+        if let Some(error) = tasks.clone().map(finite).find_first(Result::is_err) {
+            error?;
         }
         let mut out = vec![0.0; x.len() / self.n_features * self.n_outputs()];
         if out.is_empty() {
@@ -140,16 +141,17 @@ impl<'a> NetworkView<'a> {
         let rows = [self.weights, self.linear].concat();
         let offsets = [self.biases, self.intercept].concat();
         let directions = Directions::new(&rows, &offsets, self.n_features);
-        x.par_chunks(ROWS_PER_TASK * self.n_features)
-            .zip(out.par_chunks_mut(ROWS_PER_TASK * self.n_outputs()))
-            .for_each_init(Vec::new, |lanes, (rows, values)| {
+        tasks.zip(out.par_chunks_mut(ROWS_PER_TASK * self.n_outputs())).for_each_init(
+            Vec::new,
+            |lanes, ((_, rows), values)| {
                 directions.project(rows, rows.len() / self.n_features, lanes);
                 for (row, value) in
                     lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(self.n_outputs()))
                 {
                     self.combine(row, value);
                 }
-            });
+            },
+        );
         Ok(out)
     }
 
