@@ -125,34 +125,29 @@ impl<'a> NetworkView<'a> {
         if !x.len().is_multiple_of(self.n_features) {
             return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
         }
-        let tasks = x.par_chunks(ROWS_PER_TASK * self.n_features).enumerate();
-        let finite = |(task, rows): (usize, &[f64])| {
-            let place = |at: usize| ((task * ROWS_PER_TASK + at / self.n_features) as u64, Some(at % self.n_features));
-            require_finite(rows, || "X".into(), place)
-        };
-        if let Some(error) = tasks.clone().map(finite).find_first(Result::is_err) {
-            error?;
-        }
-        let mut out = vec![0.0; x.len() / self.n_features * self.n_outputs()];
+        let (d, m) = (self.n_features, self.n_outputs());
+        let mut out = vec![0.0; x.len() / d * m];
         if out.is_empty() {
             return Ok(out);
         }
         // Linear parts are packed as further directions, after the neurons.
-        let rows = [self.weights, self.linear].concat();
-        let offsets = [self.biases, self.intercept].concat();
-        let directions = Directions::new(&rows, &offsets, self.n_features);
-        tasks.zip(out.par_chunks_mut(ROWS_PER_TASK * self.n_outputs())).for_each_init(
-            Vec::new,
-            |lanes, ((_, rows), values)| {
-                directions.project(rows, rows.len() / self.n_features, lanes);
-                for (row, value) in
-                    lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(self.n_outputs()))
-                {
+        let directions =
+            Directions::new(&[self.weights, self.linear].concat(), &[self.biases, self.intercept].concat(), d);
+        let refused = x
+            .par_chunks(ROWS_PER_TASK * d)
+            .zip(out.par_chunks_mut(ROWS_PER_TASK * m))
+            .enumerate()
+            .map_init(Vec::new, |lanes, (task, (rows, values))| {
+                let place = |at: usize| ((task * ROWS_PER_TASK + at / d) as u64, Some(at % d));
+                require_finite(rows, || "X".into(), place)?;
+                directions.project(rows, rows.len() / d, lanes);
+                for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
                     self.combine(row, value);
                 }
-            },
-        );
-        Ok(out)
+                Ok(())
+            })
+            .find_first(Result::is_err);
+        refused.unwrap_or(Ok(())).map(|()| out)
     }
 
     /// Outputs at one row, from its projections onto the neurons and the linear parts.

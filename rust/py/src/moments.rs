@@ -163,7 +163,7 @@ impl Accumulator {
         if accumulator.is_instance(class)? {
             return Ok(accumulator);
         }
-        let message = format!("expected a stored {}, got a {}", class.name()?, accumulator.get_type().name()?);
+        let message = format!("expected a stored {}, got {}", class.name()?, accumulator.get_type().name()?);
         Err(to_python(py, Error::argument("data", message)))
     }
 

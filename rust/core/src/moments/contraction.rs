@@ -81,7 +81,7 @@ impl ContractionMoments {
         check_room(n_features, n_sums)?;
         Ok(Self {
             n_features,
-            is_single,
+            is_single: is_single && n_directions == 1,
             degrees: degrees.to_vec(),
             directions: directions.to_vec(),
             projection: Directions::new(directions, &vec![0.0; n_directions], n_features),
