@@ -175,6 +175,44 @@ mod tests {
     }
 
     #[test]
+    fn several_outputs_share_the_neurons() {
+        let (n, d, k, m) = (2 * ROWS_PER_TASK + 3, 5, 7, 3);
+        let value = |i: usize| f64::from((i * 7919 % 1009) as u32) / 500.0 - 1.0;
+        let values = |from: usize, length: usize| (from..from + length).map(value).collect::<Vec<f64>>();
+        let (x, weights, biases) = (values(0, n * d), values(17, k * d), values(99, k));
+        let (output_weights, linear, intercept) = (values(5, m * k), values(31, m * d), values(77, m));
+        let view = NetworkView {
+            n_features: d,
+            weights: &weights,
+            biases: &biases,
+            output_weights: &output_weights,
+            linear: &linear,
+            intercept: &intercept,
+        };
+        let all = view.predict(&x).expect("finite");
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        for (row, outputs) in x.chunks_exact(d).zip(all.chunks_exact(m)) {
+            assert_eq!(view.predict(row).expect("finite"), outputs, "every row by itself");
+            let hidden: Vec<f64> = (0..k).map(|i| (dot(view.neuron(i), row) + biases[i]).max(0.0)).collect();
+            for (j, output) in outputs.iter().enumerate() {
+                let affine = intercept[j] + dot(&linear[j * d..][..d], row);
+                assert!((affine + dot(&output_weights[j * k..][..k], &hidden) - output).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bad_entry_is_named() {
+        let network = Network::new(vec![], vec![], vec![], vec![1.0, 1.0], 0.0).expect("no neurons is a network");
+        let mut x = vec![0.0; 40 * ROWS_PER_TASK];
+        for row in [3 * ROWS_PER_TASK + 1, 4 * ROWS_PER_TASK, 11 * ROWS_PER_TASK] {
+            x[2 * row + 1] = f64::INFINITY;
+        }
+        let error = network.view().predict(&x).expect_err("infinite").to_string();
+        assert!(error.contains(&format!("row {}, column 1", 3 * ROWS_PER_TASK + 1)), "{error}");
+    }
+
+    #[test]
     fn lengths_and_entries_are_verified() {
         assert!(Network::new(vec![1.0], vec![0.0, 0.0], vec![1.0, 1.0], vec![0.0], 0.0).is_err());
         let network = Network::new(vec![], vec![], vec![], vec![1.0, 1.0], 0.0).expect("no neurons is a network");
