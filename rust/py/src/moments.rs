@@ -25,6 +25,17 @@ fn matrix(py: Python<'_>, values: Vec<f64>, shape: [usize; 2]) -> PyResult<Matri
     PyArray1::from_vec(py, values).reshape(shape)
 }
 
+/// A number that counts something, as the caller wrote it.
+fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
+    value.extract().map_err(|_| {
+        let message = match value.repr() {
+            Ok(got) => format!("expected an integer from 0 to 2**64 - 1, got {got}"),
+            Err(error) => return error,
+        };
+        to_python(value.py(), Error::argument(name, message))
+    })
+}
+
 fn optional_network(network: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Network>> {
     network.map(network::from_python).transpose()
 }
@@ -94,7 +105,8 @@ impl Accumulator {
     /// y : array_like of shape (n,), optional
     ///     Labels; needed by all accumulators but `InputMoments`, `CurvatureMoments` and `RowSample`.
     /// sample_weight : array_like of shape (n,), optional
-    ///     Weights of at least 0; None gives each row the weight 1. A weight of 2 counts as the row twice.
+    ///     Weights of at least 0; None gives each row the weight 1. To every mean a
+    ///     weight of 2 is the row twice.
     ///
     /// Raises
     /// ------
@@ -247,8 +259,8 @@ pub struct InputMoments {}
 #[pymethods]
 impl InputMoments {
     #[new]
-    fn new(py: Python<'_>, n_features: usize) -> PyResult<PyClassInitializer<Self>> {
-        init(py, Self {}, CoreInput::new(n_features))
+    fn new(n_features: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        init(n_features.py(), Self {}, CoreInput::new(count(n_features, "n_features")? as usize))
     }
 
     /// Sum of the row weights.
@@ -342,12 +354,13 @@ impl ContractionMoments {
     #[new]
     #[pyo3(signature = (n_features, directions, degrees, network=None))]
     fn new(
-        py: Python<'_>,
-        n_features: usize,
+        n_features: &Bound<'_, PyAny>,
         directions: PyArrayLikeDyn<'_, f64, AllowTypeChange>,
-        degrees: Vec<u64>,
+        degrees: Vec<Bound<'_, PyAny>>,
         network: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
+        let degrees = degrees.iter().map(|degree| count(degree, "degrees")).collect::<PyResult<Vec<_>>>()?;
         let shape = directions.shape().to_vec();
         if shape.is_empty() || shape.len() > 2 || shape[shape.len() - 1] != n_features {
             let message = format!("expected shape ({n_features},) or (m, {n_features}), got {shape:?}");
@@ -435,12 +448,12 @@ impl SliceMoments {
     #[new]
     #[pyo3(signature = (n_features, edges, network=None))]
     fn new(
-        py: Python<'_>,
-        n_features: usize,
+        n_features: &Bound<'_, PyAny>,
         edges: PyArrayLike1<'_, f64, AllowTypeChange>,
         network: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let edges: Vec<f64> = edges.as_array().iter().copied().collect();
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
         init(py, Self {}, CoreSlice::new(n_features, &edges, optional_network(network)?))
     }
 
@@ -628,8 +641,13 @@ pub struct RowSample {}
 #[pymethods]
 impl RowSample {
     #[new]
-    fn new(py: Python<'_>, n_features: usize, threshold: u64, seed: u64) -> PyResult<PyClassInitializer<Self>> {
-        init(py, Self {}, CoreRows::new(n_features, threshold, seed))
+    fn new(
+        n_features: &Bound<'_, PyAny>,
+        threshold: &Bound<'_, PyAny>,
+        seed: &Bound<'_, PyAny>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
+        init(py, Self {}, CoreRows::new(n_features, count(threshold, "threshold")?, count(seed, "seed")?))
     }
 
     /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)`, labels `(n,)`, row weights `(n,)`.
