@@ -67,17 +67,18 @@ class Inputs:
     def features(self, x: Array, directions: Array) -> Array:
         """Return what neurons see of rows whose weights lie in the span of whitened `directions` (r, q).
 
-        With biases, z @ directions and a constant 1; without, the projections of x itself, so that no neuron can
-        use a constant.
+        With biases z @ directions; without, the projections of x itself, so that no neuron can use a constant.
         """
         raw = _relunet.matmul(self.whiten, directions)
         if not self.fit_bias:
             return _relunet.matmul(x, raw)
-        projected = _relunet.matmul(x - self.mean, raw)
-        return np.concatenate([projected, np.ones((len(x), 1))], axis=1)
+        return _relunet.matmul(x - self.mean, raw)
 
     def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
-        """Return weights (m, d) and biases (m,) of the functions ``features(x, directions) @ parameters.T``."""
+        """Return weights (m, d) and biases (m,) of functions that are affine in ``features(x, directions)``.
+
+        Their `parameters` (m, q) or, with biases, (m, q + 1) hold the constant last.
+        """
         q = directions.shape[1]
         raw = _relunet.matmul(parameters[:, :q], _relunet.matmul(self.whiten, directions).T.copy())
         if not self.fit_bias:

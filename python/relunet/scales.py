@@ -66,7 +66,9 @@ def coarser(network: ReLUNetwork, unwhiten: Array, mean: Array) -> list[Coarser]
         off = np.sqrt(np.sum((unit[:, None, :] - cosine[:, :, None] * unit[None, :, :]) ** 2, axis=2))
         off[np.tril_indices(len(a))] = np.inf
         i, j = (int(v) for v in np.unravel_index(int(np.argmin(off)), off.shape))
-        levels.append(Coarser(_fused(network, a, b, signs, i, j, cosine[i, j]), float(np.arcsin(min(off[i, j], 1.0))), (i, j)))
+        levels.append(
+            Coarser(_fused(network, a, b, signs, i, j, cosine[i, j]), float(np.arcsin(min(off[i, j], 1.0))), (i, j))
+        )
     return levels
 
 
@@ -78,9 +80,7 @@ def _without(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int) -> 
     return ReLUNetwork(a[keep], signs[keep], b[keep], linear, intercept)
 
 
-def _fused(
-    network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int, j: int, cosine: float
-) -> ReLUNetwork:
+def _fused(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int, j: int, cosine: float) -> ReLUNetwork:
     """Return the network with neurons i and j on the line of their centroid Σ s |t| / Σ s."""
     side = 1.0 if cosine >= 0 else -1.0
     # s_i |t_i| + s_j |t_j| ≈ |s_i t_i + side s_j t_j| with the sign of the larger part.

@@ -428,19 +428,24 @@ impl Fit {
 
     /// For each term, the rise of the loss when it is removed and the others re-fitted on their present pattern, with
     /// the terms that this leaves (the quadratic estimate of Hassibi and Stork's optimal brain surgeon).
-    pub(crate) fn removals(&self) -> Vec<(f64, Terms)> {
+    pub(crate) fn removals(&self, rows: Rows<'_>) -> Vec<(f64, Terms)> {
         let (q, k) = (self.q, self.terms.len());
         let p = q * (k + 1);
         let mut unit = vec![0.0; p * p];
         unit.iter_mut().step_by(p + 1).for_each(|v| *v = 1.0);
         let Some(inverse) = solve_ridged(self.matrix(), p, 1e-10, &unit) else { return Vec::new() };
+        // Where a kink holds a minimum the linearised problem can still descend.
+        let gradient = self.gradient(rows);
+        let free: Vec<f64> = inverse.chunks_exact(p).map(|row| dot(row, &gradient)).collect();
+        let descent = dot(&gradient, &free);
         let remove = |i: usize| {
             let block = (i + 1) * q..(i + 2) * q;
-            let a = &self.terms.theta[block.clone()];
+            let a: Vec<f64> = block.clone().map(|c| self.terms.theta[c] + free[c]).collect();
             let inner = block.clone().flat_map(|r| inverse[r * p..][block.clone()].iter().copied()).collect();
-            let multiplier = solve_ridged(inner, q, 0.0, a)?;
-            let rise = dot(a, &multiplier);
-            let step: Vec<f64> = inverse.chunks_exact(p).map(|row| -dot(&row[block.clone()], &multiplier)).collect();
+            let multiplier = solve_ridged(inner, q, 0.0, &a)?;
+            let rise = dot(&a, &multiplier) - descent;
+            let rows = inverse.chunks_exact(p).zip(&free);
+            let step: Vec<f64> = rows.map(|(row, free)| free - dot(&row[block.clone()], &multiplier)).collect();
             let mut terms = self.terms.moved(&step);
             terms.remove(i);
             Some((rise, terms))
@@ -526,7 +531,7 @@ mod tests {
         let (z, y) = data(900, 3);
         let rows = Rows { z: &z, y: &y, q: 3 };
         let fit = Fit::new(rows, some_terms(), Stop { steps: 60, decrease: 0.0, floor: 0.0 });
-        let removals = fit.removals();
+        let removals = fit.removals(rows);
         assert_eq!(removals.len(), 2);
         for (i, (rise, terms)) in removals.iter().enumerate() {
             let mut step: Vec<f64> = fit.terms.theta.iter().map(|t| -t).collect();

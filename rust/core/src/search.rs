@@ -72,6 +72,10 @@ const PATIENCE: usize = 3;
 const ROUNDING: f64 = 1e-26;
 /// Exchanges tried side by side.
 const BRANCHES: usize = 4;
+/// Kicks tried beside them, in standard errors.
+const KICKS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
+/// Rows on which the net is screened.
+const SCREEN: usize = 4096;
 /// Angles between a term and the near-duplicates tried beside it.
 const ANGLES: [f64; 4] = [0.4, 0.12, 0.03, 0.008];
 
@@ -80,6 +84,8 @@ struct Search<'a> {
     options: Options,
     /// Mean square left by the best linear fit.
     scale: f64,
+    /// Few while the residual is all structure, more once noise hides what is left.
+    rows_per_parameter: usize,
     /// Floating-point operations so far.
     spent: u64,
     /// Mean square and model by number of terms.
@@ -120,9 +126,12 @@ impl<'a> Search<'a> {
             self.offer(&fit);
             if evidence >= VISIBLE {
                 unseen.clear();
-                continue;
+            } else if rows.n() < self.train.n() {
+                self.rows_per_parameter *= 4;
+                fit = before;
+            } else {
+                unseen.push(before);
             }
-            unseen.push(before);
             if unseen.len() == PATIENCE {
                 break;
             }
@@ -147,12 +156,15 @@ impl<'a> Search<'a> {
             let more = 1 + stalled.min(k);
             let rows = self.rows(k + more);
             let base = Fit::new(rows, fit.terms.clone(), self.stop(rows, 10, 1e-4));
-            let branches: Vec<Xoshiro256PlusPlus> = (0..BRANCHES).map(|_| self.branch()).collect();
+            let branches: Vec<Xoshiro256PlusPlus> = (0..BRANCHES + KICKS.len()).map(|_| self.branch()).collect();
             let this = &*self;
             let tried: Vec<(Fit, f64)> = branches
                 .into_par_iter()
                 .enumerate()
-                .map(|(skip, mut rng)| this.exchanged(base.clone(), more, skip, rows, &mut rng))
+                .map(|(v, mut rng)| match v.checked_sub(BRANCHES).and_then(|kick| KICKS.get(kick)) {
+                    Some(strength) => (this.shaken(base.clone(), *strength, rows, &mut rng), 0.0),
+                    None => this.exchanged(base.clone(), more, v, rows, &mut rng),
+                })
                 .collect();
             self.spent += base.work + tried.iter().map(|(f, _)| f.work).sum::<u64>();
             quiet = tried.iter().all(|(_, evidence)| *evidence < VISIBLE);
@@ -187,6 +199,21 @@ impl<'a> Search<'a> {
         }
         let wide = base.descend(rows, self.stop(rows, 20, 1e-3));
         (self.collapse(wide, rows, k).descend(rows, self.stop(rows, 20, 1e-4)), seen)
+    }
+
+    /// `base` after a kick along what the data leave uncertain: the response of the parameters to the residuals with
+    /// random signs, `strength` times enlarged.
+    fn shaken(&self, base: Fit, strength: f64, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Fit {
+        let mut noise = base.evaluation.residual.clone();
+        for chunk in noise.chunks_mut(64) {
+            let bits = rng.next_u64();
+            chunk.iter_mut().enumerate().filter(|(i, _)| bits >> i & 1 == 1).for_each(|(_, e)| *e = -*e);
+        }
+        let p = base.terms.theta.len();
+        let Some(step) = solve_ridged(base.matrix(), p, 1e-10, &base.project(rows, &noise)) else { return base };
+        let mut terms = base.terms;
+        terms.theta.iter_mut().zip(&step).for_each(|(t, s)| *t += strength * s);
+        Fit::new(rows, terms, self.stop(rows, 40, 1e-4))
     }
 
     /// The way back to fewer terms, each number offered.
@@ -229,7 +256,7 @@ impl<'a> Search<'a> {
 
     /// Enough rows to fit `k` terms.
     fn rows(&self, k: usize) -> Rows<'a> {
-        self.train.first((16 * self.train.q * (k + 1)).max(2000))
+        self.train.first((self.rows_per_parameter * self.train.q * (k + 1)).max(2000))
     }
 
     fn stop(&self, rows: Rows<'_>, steps: usize, decrease: f64) -> Stop {
@@ -256,13 +283,14 @@ impl<'a> Search<'a> {
     fn proposals(&self, fit: &mut Fit, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Vec<Proposal> {
         let (q, n, k) = (rows.q, rows.n(), fit.terms.len());
         let residual = &fit.evaluation.residual;
+        let sample = rows.first(SCREEN);
         let mut net: Vec<f64> = Vec::with_capacity(NET * q);
         for _ in 0..NET {
             net.extend(unit(self.draw(rows, rng)));
         }
         // Global candidates: gain with the linear part projected out.
-        let screened = Features::new(rows, &net, residual);
-        let explained = solve_ridged(product(rows.z, rows.z, n), q, 1e-12, &screened.linear);
+        let screened = Features::new(sample, &net, residual);
+        let explained = solve_ridged(product(sample.z, sample.z, sample.n()), q, 1e-12, &screened.linear);
         let mut order: Vec<(f64, usize)> =
             (0..NET).map(|c| (screened.gain_linear(explained.as_deref(), c), c)).collect();
         order.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
@@ -279,7 +307,7 @@ impl<'a> Search<'a> {
             for _ in 0..4 {
                 let mut g = vec![0.0; q];
                 let mut sum = 0.0;
-                for (z, e) in rows.z.chunks_exact(q).zip(residual) {
+                for (z, e) in sample.z.chunks_exact(q).zip(residual) {
                     let t = dot(z, &c);
                     sum += e * t.abs();
                     g.iter_mut().zip(z).for_each(|(g, z)| *g += e.copysign(e * t) * z);
@@ -302,7 +330,7 @@ impl<'a> Search<'a> {
         }
         let m = short.len() / q;
         let p = q * (k + 1);
-        fit.work += (2 * n * q * (NET + 4 * SHORT_LIST) + 2 * n * (p + q) * m + p * p * (m + p / 3)) as u64;
+        fit.work += (2 * sample.n() * q * (NET + 4 * SHORT_LIST) + 2 * n * (p + q) * m + p * p * (m + p / 3)) as u64;
         let features = Features::new(rows, &short, residual);
         let overlap = fit.project(rows, &features.values);
         // The residual is orthogonal to the tangent space only at a minimum.
@@ -386,7 +414,7 @@ impl<'a> Search<'a> {
     fn collapse(&self, mut fit: Fit, rows: Rows<'_>, k: usize) -> Fit {
         while fit.terms.len() > k {
             let p = fit.terms.theta.len() as u64;
-            let mut removals = fit.removals();
+            let mut removals = fit.removals(rows);
             removals.sort_by(|x, y| x.0.total_cmp(&y.0));
             removals.truncate(3);
             let tried: Vec<Fit> =
@@ -504,6 +532,7 @@ pub fn search(
         train,
         options,
         scale,
+        rows_per_parameter: 16,
         spent: 0,
         best: vec![None; options.k_max + 1],
         rng: Xoshiro256PlusPlus::seed_from_u64(options.seed),
