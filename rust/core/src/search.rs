@@ -344,7 +344,7 @@ impl<'a> Search<'a> {
             .filter_map(|c| {
                 let coefficients = column(&projected, c);
                 let norm = features.norm[c] - dot(&column(&overlap, c), &coefficients);
-                if !(norm > 1e-9 * features.norm[c]) {
+                if norm.is_nan() || norm <= 1e-9 * features.norm[c] {
                     return None;
                 }
                 let correlation = features.correlation[c] - dot(&gradient, &coefficients);
