@@ -155,7 +155,7 @@ impl<'a> Search<'a> {
     fn exchange(&mut self, mut fit: Fit) -> Fit {
         let k = fit.terms.len();
         let (mut stalled, mut quiet) = (0, false);
-        while k > 0 && !self.finished(&fit) && stalled < if quiet { 2 } else { 40 } {
+        while k > 0 && !self.finished(&fit) && stalled < if quiet { 2 } else { 12 } {
             let more = 1 + stalled.min(k);
             let rows = self.rows(k + more);
             let base = Fit::new(rows, fit.terms.clone(), self.stop(rows, 10, 1e-4));
