@@ -296,6 +296,16 @@ class _Fit:
             self.warn(f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit")
         return max(affordable, 0)
 
+    @property
+    def price(self) -> float:
+        """What a neuron more costs: the relative decrease of the risk on the rows it is fitted to that it must bring.
+
+        With p parameters it lowers the risk on n rows by p/n of itself for nothing, and raises that of the final fit,
+        to all N rows, by p/N.
+        """
+        n_parameters = self.inputs.rank + self.inputs.fit_bias
+        return n_parameters * (1 / len(self.train[1]) + 1 / self.samples.n_rows)
+
     def warn(self, message: str) -> None:
         """Tell the user, once, now and in the report."""
         if message not in self.messages:
@@ -401,24 +411,19 @@ class _Fit:
         return polished.network
 
     def improves(self, network: ReLUNetwork, earlier: ReLUNetwork) -> bool:
-        """Tell whether the rows held out prefer a network to an earlier one."""
-        return network.n_neurons > 0 and not no_worse(self.held_out_risk(earlier), self.held_out_risk(network), 2.0)
+        """Tell whether a network predicts better than an earlier one by more than its neurons more would by chance."""
+        extra = network.n_neurons - earlier.n_neurons
+        return self.rms_on(self.train, network) ** 2 * (1 + extra * self.price) < self.rms_on(self.train, earlier) ** 2
 
     def held_out_risk(self, network: ReLUNetwork) -> Risk:
         """Return the risk on the rows held out."""
         return risk_on(network, *self.held)
 
     def clump(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsest network that predicts no worse than a finer one, and all levels that were tried.
-
-        A neuron more lowers the risk on the n rows it is fitted to by p/n of itself for nothing, p its parameters; it
-        raises the risk of a fit to all N rows by p/N.
-        """
+        """Return the coarsest network that predicts no worse than a finer one, and all levels that were tried."""
         labels = list(range(network.n_neurons))
         chosen, risk = network, self.rms_on(self.train, network) ** 2
         levels = [ClumpLevel(0.0, tuple(labels), self.held_out_risk(network).mean)] if labels else []
-        n_parameters = self.inputs.rank + self.inputs.fit_bias
-        allowed = n_parameters * (1 / len(self.train[1]) + 1 / self.samples.n_rows)
         while chosen.n_neurons:
             tried = []
             for option in coarser(chosen, self.inputs.unwhiten, self.inputs.mean):
@@ -428,7 +433,7 @@ class _Fit:
             i, j = option.pair
             labels = [i if v == j else v - (v > j) for v in labels]
             levels.append(ClumpLevel(option.scale, tuple(labels), self.held_out_risk(fitted).mean))
-            if best > risk * (1 + allowed) and not self.is_exact(fitted):
+            if best > risk * (1 + self.price) and not self.is_exact(fitted):
                 break
             chosen, risk = fitted, best
         return chosen, [
