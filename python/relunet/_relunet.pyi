@@ -1,14 +1,42 @@
 import os
-from collections.abc import Sequence
-from typing import Literal, TypeAlias, final
+from collections.abc import Callable, Sequence
+from typing import Literal, Self, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import disjoint_base
+
+from relunet.network import ReLUNetwork
+
+__all__ = [
+    "Accumulator",
+    "ArraySource",
+    "ContractionMoments",
+    "CurvatureMoments",
+    "GradientMoments",
+    "InputMoments",
+    "NpySource",
+    "RiskMoments",
+    "RowSample",
+    "SliceMoments",
+    "eigh",
+    "gaussian_distance",
+    "gaussian_inner",
+    "lstsq",
+    "matmul",
+    "neuron_distances",
+    "predict",
+    "search",
+    "solve_spd",
+    "svd",
+    "sweep",
+]
 
 _Array: TypeAlias = NDArray[np.float64]
 _Network: TypeAlias = tuple[_Array, _Array, _Array, _Array, _Array]
 
 # source
+
 @final
 class ArraySource:
     def __new__(
@@ -53,6 +81,106 @@ class NpySource:
     def read(
         self, start: int, stop: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
+
+# moments, sweep
+
+@disjoint_base
+class Accumulator:
+    @property
+    def n_features(self) -> int: ...
+    @property
+    def n_rows(self) -> int: ...
+    def update(self, X: ArrayLike, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> None: ...
+    def merge(self, other: Self) -> None: ...
+    def __add__(self, value: Self, /) -> Self: ...
+    def __radd__(self, value: Self, /) -> Self: ...
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self: ...
+    def __reduce__(self) -> tuple[Callable[[bytes], Self], tuple[bytes]]: ...
+
+@final
+class InputMoments(Accumulator):
+    def __new__(cls, n_features: int) -> Self: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def mean(self) -> _Array: ...
+    @property
+    def cov(self) -> _Array: ...
+    @property
+    def label_mean(self) -> float: ...
+    @property
+    def label_var(self) -> float: ...
+    @property
+    def label_cov(self) -> _Array: ...
+
+@final
+class ContractionMoments(Accumulator):
+    def __new__(
+        cls, n_features: int, directions: ArrayLike, degrees: Sequence[int], network: ReLUNetwork | None = None
+    ) -> Self: ...
+    @property
+    def degrees(self) -> list[int]: ...
+    def contractions(self) -> dict[int, _Array]: ...
+    def matrices(self) -> dict[int, _Array]: ...
+
+@final
+class SliceMoments(Accumulator):
+    def __new__(cls, n_features: int, edges: ArrayLike, network: ReLUNetwork | None = None) -> Self: ...
+    @property
+    def weights(self) -> _Array: ...
+    @property
+    def vectors(self) -> _Array: ...
+    @property
+    def grams(self) -> _Array: ...
+
+@final
+class GradientMoments(Accumulator):
+    def __new__(cls, network: ReLUNetwork) -> Self: ...
+    @property
+    def risk(self) -> float: ...
+    @property
+    def gradient(self) -> _Array: ...
+
+@final
+class CurvatureMoments(Accumulator):
+    def __new__(cls, network: ReLUNetwork) -> Self: ...
+    @property
+    def normal_matrix(self) -> _Array: ...
+
+@final
+class RiskMoments(Accumulator):
+    def __new__(cls, network: ReLUNetwork) -> Self: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def risk(self) -> float: ...
+    @property
+    def risk_variance(self) -> float: ...
+    @property
+    def largest_residual(self) -> float: ...
+
+@final
+class RowSample(Accumulator):
+    def __new__(cls, n_features: int, threshold: int, seed: int) -> Self: ...
+    def rows(self) -> tuple[NDArray[np.uint64], _Array, _Array, _Array]: ...
+
+def sweep(
+    source: ArraySource | NpySource,
+    accumulators: Sequence[Accumulator],
+    *,
+    n_threads: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> None: ...
+
+# linalg
+
+def eigh(a: _Array) -> tuple[_Array, _Array]: ...
+def svd(a: _Array) -> tuple[_Array, _Array, _Array]: ...
+def solve_spd(a: _Array, b: _Array) -> _Array: ...
+def lstsq(a: _Array, b: _Array) -> _Array: ...
+def matmul(a: _Array, b: _Array) -> _Array: ...
 
 # network, gaussian
 

@@ -13,6 +13,9 @@ from relunet import _relunet
 
 __all__ = ["Candidate", "choose", "find_neurons"]
 
+# How much more than its share of chance a neuron must explain, for it is the best of many that were tried.
+SEARCHED = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -100,7 +103,7 @@ def find_neurons(
     >>> import numpy as np
     >>> z = np.random.default_rng(0).standard_normal((4000, 2))
     >>> found = find_neurons(z, np.abs(z[:, 0]) - 2 * np.abs(z @ [0.6, 0.8]), 4)
-    >>> choose(found, 800).signs.sum()
+    >>> choose(found, 3200).signs.sum()
     np.float64(0.0)
     """
     columns = [z, np.ones((len(z), 1))] if fit_bias else [z]
@@ -119,13 +122,17 @@ def find_neurons(
     return [Candidate(*candidate) for candidate in found]
 
 
-def choose(candidates: Sequence[Candidate], n_heldout: int) -> Candidate:
-    """The fewest neurons whose held-out loss is within its error of the least.
+def choose(candidates: Sequence[Candidate], n_rows: int, least_gain: float = 0.0) -> Candidate:
+    """Return the fewest neurons that explain as much as more would, from losses on `n_rows` fitted rows.
 
-    A network that misses Δ of the mean square is seen on n held-out rows with noise σ² at √(nΔ)/(2σ) standard errors:
-    within three of them is ``loss <= least (1 + 36 / n)``.
+    p parameters more lower the loss by p/n of itself for nothing, and by more where the best of many was searched:
+    neurons that gain less than `SEARCHED` times as much, or than `least_gain` of the loss each, are not taken.
     """
-    least = min(candidate.heldout_loss for candidate in candidates)
-    rounding = 1e-24 * candidates[0].heldout_loss
-    bound = least * (1 + 36 / n_heldout) + rounding
-    return next(candidate for candidate in candidates if candidate.heldout_loss <= bound)
+    rounding = 1e-24 * candidates[0].train_loss
+
+    def explains(fewer: Candidate, more: Candidate) -> bool:
+        extra = more.n_neurons - fewer.n_neurons
+        gain = extra * (least_gain + SEARCHED * len(fewer.linear) / n_rows)
+        return fewer.train_loss <= more.train_loss * (1 + gain) + rounding
+
+    return next(c for i, c in enumerate(candidates) if all(explains(c, more) for more in candidates[i + 1 :]))

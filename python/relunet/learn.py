@@ -31,11 +31,16 @@ __all__ = ["FitResult", "learn"]
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
+Rows = tuple[Array, Array, Array]
 
-# Rows kept in memory: so many a parameter, between these bounds, and no more than this memory.
-ROWS_PER_PARAMETER, MIN_SAMPLE, SAMPLE_BYTES = 12, 20_000, 2**26
+# Rows kept in memory.
+SAMPLE_BYTES = 2**26
+# Rows that are searched and first polished: so many a parameter, and no fewer than this.
+ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
 # A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
 LEAST_ROWS_PER_PARAMETER = 2.5
+# An error of the subspace smooths kinks, which more neurons would imitate: part of the loss that one must explain.
+SMOOTHED = 0.02
 # Residual rounds: [CDGKM23] needs O(log k) of them.
 MAX_ROUNDS = 8
 # Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
@@ -155,16 +160,20 @@ def learn(
             subspace = fit.residual_subspace(network)
         seen.append(subspace)
         visible = subspace.directions[:, : min(subspace.n_visible, limit)]
-        if visible.shape[1] == 0 or len(seen) > MAX_ROUNDS:
+        # With nothing new in sight, a last and closer look at the space that there is.
+        last = visible.shape[1] == 0
+        if (last and network.n_neurons == 0) or len(seen) > MAX_ROUNDS:
             break
-        directions = _span(np.concatenate([inputs.whitened(network.weights).T, visible], axis=1), at_most)
+        directions = _joint_span(inputs.whitened(network.weights).T, visible)
         with fit.stage("discovery"):
-            candidate = fit.search(directions, network, limit, random_state, n_jobs)
+            candidate = fit.search(directions, network, limit, 0.0 if last else SMOOTHED, random_state, n_jobs)
         with fit.stage("polish"):
-            better = fit.polish_on_sample(candidate, linear=True)
+            better = fit.polish_in_memory(candidate, linear=True)
         if not fit.improves(better, network):
             break
         network = better
+        if last:
+            break
     # Sides and clumps are chosen on the sample; then all rows are fitted with the parameters that are left.
     with fit.stage("scales"):
         network, levels = fit.clump(network)
@@ -200,16 +209,24 @@ def _checked(
 
 
 def _sample_size(n_features: int, n_neurons: int) -> int:
-    """Return how many rows to keep in memory."""
-    wanted = max(MIN_SAMPLE, ROWS_PER_PARAMETER * (n_features + 1) * (min(n_neurons, 16) + 1))
-    return max(min(wanted, SAMPLE_BYTES // (8 * n_features)), 8 * (n_features + 1))
+    """Return how many rows to keep in memory: what the memory holds, but enough to fit some neurons."""
+    enough = ROWS_PER_PARAMETER * (n_features + 1) * (min(n_neurons, 4) + 1)
+    return max(SAMPLE_BYTES // (8 * n_features), enough)
 
 
-def _span(columns: Array, at_most: int) -> Array:
-    """Return an orthonormal basis, as columns, of the span of given columns: of the first ones where there are many."""
+def _span(columns: Array) -> Array:
+    """Return an orthonormal basis, as columns, of the span of given columns."""
     norms = np.sqrt(np.sum(columns**2, axis=0))
     u, s, _ = _relunet.svd(columns[:, norms > 0] / norms[norms > 0])
-    return u[:, s > 1e-6 * s[0]][:, : max(at_most, 1)] if len(s) else columns[:, :0]
+    return u[:, s > 1e-9 * s[0]] if len(s) else columns[:, :0]
+
+
+def _joint_span(neurons: Array, visible: Array) -> Array:
+    """Return an orthonormal basis of what neurons span, then of what visible directions add to it."""
+    basis = _span(neurons)
+    beyond = visible - _relunet.matmul(basis, _relunet.matmul(basis.T.copy(), visible))
+    kept = np.sum(beyond**2, axis=0) > 1e-4
+    return np.concatenate([basis, _span(beyond[:, kept])], axis=1)
 
 
 class _Fit:
@@ -250,22 +267,26 @@ class _Fit:
         held = rows.held_out if np.any(rows.held_out) and not np.all(rows.held_out) else np.arange(len(rows)) == 0
         self.held = (rows.x[held], rows.y[held], rows.weight[held])
         self.train = tuple(np.ascontiguousarray(v[~held]) for v in (rows.x, rows.y, rows.weight))
-        self.train_source = scan_array(*self.train).source
         self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
 
-    def sweep_sample(self, accumulators: Sequence[Accumulator]) -> None:
-        """Sweep the rows in memory that are not held out."""
-        _relunet.sweep(self.train_source, list(accumulators), n_threads=self.n_threads)
+    def first_rows(self, n_neurons: int) -> Rows:
+        """Return as many rows to fit as `n_neurons` neurons need; which they are was left to their hashes."""
+        n = max(FEWEST_ROWS, ROWS_PER_PARAMETER * (self.inputs.rank + 1) * (n_neurons + 1))
+        return tuple(v[:n] for v in self.train)
 
-    def rms_on_sample(self, network: ReLUNetwork) -> float:
+    def rms_in_memory(self, network: ReLUNetwork) -> float:
         """Return the root mean square residual on the rows in memory."""
+        return self.rms_on((self.rows.x, self.rows.y, self.rows.weight), network)
+
+    def rms_on(self, rows: Rows, network: ReLUNetwork) -> float:
+        """Return the root mean square residual on given rows."""
         risk = RiskMoments(network)
-        self.sweep_sample([risk])
+        _relunet.sweep(scan_array(*rows).source, [risk], n_threads=self.n_threads)
         return float(np.sqrt(risk.risk))
 
     def is_exact(self, network: ReLUNetwork) -> bool:
         """Tell whether the rows in memory are this network up to rounding."""
-        return is_exact(self.rms_on_sample(network), self.label_rms, self.samples.dtype)
+        return is_exact(self.rms_in_memory(network), self.label_rms, self.samples.dtype)
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
@@ -274,6 +295,16 @@ class _Fit:
             needed = int(2 * LEAST_ROWS_PER_PARAMETER * (self.inputs.rank + 1) * 1.15) + 1
             self.warn(f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit")
         return max(affordable, 0)
+
+    @property
+    def price(self) -> float:
+        """What a neuron more costs: the relative decrease of the risk on the rows it is fitted to that it must bring.
+
+        With p parameters it lowers the risk on n rows by p/n of itself for nothing, and raises that of the final fit,
+        to all N rows, by p/N.
+        """
+        n_parameters = self.inputs.rank + self.inputs.fit_bias
+        return n_parameters * (1 / len(self.train[1]) + 1 / self.samples.n_rows)
 
     def warn(self, message: str) -> None:
         """Tell the user, once, now and in the report."""
@@ -289,15 +320,17 @@ class _Fit:
         self.sweep([slices])
         return find_subspace(slices, self.inputs.mean, self.inputs.whiten)
 
-    def search(self, directions: Array, network: ReLUNetwork, limit: int, seed: int, n_jobs: int | None) -> ReLUNetwork:
+    def search(
+        self, directions: Array, network: ReLUNetwork, limit: int, least_gain: float, seed: int, n_jobs: int | None
+    ) -> ReLUNetwork:
         """Return the best network whose weights lie in the span of `directions`, from the rows in memory."""
-        x, y, weight = self.train
+        x, y, weight = self.first_rows(network.n_neurons + 1)
         z = self.inputs.features(x, directions)
         start = self.projected(network, directions)
         found = find_neurons(
             z, y, limit, fit_bias=self.inputs.fit_bias, sample_weight=weight, starts=[start], seed=seed, n_jobs=n_jobs
         )
-        return self.unprojected(choose(found, len(y) // 5), directions)
+        return self.unprojected(choose(found, len(y), least_gain), directions)
 
     def projected(self, network: ReLUNetwork, directions: Array) -> Candidate:
         """Return a network as a function of projected rows, in the form of |·|."""
@@ -329,21 +362,36 @@ class _Fit:
         """Return the relative decrease of the risk that is not worth a step: a hundredth of the statistical error."""
         return 1e-2 * network.weights.size / n_rows
 
-    def precondition(self, free: Free) -> Callable[[ReLUNetwork], Callable[[Array], Array]]:
-        """Return the maker of preconditioners from the rows in memory."""
-        x, _, weight = self.train
+    def precondition(self, free: Free, rows: Rows) -> Callable[[ReLUNetwork, float], Callable[[Array], Array]]:
+        """Return the maker of preconditioners from rows in memory."""
         inputs = self.inputs
-        return lambda at: preconditioner(at, x, weight, inputs.whiten, inputs.unwhiten, inputs.mean, free)
 
-    def polish_on_sample(self, network: ReLUNetwork, *, linear: bool, steps: int = 40) -> ReLUNetwork:
-        """Return the least-squares optimum on the rows in memory."""
-        free = self.free(linear)
-        tolerance = self.tolerance(network, len(self.train[1]))
-        arguments = {"label_rms": self.label_rms, "tolerance": tolerance}
-        polished = accelerate(network, self.sweep_sample, self.precondition(free), free, steps=steps, **arguments)
+        def at(network: ReLUNetwork, damping: float) -> Callable[[Array], Array]:
+            x, _, weight = rows
+            return preconditioner(network, x, weight, inputs.whiten, inputs.unwhiten, inputs.mean, free, damping)
+
+        return at
+
+    def polish_in_memory(self, network: ReLUNetwork, *, linear: bool, steps: int = 40) -> ReLUNetwork:
+        """Return the least-squares optimum on the rows to fit: on the first of them, and on all where that is not exact."""
+        for rows in (self.first_rows(network.n_neurons), self.train):
+            network = self.polish_on(rows, network, linear=linear, steps=steps)
+            if self.is_exact(network) or len(rows[1]) == len(self.train[1]):
+                break
+        return network
+
+    def polish_on(self, rows: Rows, network: ReLUNetwork, *, linear: bool, steps: int) -> ReLUNetwork:
+        """Return the least-squares optimum on given rows."""
+        free, source = self.free(linear), scan_array(*rows).source
+
+        def sweep(accumulators: Sequence[Accumulator]) -> None:
+            _relunet.sweep(source, list(accumulators), n_threads=self.n_threads)
+
+        arguments = {"label_rms": self.label_rms, "tolerance": self.tolerance(network, len(rows[1]))}
+        polished = accelerate(network, sweep, self.precondition(free, rows), free, steps=steps, **arguments)
         n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
         if len(polished.history) >= steps and n_parameters <= MAX_NEWTON:
-            polished = newton(polished.network, self.sweep_sample, free, **arguments)
+            polished = newton(polished.network, sweep, free, **arguments)
         return polished.network
 
     def polish_on_all(self, network: ReLUNetwork, linear: bool) -> ReLUNetwork:
@@ -354,7 +402,7 @@ class _Fit:
         polished = accelerate(
             network,
             self.sweep,
-            self.precondition(free),
+            self.precondition(free, self.train),
             free,
             label_rms=self.label_rms,
             tolerance=self.tolerance(network, self.samples.n_rows),
@@ -363,31 +411,31 @@ class _Fit:
         return polished.network
 
     def improves(self, network: ReLUNetwork, earlier: ReLUNetwork) -> bool:
-        """Tell whether the rows held out prefer a network to an earlier one."""
-        return network.n_neurons > 0 and not no_worse(self.held_out_risk(earlier), self.held_out_risk(network), 2.0)
+        """Tell whether a network predicts better than an earlier one by more than its neurons more would by chance."""
+        extra = network.n_neurons - earlier.n_neurons
+        return self.rms_on(self.train, network) ** 2 * (1 + extra * self.price) < self.rms_on(self.train, earlier) ** 2
 
     def held_out_risk(self, network: ReLUNetwork) -> Risk:
         """Return the risk on the rows held out."""
         return risk_on(network, *self.held)
 
     def clump(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsest network that the rows held out do not distinguish from a finer one, and all levels."""
+        """Return the coarsest network that predicts no worse than a finer one, and all levels that were tried."""
         labels = list(range(network.n_neurons))
-        chosen, risk = network, self.held_out_risk(network)
-        levels = [ClumpLevel(0.0, tuple(labels), risk.mean)] if labels else []
-        exact = self.is_exact(network)
-        while chosen.n_neurons and not exact:
+        chosen, risk = network, self.rms_on(self.train, network) ** 2
+        levels = [ClumpLevel(0.0, tuple(labels), self.held_out_risk(network).mean)] if labels else []
+        while chosen.n_neurons:
             tried = []
             for option in coarser(chosen, self.inputs.unwhiten, self.inputs.mean):
-                fitted = self.polish_on_sample(option.network, linear=True, steps=12)
-                tried.append((self.held_out_risk(fitted), option, fitted))
-            best_risk, option, fitted = min(tried, key=lambda t: t[0].mean)
+                fitted = self.polish_in_memory(option.network, linear=True, steps=12)
+                tried.append((self.rms_on(self.train, fitted) ** 2, option, fitted))
+            best, option, fitted = min(tried, key=lambda t: t[0])
             i, j = option.pair
             labels = [i if v == j else v - (v > j) for v in labels]
-            levels.append(ClumpLevel(option.scale, tuple(labels), best_risk.mean))
-            if not no_worse(best_risk, risk, 0.5):
+            levels.append(ClumpLevel(option.scale, tuple(labels), self.held_out_risk(fitted).mean))
+            if best > risk * (1 + self.price) and not self.is_exact(fitted):
                 break
-            chosen, risk = fitted, best_risk
+            chosen, risk = fitted, best
         return chosen, [
             ClumpLevel(level.scale, level.labels, level.risk, level.n_clumps == chosen.n_neurons) for level in levels
         ]
@@ -399,10 +447,10 @@ class _Fit:
         oriented = orient(network, self.inputs.unwhiten)
         if fit_linear is True:
             return oriented, True
-        plain = self.polish_on_sample(oriented, linear=False)
+        plain = self.polish_in_memory(oriented, linear=False)
         if fit_linear is False:
             return plain, False
-        with_linear, without = self.rms_on_sample(oriented) ** 2, self.rms_on_sample(plain) ** 2
+        with_linear, without = self.rms_in_memory(oriented) ** 2, self.rms_in_memory(plain) ** 2
         d, n = self.inputs.rank, len(self.train[1])
         # d parameters of no use lower the risk by d/n of itself, give or take √(2d)/n.
         if without <= with_linear * (1 + (d + 4 * np.sqrt(2 * d)) / n) or self.is_exact(plain):
@@ -438,8 +486,7 @@ class _Fit:
         """Return the network with all that is to be told."""
         spectrum = seen[0].spectrum if seen else np.zeros(0)
         raw = _relunet.matmul(self.inputs.whiten, directions)
-        norms = np.sqrt(np.sum(raw**2, axis=0))
-        basis = _span(raw / np.where(norms > 0, norms, 1.0), raw.shape[1])
+        basis = _span(raw)
         sweeps = sum(self.sweeps.values())
         report = Report(
             status=status,

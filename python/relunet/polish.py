@@ -28,10 +28,13 @@ Sweep = Callable[[Sequence[Accumulator]], None]
 
 # Relative damping of the normal matrix: the first, and the range it moves in.
 DAMPING, MIN_DAMPING, MAX_DAMPING = 1e-6, 1e-13, 1e4
+# The same for the preconditioner.
+LEAST_DAMPING = 1e-11
 # Residuals below this part of the labels are rounding: a step that only shuffles them is the last.
 ROUNDING = 1e-14
-# Earlier steps that are combined with the last one, and restarts from the best.
-MEMORY, MAX_FAILURES = 6, 6
+# Earlier steps that are combined with the last one. A step may lead uphill, for the next ones learn from it, but a
+# risk so many times the best one comes of a step out of the basin; and so many steps without progress are the end.
+MEMORY, EXPLODED, PATIENCE = 8, 100.0, 8
 # The gates have moved, and the preconditioner is made anew, when the risk has fallen to this part.
 REBUILD = 1e-2
 # Singular values of the neurons' directions below this part of the largest do not span a dimension of their own.
@@ -163,7 +166,14 @@ Precondition = Callable[[Array], Array]
 
 
 def preconditioner(
-    network: ReLUNetwork, x: Array, weight: Array, whiten: Array, unwhiten: Array, mean: Array, free: Free
+    network: ReLUNetwork,
+    x: Array,
+    weight: Array,
+    whiten: Array,
+    unwhiten: Array,
+    mean: Array,
+    free: Free,
+    damping: float,
 ) -> Precondition:
     """Return the map from a gradient (k + 1, d + 1) to the Gauss-Newton step, its normal matrix from sampled rows.
 
@@ -177,6 +187,8 @@ def preconditioner(
         z = (x - mean) @ whiten has covariance I, x - mean = z @ unwhiten.
     free : Free
         What is fitted.
+    damping : float
+        Added to the normal matrix in the span of the neurons, relative to its diagonal.
     """
     k = network.n_neurons
     origin = _relunet.matmul(mean[None, :], whiten)[0]
@@ -208,7 +220,7 @@ def preconditioner(
         outside = against_z - _relunet.matmul(in_span, basis.T.copy())
         right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
         step_inside = np.zeros((k + 1, q + 1))
-        step_inside[mask] = _damped_step(normal[at[:, None], at], right[:, None], 1e-10)[0]
+        step_inside[mask] = _damped_step(normal[at[:, None], at], right[:, None], damping)[0]
         step = _relunet.matmul(step_inside[:, :-1], basis.T.copy())
         if len(outside_gates):
             block = overlap[outside_gates[:, None], outside_gates]
@@ -231,7 +243,7 @@ def _columns(matrix: Array, right: Array) -> Array:
 def accelerate(
     network: ReLUNetwork,
     sweep: Sweep,
-    precondition_at: Callable[[ReLUNetwork], Precondition],
+    precondition_at: Callable[[ReLUNetwork, float], Precondition],
     free: Free,
     *,
     label_rms: float,
@@ -251,7 +263,8 @@ def accelerate(
     sweep : callable
         Sweeps the rows through accumulators.
     precondition_at : callable
-        Returns the `preconditioner` at a network; asked again as often as the error has fallen tenfold.
+        Returns the `preconditioner` at a network with some damping; asked again as often as the error has fallen
+        tenfold, and with more damping when a step has led out of the basin.
     free : Free
         What is fitted.
     label_rms : float
@@ -267,30 +280,31 @@ def accelerate(
     best: tuple[float, Array, Array] = (np.inf, theta, theta)
     past: list[tuple[Array, Array, Array]] = []
     history: list[float] = []
-    failures, built_at = 0, np.inf
-    precondition = precondition_at(_network(theta, signs))
+    damping, idle, built_at = LEAST_DAMPING, 0, np.inf
+    precondition = precondition_at(_network(theta, signs), damping)
     for _ in range(steps):
         gradients = GradientMoments(_network(theta, signs))
         sweep([gradients])
         risk = gradients.risk
         history.append(float(np.sqrt(risk)))
-        rounding = np.sqrt(risk) < 100 * ROUNDING * label_rms
-        if not risk < (0.7 if rounding else 1.5) * best[0]:
-            # Rounding, or too long a step from too far away: once more from the best, more carefully.
-            failures += 1
-            if rounding or failures > MAX_FAILURES:
-                break
-            past = []
-            theta = best[1] + best[2] * 0.3**failures
+        idle = 0 if risk < 0.7 * best[0] else idle + 1
+        if idle > (0 if np.sqrt(best[0]) < 100 * ROUNDING * label_rms else PATIENCE):
+            break
+        if not risk < EXPLODED * best[0]:
+            # The sampled curvature was too small in some direction, or the step too long for the gates.
+            damping *= 1e3
+            theta, past = best[1], []
+            precondition = precondition_at(_network(theta, signs), damping)
+            theta = theta + np.where(mask, precondition(best[2]), 0.0)
             continue
         if np.isinf(built_at):
             built_at = risk
         elif risk < REBUILD * built_at and np.sqrt(risk) > 1e-6 * label_rms:
-            precondition, built_at, past = precondition_at(_network(theta, signs)), risk, []
+            precondition, built_at, past = precondition_at(_network(theta, signs), damping), risk, []
         gradient = np.where(mask, gradients.gradient, 0.0)
         step = np.where(mask, precondition(gradient), 0.0)
         if risk < best[0]:
-            best = (risk, theta, step)
+            best = (risk, theta, gradient)
         if np.sum(step * gradient) <= tolerance * risk or np.sqrt(risk) < ROUNDING * label_rms:
             break
         past = [*past[-MEMORY:], (theta, step, gradient)]

@@ -14,3 +14,4 @@ pub mod simd;
 pub mod skinny;
 pub mod source;
 pub mod sweep;
+mod validity;

@@ -3,6 +3,9 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::simd::{Lane, WIDTH};
+use crate::skinny::Directions;
+use crate::validity::require_finite;
 
 /// Rows that one task evaluates: enough to amortise its start, few enough to balance the threads.
 const ROWS_PER_TASK: usize = 256;
@@ -55,14 +58,6 @@ impl Network {
             output_weights: &self.output_weights,
             linear: &self.linear,
             intercept: std::slice::from_ref(&self.intercept),
-        }
-    }
-
-    /// Writes the values at `n_rows` rows `x` to `out`, on the calling thread.
-    pub fn evaluate(&self, x: &[f64], n_rows: usize, out: &mut [f64]) {
-        let view = self.view();
-        for (row, value) in x.chunks_exact(self.n_features).zip(out.chunks_exact_mut(1)).take(n_rows) {
-            view.evaluate_row(row, value);
         }
     }
 }
@@ -130,55 +125,41 @@ impl<'a> NetworkView<'a> {
         if !x.len().is_multiple_of(self.n_features) {
             return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
         }
-        if let Some(place) = x.par_iter().position_first(|value| !value.is_finite()) {
-            return Err(Error::Data {
-                source_name: "X".into(),
-                message: format!("{}, expected a finite number", x[place]),
-                row: Some((place / self.n_features) as u64),
-                column: Some(place % self.n_features),
-            });
-        }
-        let mut out = vec![0.0; x.len() / self.n_features * self.n_outputs()];
+        let (d, m) = (self.n_features, self.n_outputs());
+        let mut out = vec![0.0; x.len() / d * m];
         if out.is_empty() {
             return Ok(out);
         }
-        x.par_chunks(ROWS_PER_TASK * self.n_features)
-            .zip(out.par_chunks_mut(ROWS_PER_TASK * self.n_outputs()))
-            .for_each(|(rows, values)| {
-                for (row, value) in rows.chunks_exact(self.n_features).zip(values.chunks_exact_mut(self.n_outputs())) {
-                    self.evaluate_row(row, value);
+        // Linear parts are packed as further directions, after the neurons.
+        let directions =
+            Directions::new(&[self.weights, self.linear].concat(), &[self.biases, self.intercept].concat(), d);
+        let refused = x
+            .par_chunks(ROWS_PER_TASK * d)
+            .zip(out.par_chunks_mut(ROWS_PER_TASK * m))
+            .enumerate()
+            .map_init(Vec::new, |lanes, (task, (rows, values))| {
+                let place = |at: usize| ((task * ROWS_PER_TASK + at / d) as u64, Some(at % d));
+                require_finite(rows, || "X".into(), place)?;
+                directions.project(rows, rows.len() / d, lanes);
+                for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
+                    self.combine(row, value);
                 }
-            });
-        Ok(out)
+                Ok(())
+            })
+            .find_first(Result::is_err);
+        refused.unwrap_or(Ok(())).map(|()| out)
     }
 
-    fn evaluate_row(&self, row: &[f64], out: &mut [f64]) {
-        let (k, d) = (self.n_neurons(), self.n_features);
+    /// Outputs at one row, from its projections onto the neurons and the linear parts.
+    fn combine(&self, projections: &[Lane], out: &mut [f64]) {
+        let k = self.n_neurons();
+        let projection = |i: usize| projections[i / WIDTH].0[i % WIDTH];
         for (output, value) in out.iter_mut().enumerate() {
-            *value = self.intercept[output] + dot(&self.linear[output * d..(output + 1) * d], row);
-        }
-        for neuron in 0..k {
-            let activation = self.biases[neuron] + dot(self.neuron(neuron), row);
-            if activation > 0.0 {
-                for (output, value) in out.iter_mut().enumerate() {
-                    *value += self.output_weights[output * k + neuron] * activation;
-                }
-            }
+            let output_weights = &self.output_weights[output * k..(output + 1) * k];
+            let affine = projection(k + output);
+            *value = output_weights.iter().enumerate().fold(affine, |f, (i, c)| f + c * projection(i).max(0.0));
         }
     }
-}
-
-/// Inner product, summed in eight interleaved parts so that it vectorises.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a_parts, b_parts) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(a, b)| a * b).sum();
-    let mut parts = [0.0; 8];
-    for (a, b) in a_parts.zip(b_parts) {
-        for (part, (a, b)) in parts.iter_mut().zip(a.iter().zip(b)) {
-            *part += a * b;
-        }
-    }
-    rest + parts.iter().sum::<f64>()
 }
 
 #[cfg(test)]
@@ -189,10 +170,46 @@ mod tests {
     fn values_are_those_of_the_formula() {
         let network = Network::new(vec![1.0, -2.0, 0.5, 3.0], vec![0.25, -1.0], vec![2.0, -1.0], vec![0.5, 0.0], 4.0);
         let network = network.expect("lengths fit");
-        let mut out = [0.0; 2];
-        network.evaluate(&[1.0, 0.5, -2.0, 1.0], 2, &mut out);
-        assert_eq!(out, [4.0 + 0.5 + 2.0 * 0.25 - 1.0, 4.0 - 1.0 - 1.0]);
-        assert_eq!(network.view().predict(&[1.0, 0.5, -2.0, 1.0]).expect("finite"), out);
+        let values = network.view().predict(&[1.0, 0.5, -2.0, 1.0]).expect("finite");
+        assert_eq!(values, [4.0 + 0.5 + 2.0 * 0.25 - 1.0, 4.0 - 1.0 - 1.0]);
+    }
+
+    #[test]
+    fn several_outputs_share_the_neurons() {
+        let (n, d, k, m) = (2 * ROWS_PER_TASK + 3, 5, 7, 3);
+        let value = |i: usize| f64::from((i * 7919 % 1009) as u32) / 500.0 - 1.0;
+        let values = |from: usize, length: usize| (from..from + length).map(value).collect::<Vec<f64>>();
+        let (x, weights, biases) = (values(0, n * d), values(17, k * d), values(99, k));
+        let (output_weights, linear, intercept) = (values(5, m * k), values(31, m * d), values(77, m));
+        let view = NetworkView {
+            n_features: d,
+            weights: &weights,
+            biases: &biases,
+            output_weights: &output_weights,
+            linear: &linear,
+            intercept: &intercept,
+        };
+        let all = view.predict(&x).expect("finite");
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        for (row, outputs) in x.chunks_exact(d).zip(all.chunks_exact(m)) {
+            assert_eq!(view.predict(row).expect("finite"), outputs, "every row by itself");
+            let hidden: Vec<f64> = (0..k).map(|i| (dot(view.neuron(i), row) + biases[i]).max(0.0)).collect();
+            for (j, output) in outputs.iter().enumerate() {
+                let affine = intercept[j] + dot(&linear[j * d..][..d], row);
+                assert!((affine + dot(&output_weights[j * k..][..k], &hidden) - output).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_bad_entry_is_named() {
+        let network = Network::new(vec![], vec![], vec![], vec![1.0, 1.0], 0.0).expect("no neurons is a network");
+        let mut x = vec![0.0; 40 * ROWS_PER_TASK];
+        for row in [3 * ROWS_PER_TASK + 1, 4 * ROWS_PER_TASK, 11 * ROWS_PER_TASK] {
+            x[2 * row + 1] = f64::INFINITY;
+        }
+        let error = network.view().predict(&x).expect_err("infinite").to_string();
+        assert!(error.contains(&format!("row {}, column 1", 3 * ROWS_PER_TASK + 1)), "{error}");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Global search for the neurons inside the subspace: terms are grown one at a time, slid by Levenberg-Marquardt, and
 //! exchanged by growing beyond the wanted number and removing the least useful, until nothing improves.
 
+use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::linalg;
 use crate::lm::{Fit, Rows, Stop, Terms, add_product, dot, product_transposed, solve_ridged};
 
 /// What a search may use and when it may end.
@@ -64,8 +66,8 @@ impl Proposal {
 const NET: usize = 512;
 /// Directions that are judged with the tangent space of the present fit projected out.
 const SHORT_LIST: usize = 48;
-/// Evidence that noise alone hardly gives: five standard errors.
-const VISIBLE: f64 = 25.0;
+/// Evidence that noise alone hardly gives: four and a half standard errors.
+const VISIBLE: f64 = 20.0;
 /// Terms added without evidence before growth ends: on a fan one term alone explains little.
 const PATIENCE: usize = 3;
 /// Mean square, relative to that of the labels, that a linear function leaves by rounding.
@@ -136,9 +138,10 @@ impl<'a> Search<'a> {
                 break;
             }
         }
+        let patient = unseen.len() == PATIENCE;
         // Terms that nothing called for stay only if together they explain much.
         match unseen.into_iter().next() {
-            Some(before) if fit.mean() > 0.9 * before.mean() => before,
+            Some(before) if patient && fit.mean() > 0.9 * before.mean() => before,
             _ => fit,
         }
     }
@@ -152,7 +155,7 @@ impl<'a> Search<'a> {
     fn exchange(&mut self, mut fit: Fit) -> Fit {
         let k = fit.terms.len();
         let (mut stalled, mut quiet) = (0, false);
-        while k > 0 && !self.finished(&fit) && stalled < if quiet { 2 } else { 40 } {
+        while k > 0 && !self.finished(&fit) && stalled < if quiet { 2 } else { 12 } {
             let more = 1 + stalled.min(k);
             let rows = self.rows(k + more);
             let base = Fit::new(rows, fit.terms.clone(), self.stop(rows, 10, 1e-4));
@@ -318,10 +321,10 @@ impl<'a> Search<'a> {
             short.extend(c);
         }
         // Neighbours of present terms: near-duplicates.
-        for i in 0..k {
+        for i in (0..k).filter(|_| q > 1) {
             let a = unit(fit.terms.a(i).to_vec());
             for angle in ANGLES {
-                let e = unit(self.draw(rows, rng));
+                let e = across(rows, residual, &a, angle).unwrap_or_else(|| self.draw(rows, rng));
                 let along = dot(&e, &a);
                 let e = unit(e.iter().zip(&a).map(|(e, a)| e - along * a).collect());
                 let side = if rng.next_u64() & 1 == 0 { angle } else { -angle };
@@ -341,7 +344,7 @@ impl<'a> Search<'a> {
             .filter_map(|c| {
                 let coefficients = column(&projected, c);
                 let norm = features.norm[c] - dot(&column(&overlap, c), &coefficients);
-                if !(norm > 1e-9 * features.norm[c]) {
+                if norm.is_nan() || norm <= 1e-9 * features.norm[c] {
                     return None;
                 }
                 let correlation = features.correlation[c] - dot(&gradient, &coefficients);
@@ -439,6 +442,35 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The direction along which the residual at the kink of |a·z| curves most: where two terms are taken for one, it is
+/// the one in which they differ.
+fn across(rows: Rows<'_>, residual: &[f64], a: &[f64], width: f64) -> Option<Vec<f64>> {
+    let q = rows.q;
+    let near: Vec<(f64, f64, &[f64])> = rows
+        .z
+        .chunks_exact(q)
+        .zip(residual)
+        .filter_map(|(z, e)| {
+            let t = dot(z, a);
+            (t.abs() < width).then_some((t, *e, z))
+        })
+        .collect();
+    if near.len() < 2 * q {
+        return None;
+    }
+    let mean = near.iter().map(|(_, e, _)| e).sum::<f64>() / near.len() as f64;
+    let (mut rest, mut scaled) = (Vec::with_capacity(near.len() * q), Vec::with_capacity(near.len() * q));
+    for (t, e, z) in near {
+        let start = rest.len();
+        rest.extend(z.iter().zip(a).map(|(z, a)| z - t * a));
+        scaled.extend(rest[start..].iter().map(|z| z * (e - mean)));
+    }
+    let moment = product(&rest, &scaled, rest.len() / q);
+    let (values, vectors) = linalg::eigh(ArrayView2::from_shape((q, q), &moment).ok()?).ok()?;
+    let extreme = if values[0].abs() > values[q - 1].abs() { 0 } else { q - 1 };
+    (values[extreme] != 0.0).then(|| vectors.column(extreme).to_vec())
+}
+
 /// Columns |c·z| with their sums against the residual.
 struct Features {
     /// `n x m`.
@@ -480,7 +512,7 @@ impl Features {
 }
 
 fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
-    let mut c = vec![0.0; (a.len() / n) * (b.len() / n)];
+    let mut c = vec![0.0; (a.len() / n.max(1)) * (b.len() / n.max(1))];
     add_product(&mut c, a, b, n);
     c
 }

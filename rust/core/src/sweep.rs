@@ -57,7 +57,7 @@ pub fn sweep(
             return Err(Error::argument("X", format!("expected {expected} columns, got {got}")));
         }
         if accumulator.needs_labels() && !source.has_labels() {
-            return Err(Error::argument("y", "expected labels, the samples have none"));
+            return Err(Error::argument("y", format!("{} needs labels, the samples have none", accumulator.name())));
         }
     }
     let plan = Plan::new(source.n_rows(), source.n_features());
@@ -162,4 +162,117 @@ pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let pool = Arc::new(pool);
     pools.insert(key, pool.clone());
     Ok(pool)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Block;
+    use crate::moments::tests::every_kind;
+
+    /// Rows made where they are asked for; `bad` is refused, `cancel` stops the sweep.
+    struct Generated<'a> {
+        n_rows: u64,
+        has_labels: bool,
+        bad: Option<u64>,
+        cancel: Option<(u64, &'a Control)>,
+    }
+
+    const D: usize = 19;
+
+    impl Source for Generated<'_> {
+        fn n_rows(&self) -> u64 {
+            self.n_rows
+        }
+
+        fn n_features(&self) -> usize {
+            D
+        }
+
+        fn has_labels(&self) -> bool {
+            self.has_labels
+        }
+
+        fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
+            if let Some(row) = self.bad.filter(|row| rows.end > *row) {
+                return Err(Error::data("X", format!("bad from row {row} on, asked for {}", rows.start)));
+            }
+            if let Some((_, control)) = self.cancel.filter(|(row, _)| rows.contains(row)) {
+                control.cancel();
+            }
+            let value = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 23) - 1.0;
+            let d = D as u64;
+            buffer.x.clear();
+            buffer.x.extend((rows.start * d..rows.end * d).map(value));
+            buffer.y.clear();
+            buffer.y.extend(rows.clone().map(|row| value(row.wrapping_mul(7919))));
+            Ok(Block {
+                x: &buffer.x,
+                y: if self.has_labels { &buffer.y } else { &[] },
+                weight: None,
+                n_features: D,
+                n_rows: (rows.end - rows.start) as usize,
+            })
+        }
+    }
+
+    fn generated(n_rows: u64) -> Generated<'static> {
+        Generated { n_rows, has_labels: true, bad: None, cancel: None }
+    }
+
+    fn bytes(accumulators: &[Moments]) -> Vec<Vec<u8>> {
+        accumulators.iter().map(Moments::to_bytes).collect()
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        for n_rows in [0, 1, 4095, 4096, 4097, 70_001] {
+            let sums = [1, 2, 3].map(|n_threads| {
+                let mut accumulators = every_kind(D);
+                let control = Control::default();
+                sweep(&generated(n_rows), &mut accumulators, Some(n_threads), &control).unwrap();
+                assert_eq!(control.rows_done(), n_rows);
+                assert!(accumulators.iter().all(|accumulator| accumulator.n_rows() == n_rows));
+                bytes(&accumulators)
+            });
+            assert!(sums[0] == sums[1] && sums[1] == sums[2], "{n_rows} rows");
+        }
+    }
+
+    #[test]
+    fn plans_cover_all_rows_with_few_leaves() {
+        for (n_rows, d) in [(1, 1), (8192, 1), (8193, 1), (1 << 40, 3), (1_000_003, 5000), (77, 1 << 30)] {
+            let plan = Plan::new(n_rows, d);
+            assert!((1..=MAX_LEAVES).contains(&plan.n_leaves), "{n_rows} rows of {d}");
+            assert!((plan.n_leaves - 1) * plan.leaf_rows < n_rows && n_rows <= plan.n_leaves * plan.leaf_rows);
+            assert_eq!(plan.leaf_rows % plan.block_rows, 0);
+        }
+    }
+
+    #[test]
+    fn failures_leave_the_accumulators_as_they_were() {
+        let mut accumulators = every_kind(D);
+        let control = Control::default();
+        sweep(&generated(100), &mut accumulators, None, &control).unwrap();
+        let before = bytes(&accumulators);
+        for n_threads in [1, 2, 3] {
+            // The error is that of the first bad block, whichever thread meets its own first.
+            let source = Generated { bad: Some(20_000), ..generated(500_000) };
+            let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
+            assert!(error.to_string().ends_with("asked for 16384"), "{error}");
+
+            let control = Control::default();
+            let source = Generated { cancel: Some((200_000, &control)), ..generated(500_000) };
+            let error = sweep(&source, &mut accumulators, Some(n_threads), &control).unwrap_err();
+            assert!(matches!(error, Error::Cancelled), "{error}");
+            assert!(control.rows_done() < 500_000);
+
+            let source = Generated { has_labels: false, ..generated(500) };
+            let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
+            assert!(error.to_string().starts_with("y: ContractionMoments needs labels"), "{error}");
+            assert_eq!(bytes(&accumulators), before);
+        }
+        let error = sweep(&generated(5), &mut every_kind(D + 1), None, &control).unwrap_err();
+        assert!(error.to_string().starts_with("X: expected 20 columns, got 19"), "{error}");
+    }
 }

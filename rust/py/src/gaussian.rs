@@ -9,6 +9,8 @@ use crate::network::Parameters;
 
 type Mean<'py> = Option<PyReadonlyArray1<'py, f64>>;
 type Cov<'py> = Option<PyReadonlyArray2<'py, f64>>;
+/// Distances and norms.
+type Distances<'py> = (Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>);
 
 fn inputs<'a>(mean: &'a Mean<'_>, cov: &'a Cov<'_>) -> PyResult<Normal<'a>> {
     Ok(Normal {
@@ -55,7 +57,7 @@ pub fn neuron_distances<'py>(
     g: Parameters<'py>,
     mean: Mean<'py>,
     cov: Cov<'py>,
-) -> PyResult<(Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<Distances<'py>> {
     let (f, g, inputs) = (f.view()?, g.view()?, inputs(&mean, &cov)?);
     let (distances, norms) =
         py.detach(|| gaussian::neuron_distances(&f, &g, &inputs)).map_err(|error| to_python(py, error))?;

@@ -25,11 +25,46 @@ fn matrix(py: Python<'_>, values: Vec<f64>, shape: [usize; 2]) -> PyResult<Matri
     PyArray1::from_vec(py, values).reshape(shape)
 }
 
+/// A number that counts something, as the caller wrote it.
+fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
+    value.extract().map_err(|_| {
+        let message = match value.repr() {
+            Ok(got) => format!("expected an integer from 0 to 2**64 - 1, got {got}"),
+            Err(error) => return error,
+        };
+        to_python(value.py(), Error::argument(name, message))
+    })
+}
+
 fn optional_network(network: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Network>> {
     network.map(network::from_python).transpose()
 }
 
 /// Sums over rows that are updated, merged in any grouping, stored as bytes and read again.
+///
+/// The base of all accumulators, which say what is summed. Sums do not depend on how rows are split into parts, up to
+/// rounding; they have the same bits for the same rows in the same updates, whatever the source and the number of
+/// threads. Accumulators can be copied and pickled.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows seen.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import InputMoments
+/// >>> here, there = InputMoments(1), InputMoments(1)
+/// >>> here.update(np.array([[1.0], [2.0]]))
+/// >>> there.update(np.array([[6.0]]))
+/// >>> (here + there).mean
+/// array([3.])
+/// >>> here.merge(InputMoments.from_bytes(there.to_bytes()))
+/// >>> here
+/// InputMoments(n_features=1, n_rows=3)
 #[pyclass(subclass, module = "relunet.moments")]
 pub struct Accumulator {
     moments: Moments,
@@ -61,7 +96,24 @@ impl Accumulator {
         self.moments.n_rows()
     }
 
-    /// Add rows: `update(X, y=None, sample_weight=None)`; no rows are added where any of them is refused.
+    /// Add rows; none of them is added where any is refused.
+    ///
+    /// Parameters
+    /// ----------
+    /// X : array_like of shape (n, d)
+    ///     Inputs.
+    /// y : array_like of shape (n,), optional
+    ///     Labels; needed by all accumulators but `InputMoments`, `CurvatureMoments` and `RowSample`.
+    /// sample_weight : array_like of shape (n,), optional
+    ///     Weights of at least 0; None gives each row the weight 1. To every mean a
+    ///     weight of 2 is the row twice.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     A number of columns other than d, missing labels.
+    /// DataError
+    ///     Values that are not finite real numbers, lengths that do not fit.
     #[pyo3(signature = (X, y=None, sample_weight=None))]
     #[allow(non_snake_case, reason = "the name that users of scikit-learn expect")]
     fn update(
@@ -71,8 +123,8 @@ impl Accumulator {
         sample_weight: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let py = slf.py();
-        let rows = X.len()?;
-        if rows == 0 && y.is_none_or(|y| y.len().is_ok_and(|n| n == 0)) {
+        let is_empty = |rows: &Bound<'_, PyAny>| rows.len().is_ok_and(|n| n == 0);
+        if is_empty(X) && y.is_none_or(is_empty) && sample_weight.is_none_or(is_empty) {
             return Ok(());
         }
         let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
@@ -81,7 +133,12 @@ impl Accumulator {
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 
-    /// Add the rows that `other`, of the same kind and configuration, has seen.
+    /// Add the rows that `other` has seen.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     An accumulator of another kind or configuration.
     fn merge(&mut self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
         match other.try_borrow() {
             Ok(other) => self.add(py, &other.moments),
@@ -100,12 +157,17 @@ impl Accumulator {
         wrap(slf.py(), sum)
     }
 
-    /// Configuration and sums in a format with a version and a checksum.
+    /// Configuration and sums, in a format with a version and a checksum that is the same on every machine.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.moments.to_bytes())
     }
 
     /// The accumulator that `to_bytes` has written.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     Bytes that are damaged, of another format version or of an accumulator of another kind.
     #[classmethod]
     fn from_bytes<'py>(class: &Bound<'py, PyType>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let py = class.py();
@@ -113,7 +175,7 @@ impl Accumulator {
         if accumulator.is_instance(class)? {
             return Ok(accumulator);
         }
-        let message = format!("expected a stored {}, got a {}", class.name()?, accumulator.get_type().name()?);
+        let message = format!("expected a stored {}, got {}", class.name()?, accumulator.get_type().name()?);
         Err(to_python(py, Error::argument("data", message)))
     }
 
@@ -171,7 +233,7 @@ fn init<T: PyClass<BaseType = Accumulator>>(
     Ok(PyClassInitializer::from(Accumulator { moments }).add_subclass(class))
 }
 
-/// Weighted mean and covariance of the inputs and the label (design: merged without cancellation for far means).
+/// Weighted mean and covariance of the inputs and the label, free of cancellation where the mean is far from zero.
 ///
 /// With row weights w (1 where none are given) and W = Σ w: ``mean = Σ w x / W``, ``cov = Σ w (x - mean)(x - mean)ᵀ / W``,
 /// ``label_cov = Σ w (x - mean)(y - label_mean) / W``.
@@ -197,8 +259,8 @@ pub struct InputMoments {}
 #[pymethods]
 impl InputMoments {
     #[new]
-    fn new(py: Python<'_>, n_features: usize) -> PyResult<PyClassInitializer<Self>> {
-        init(py, Self {}, CoreInput::new(n_features))
+    fn new(n_features: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        init(n_features.py(), Self {}, CoreInput::new(count(n_features, "n_features")? as usize))
     }
 
     /// Sum of the row weights.
@@ -276,13 +338,14 @@ impl InputMoments {
 /// --------
 /// >>> import numpy as np
 /// >>> from relunet.moments import ContractionMoments
-/// >>> x = np.random.default_rng(0).standard_normal((100_000, 3))
-/// >>> moments = ContractionMoments(3, [0.6, 0.8, 0.0], degrees=(2, 4))
-/// >>> moments.update(x, 2 * np.maximum(x[:, 0], 0))
-/// >>> moments.matrices()[4].round(1) + 0.0  # 2 <e_1, g>² e_1 e_1ᵀ
-/// array([[0.7, 0. , 0. ],
-///        [0. , 0. , 0. ],
-///        [0. , 0. , 0. ]])
+/// >>> moments = ContractionMoments(2, [1.0, 0.0], degrees=(2, 4))
+/// >>> moments.update(np.array([[3.0, 2.0]]), np.array([1.0]))
+/// >>> moments.contractions()[2]  # x xᵀ - I
+/// array([[8., 6.],
+///        [6., 3.]])
+/// >>> moments.contractions()[4]  # He_4(3), He_3(3) He_1(2); He_3(3) He_1(2), He_2(3) He_2(2)
+/// array([[30., 36.],
+///        [36., 24.]])
 #[pyclass(extends = Accumulator, module = "relunet.moments")]
 pub struct ContractionMoments {}
 
@@ -291,12 +354,13 @@ impl ContractionMoments {
     #[new]
     #[pyo3(signature = (n_features, directions, degrees, network=None))]
     fn new(
-        py: Python<'_>,
-        n_features: usize,
+        n_features: &Bound<'_, PyAny>,
         directions: PyArrayLikeDyn<'_, f64, AllowTypeChange>,
-        degrees: Vec<u64>,
+        degrees: Vec<Bound<'_, PyAny>>,
         network: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
+        let degrees = degrees.iter().map(|degree| count(degree, "degrees")).collect::<PyResult<Vec<_>>>()?;
         let shape = directions.shape().to_vec();
         if shape.is_empty() || shape.len() > 2 || shape[shape.len() - 1] != n_features {
             let message = format!("expected shape ({n_features},) or (m, {n_features}), got {shape:?}");
@@ -384,12 +448,12 @@ impl SliceMoments {
     #[new]
     #[pyo3(signature = (n_features, edges, network=None))]
     fn new(
-        py: Python<'_>,
-        n_features: usize,
+        n_features: &Bound<'_, PyAny>,
         edges: PyArrayLike1<'_, f64, AllowTypeChange>,
         network: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let edges: Vec<f64> = edges.as_array().iter().copied().collect();
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
         init(py, Self {}, CoreSlice::new(n_features, &edges, optional_network(network)?))
     }
 
@@ -488,7 +552,7 @@ pub struct CurvatureMoments {}
 impl CurvatureMoments {
     #[new]
     fn new(py: Python<'_>, network: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
-        init(py, Self {}, Ok(CoreCurvature::new(network::from_python(network)?)))
+        init(py, Self {}, CoreCurvature::new(network::from_python(network)?))
     }
 
     /// Mean of g_i g_j (x, 1)(x, 1)ᵀ in blocks of d + 1 rows, the affine part last: a square of (k + 1)(d + 1) rows.
@@ -577,8 +641,13 @@ pub struct RowSample {}
 #[pymethods]
 impl RowSample {
     #[new]
-    fn new(py: Python<'_>, n_features: usize, threshold: u64, seed: u64) -> PyResult<PyClassInitializer<Self>> {
-        init(py, Self {}, CoreRows::new(n_features, threshold, seed))
+    fn new(
+        n_features: &Bound<'_, PyAny>,
+        threshold: &Bound<'_, PyAny>,
+        seed: &Bound<'_, PyAny>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
+        init(py, Self {}, CoreRows::new(n_features, count(threshold, "threshold")?, count(seed, "seed")?))
     }
 
     /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)`, labels `(n,)`, row weights `(n,)`.

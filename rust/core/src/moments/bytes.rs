@@ -143,8 +143,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn damaged(message: &str) -> Error {
-    Error::argument("bytes", message)
+/// The error for bytes that cannot be what [`Writer`] has written.
+pub fn damaged(message: &str) -> Error {
+    Error::argument("data", message)
 }
 
 /// FNV-1a over 64-bit words, the last one padded with zeros.

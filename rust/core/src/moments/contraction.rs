@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
-use super::{Accumulator, Scratch, check_features};
+use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::WeightedGrams;
@@ -41,7 +41,7 @@ impl ContractionMoments {
     ///
     /// # Errors
     /// No columns, no directions, a direction that is not a unit vector, a degree below 2, a degree named twice, a network
-    /// of other inputs.
+    /// of other inputs, sums that do not fit into memory.
     pub fn new(
         n_features: usize,
         directions: &[f64],
@@ -50,7 +50,7 @@ impl ContractionMoments {
         network: Option<Network>,
     ) -> Result<Self> {
         check_features(n_features)?;
-        if directions.is_empty() || directions.len() % n_features != 0 {
+        if directions.is_empty() || !directions.len().is_multiple_of(n_features) {
             return Err(Error::argument("directions", format!("expected rows of {n_features} components")));
         }
         for (i, g) in directions.chunks_exact(n_features).enumerate() {
@@ -78,9 +78,10 @@ impl ContractionMoments {
         }
         let n_directions = directions.len() / n_features;
         let n_sums = n_directions * degrees.len();
+        check_room(n_features, n_sums)?;
         Ok(Self {
             n_features,
-            is_single,
+            is_single: is_single && n_directions == 1,
             degrees: degrees.to_vec(),
             directions: directions.to_vec(),
             projection: Directions::new(directions, &vec![0.0; n_directions], n_features),

@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, row_weight};
-use super::{Accumulator, Scratch};
+use super::{Accumulator, Scratch, check_room};
 use crate::block::Block;
 use crate::error::Result;
 use crate::gram::WeightedGrams;
@@ -21,15 +21,15 @@ pub struct CurvatureMoments {
 
 impl CurvatureMoments {
     /// The curvature at `network`.
-    #[must_use]
-    pub fn new(network: Network) -> Self {
+    ///
+    /// # Errors
+    /// Sums that do not fit into memory.
+    pub fn new(network: Network) -> Result<Self> {
         let k = network.n_neurons();
-        Self {
-            residual: Residual::new(&network),
-            n_rows: 0,
-            grams: WeightedGrams::new(network.n_features, 1 + k * (k + 1) / 2),
-            network,
-        }
+        let n_matrices = 1 + k * (k + 1) / 2;
+        check_room(network.n_features, n_matrices)?;
+        let grams = WeightedGrams::new(network.n_features, n_matrices);
+        Ok(Self { residual: Residual::new(&network), n_rows: 0, grams, network })
     }
 
     /// Mean of g_i g_j (x, 1)(x, 1)ᵀ: a square of (k + 1)(d + 1) rows in blocks of d + 1, the affine part last.
@@ -81,7 +81,8 @@ impl Accumulator for CurvatureMoments {
     }
 
     fn empty(&self) -> Self {
-        Self::new(self.network.clone())
+        let grams = WeightedGrams::new(self.network.n_features, self.grams.n_weights());
+        Self { network: self.network.clone(), residual: self.residual.clone(), n_rows: 0, grams }
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
@@ -116,7 +117,7 @@ impl Accumulator for CurvatureMoments {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut moments = Self::new(reader.some_network()?);
+        let mut moments = Self::new(reader.some_network()?)?;
         moments.n_rows = reader.integer()?;
         reader.floats_into(moments.grams.as_mut_slice())?;
         Ok(moments)

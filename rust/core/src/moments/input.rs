@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::residual::row_weight;
-use super::{Accumulator, Scratch, check_features};
+use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::Result;
 use crate::gram::WeightedGrams;
@@ -22,9 +22,10 @@ impl InputMoments {
     /// An accumulator of `n_features` columns and a label.
     ///
     /// # Errors
-    /// No columns.
+    /// No columns, or more than fit into memory.
     pub fn new(n_features: usize) -> Result<Self> {
         check_features(n_features)?;
+        check_room(n_features, 1)?;
         Ok(Self::sized(n_features))
     }
 

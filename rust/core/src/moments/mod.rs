@@ -74,6 +74,12 @@ macro_rules! moments {
         })*
 
         impl Moments {
+            /// The name of its type.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant(_) => stringify!($type),)* }
+            }
+
             /// Number of input columns.
             #[must_use]
             pub fn n_features(&self) -> usize {
@@ -110,7 +116,14 @@ macro_rules! moments {
             pub fn merge(&mut self, other: &Self) -> Result<()> {
                 match (self, other) {
                     $((Self::$variant(a), Self::$variant(b)) if a.same_configuration(b) => a.merge(b),)*
-                    _ => return Err(Error::argument("other", "expected an accumulator of the same kind and configuration")),
+                    (expected, got) if expected.name() == got.name() => {
+                        let message = format!("expected {} of the same configuration", expected.name());
+                        return Err(Error::argument("other", message));
+                    }
+                    (expected, got) => {
+                        let message = format!("expected {}, got {}", expected.name(), got.name());
+                        return Err(Error::argument("other", message));
+                    }
                 }
                 Ok(())
             }
@@ -129,11 +142,11 @@ macro_rules! moments {
             ///
             /// # Errors
             /// Bytes that are damaged, of another version or not an accumulator.
-            pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-                let (kind, mut reader) = Reader::new(bytes)?;
+            pub fn from_bytes(data: &[u8]) -> Result<Self> {
+                let (kind, mut reader) = Reader::new(data)?;
                 let moments = match kind {
                     $(<$type>::KIND => Self::$variant(<$type>::read(&mut reader)?),)*
-                    kind => return Err(Error::argument("bytes", format!("unknown kind {kind} of accumulator"))),
+                    kind => return Err(Error::argument("data", format!("unknown kind {kind} of accumulator"))),
                 };
                 reader.finish()?;
                 Ok(moments)
@@ -165,4 +178,105 @@ fn check_features(n_features: usize) -> Result<()> {
         return Err(Error::argument("n_features", "expected at least 1, got 0"));
     }
     Ok(())
+}
+
+/// Checks that memory has room for `n_matrices` sums of rows x, 1 and their products, so that making them cannot abort.
+fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
+    let columns = n_features.checked_add(1);
+    let size = columns.and_then(|c| c.checked_mul(c)).and_then(|size| size.checked_mul(n_matrices));
+    match size.map(|size| Vec::<f64>::new().try_reserve_exact(size)) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(Error::argument(
+            "n_features",
+            format!("{n_matrices} matrices of {n_features} by {n_features} do not fit into memory"),
+        )),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::network::Network;
+    use proptest::prelude::*;
+
+    /// An accumulator of every kind, with and without a network.
+    pub(crate) fn every_kind(d: usize) -> Vec<Moments> {
+        let value = |i: usize| f64::from((i * 31 % 17) as u32) / 8.0 - 1.0;
+        let values = |from: usize, length: usize| (from..from + length).map(value).collect::<Vec<f64>>();
+        let network = || Network::new(values(0, 3 * d), values(5, 3), values(2, 3), values(1, d), 0.5).unwrap();
+        let mut g = vec![0.0; d];
+        g[d - 1] = 1.0;
+        vec![
+            InputMoments::new(d).unwrap().into(),
+            ContractionMoments::new(d, &g, true, &[2, 3, 6], None).unwrap().into(),
+            ContractionMoments::new(d, &g, false, &[4], Some(network())).unwrap().into(),
+            SliceMoments::new(d, &[-0.5, 0.25], None).unwrap().into(),
+            SliceMoments::new(d, &[], Some(network())).unwrap().into(),
+            GradientMoments::new(network()).into(),
+            CurvatureMoments::new(network()).unwrap().into(),
+            RiskMoments::new(network()).into(),
+            RowSample::new(d, u64::MAX / 2, 3).unwrap().into(),
+        ]
+    }
+
+    /// Multiples of 1/8, whose sums are exact, so that every order of summation gives the same bits.
+    fn rows(n: usize, d: usize, seed: usize) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let value = |i: usize| f64::from(((i + 1) * (2 * seed + 7919) % 31) as u32) / 8.0 - 2.0;
+        let x = (0..n * d).map(value).collect();
+        let y = (0..n).map(|i| value(i + 500)).collect();
+        (x, y, (0..n).map(|i| f64::from((i * 5 % 3) as u32)).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn merged_parts_are_the_whole(n in 0_usize..60, cut in 0.0..1.0, d in 1_usize..20, seed in 0_usize..100) {
+            let (x, y, weight) = rows(n, d, seed);
+            let cut = (cut * n as f64) as usize;
+            let mut scratch = Scratch::default();
+            for empty in every_kind(d) {
+                let mut sum = |from: usize, to: usize| {
+                    let (x, y, weight) = (&x[from * d..to * d], &y[from..to], Some(&weight[from..to]));
+                    let mut moments = empty.clone();
+                    moments.update(&Block { x, y, weight, n_features: d, n_rows: to - from }, &mut scratch);
+                    moments
+                };
+                let (whole, first, second) = (sum(0, n), sum(0, cut), sum(cut, n));
+                let mut merged = Moments::from_bytes(&first.to_bytes()).unwrap();
+                merged.merge(&Moments::from_bytes(&second.to_bytes()).unwrap()).unwrap();
+                prop_assert_eq!(merged.n_rows(), n as u64);
+                // Means are divided by the rows of each part: their merge is not exact.
+                if !matches!(whole, Moments::Input(_)) {
+                    prop_assert_eq!(merged.to_bytes(), whole.to_bytes(), "{}", whole.name());
+                }
+                prop_assert_eq!(whole.empty().to_bytes(), empty.to_bytes());
+            }
+        }
+
+        #[test]
+        fn damaged_bytes_are_refused(at in 0_usize..10_000, flip in 1_u8..) {
+            for moments in every_kind(2) {
+                let mut bytes = moments.to_bytes();
+                let at = at % bytes.len();
+                prop_assert!(Moments::from_bytes(&bytes[..at]).is_err());
+                bytes[at] ^= flip;
+                prop_assert!(Moments::from_bytes(&bytes).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_same_configuration_is_merged() {
+        for (i, a) in every_kind(3).iter_mut().enumerate() {
+            for (j, b) in every_kind(3).iter().enumerate() {
+                assert_eq!(a.merge(b).is_ok(), i == j, "{} and {}", a.name(), b.name());
+            }
+            assert!(every_kind(4).iter().all(|b| a.merge(b).is_err()));
+        }
+    }
+
+    #[test]
+    fn sums_beyond_memory_are_refused() {
+        assert!(InputMoments::new(usize::MAX).is_err());
+        assert!(SliceMoments::new(1 << 40, &[], None).is_err());
+    }
 }

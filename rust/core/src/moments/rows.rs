@@ -1,6 +1,6 @@
 //! Rows chosen by a hash of their content: the same rows whatever their order, their source or the split into parts.
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{Reader, Writer, damaged};
 use super::residual::row_weight;
 use super::{Accumulator, Scratch, check_features};
 use crate::block::Block;
@@ -131,8 +131,11 @@ impl Accumulator for RowSample {
         let mut moments = Self::new(reader.size()?, reader.integer()?, reader.integer()?)?;
         moments.n_rows = reader.integer()?;
         moments.hashes = reader.integers()?;
-        moments.rows = vec![0.0; moments.hashes.len() * (moments.n_features + 2)];
-        reader.floats_into(&mut moments.rows)?;
+        moments.rows = reader.floats()?;
+        let size = moments.n_features.checked_add(2).and_then(|columns| columns.checked_mul(moments.hashes.len()));
+        if size != Some(moments.rows.len()) {
+            return Err(damaged("damaged: sizes do not fit"));
+        }
         Ok(moments)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
-use super::{Accumulator, Scratch, check_features};
+use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::WeightedGrams;
@@ -25,7 +25,7 @@ impl SliceMoments {
     /// Slices between `edges`, ascending; with `network`, slices of the residual.
     ///
     /// # Errors
-    /// No columns, edges that do not ascend, a network of other inputs.
+    /// No columns, edges that do not ascend, a network of other inputs, sums that do not fit into memory.
     pub fn new(n_features: usize, edges: &[f64], network: Option<Network>) -> Result<Self> {
         check_features(n_features)?;
         if edges.iter().any(|v| v.is_nan()) || edges.windows(2).any(|w| w[0] >= w[1]) {
@@ -37,6 +37,7 @@ impl SliceMoments {
                 format!("expected {n_features} inputs, the network has {}", network.n_features),
             ));
         }
+        check_room(n_features, edges.len() + 1)?;
         Ok(Self {
             n_features,
             edges: edges.to_vec(),

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use ndarray::{ArrayView1, ArrayView2, Axis, s};
 
-use super::validity::{require_finite, require_weights};
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
+use crate::validity::{require_finite, require_weights};
 
 /// A matrix in either precision and any layout.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,6 @@
 mod array;
 mod npy;
 mod stable_file;
-mod validity;
 
 use std::ops::Range;
 

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use table::Table;
 
-use super::validity::{require_finite, require_weights};
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
+use crate::validity::{require_finite, require_weights};
 
 /// Where the weights of the rows are.
 #[derive(Clone, Debug, PartialEq, Eq)]

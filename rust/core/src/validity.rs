@@ -1,9 +1,9 @@
-//! The values that no source hands out: NaN, infinities and negative weights.
+//! The values that no source hands out and no network takes: NaN, infinities and negative weights.
 
 use crate::error::{Error, Result};
 
 /// Refuses NaN and infinities; `name` and `place` say where the value at an index of `values` stands.
-pub(super) fn require_finite(
+pub fn require_finite(
     values: &[f64],
     name: impl FnOnce() -> String,
     place: impl FnOnce(usize) -> (u64, Option<usize>),
@@ -15,7 +15,7 @@ pub(super) fn require_finite(
 }
 
 /// Refuses weights that are negative or not finite.
-pub(super) fn require_weights(
+pub fn require_weights(
     weights: &[f64],
     name: impl FnOnce() -> String,
     place: impl FnOnce(usize) -> (u64, Option<usize>),
