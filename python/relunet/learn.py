@@ -381,7 +381,9 @@ class _Fit:
         return network
 
     def polish_on(self, rows: Rows, network: ReLUNetwork, *, linear: bool, steps: int) -> ReLUNetwork:
-        """Return the least-squares optimum on given rows."""
+        """Return the least-squares optimum on given rows; that on all rows where no neuron is left."""
+        if network.n_neurons == 0:
+            return self.inputs.affine_network()
         free, source = self.free(linear), scan_array(*rows).source
 
         def sweep(accumulators: Sequence[Accumulator]) -> None:
