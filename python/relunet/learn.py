@@ -129,7 +129,7 @@ def learn(
     --------
     >>> from relunet import scan_array, teachers
     >>> from relunet.learn import learn
-    >>> teacher = teachers.generic(10, 3, seed=0)
+    >>> teacher = teachers.generic(10, 3, rng=0)
     >>> x, y = teacher.sample(20_000, rng=1)
     >>> result = learn(scan_array(x, y), n_neurons=3, fit_bias=False)
     >>> result.report.status, result.network.n_neurons
