@@ -129,7 +129,7 @@ def learn(
     --------
     >>> from relunet import scan_array, teachers
     >>> from relunet.learn import learn
-    >>> teacher = teachers.generic(10, 3, seed=0)
+    >>> teacher = teachers.generic(10, 3, rng=0)
     >>> x, y = teacher.sample(20_000, rng=1)
     >>> result = learn(scan_array(x, y), n_neurons=3, fit_bias=False)
     >>> result.report.status, result.network.n_neurons
@@ -381,7 +381,9 @@ class _Fit:
         return network
 
     def polish_on(self, rows: Rows, network: ReLUNetwork, *, linear: bool, steps: int) -> ReLUNetwork:
-        """Return the least-squares optimum on given rows."""
+        """Return the least-squares optimum on given rows; that on all rows where no neuron is left."""
+        if network.n_neurons == 0:
+            return self.inputs.affine_network()
         free, source = self.free(linear), scan_array(*rows).source
 
         def sweep(accumulators: Sequence[Accumulator]) -> None:
