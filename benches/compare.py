@@ -1,6 +1,6 @@
 """relunet beside scikit-learn's MLPRegressor on the same rows: error on fresh ones, and seconds of one core.
 
-    python benches/compare.py [--features 20] [--rows 20000] [--seeds 3]
+    OPENBLAS_NUM_THREADS=1 python benches/compare.py [--features 20] [--rows 20000] [--seeds 3]
 
 Needs scikit-learn. Every learner runs on one thread; the seconds are processor time, medians over seeds, which choose
 the network, the rows and the rival's start. The error is the root mean square on fresh rows as part of the labels'
@@ -10,14 +10,10 @@ standard deviation. The last case is no network at all: there it is only a quest
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 import warnings
 from collections.abc import Callable
-
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"  # before NumPy starts its threads
 
 import numpy as np
 from sklearn.neural_network import MLPRegressor
@@ -29,6 +25,7 @@ WIDE = 64
 
 
 def main() -> None:
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=20)
     parser.add_argument("--rows", type=int, default=20_000)
@@ -39,13 +36,14 @@ def main() -> None:
     print("| labels | " + " | ".join(learners) + " |")
     print("|---" * (len(learners) + 1) + "|")
     for case, n_neurons in CASES.items():
-        results = [compare(case, n_neurons, arguments.features, arguments.rows, seed) for seed in range(arguments.seeds)]
+        sizes = n_neurons, arguments.features, arguments.rows
+        results = [compare(case, *sizes, seed) for seed in range(arguments.seeds)]
+        base = statistics.median(result["relunet"][1] for result in results)
         cells = []
         for name in learners:
             error = statistics.median(result[name][0] for result in results)
             seconds = statistics.median(result[name][1] for result in results)
-            base = statistics.median(result["relunet"][1] for result in results)
-            cells.append(f"{error:.0e}, {seconds:.1f} s" if name == "relunet" else f"{error:.0e}, {seconds / base:.1f}x")
+            cells.append(f"{error:.0e}, " + (f"{base:.1f} s" if name == "relunet" else f"{seconds / base:.1f}x"))
         print(f"| {case} | " + " | ".join(cells) + " |", flush=True)
 
 
@@ -91,6 +89,7 @@ def measure(
     fresh_x: np.ndarray,
     fresh_y: np.ndarray,
 ) -> tuple[float, float]:
+    """Return error and seconds of one learner."""
     start = time.process_time()
     model = make().fit(x, y)
     seconds = time.process_time() - start

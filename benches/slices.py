@@ -1,0 +1,66 @@
+"""How far off the neurons' subspace is when labels are sliced, and when the residual of their best affine fit is.
+
+    python benches/slices.py [--features 30] [--rows 20000] [--seeds 5]
+
+Prints the sine of the largest angle between the span of the planted weights and as many leading directions of the
+label slices: the median over seeds, which choose the network and the rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from relunet import ReLUNetwork, _relunet, scan_array, teachers
+from relunet.inputs import Inputs, read_inputs
+from relunet.moments import Accumulator, SliceMoments
+from relunet.subspace import find_subspace, slice_edges
+
+CASES = {"generic": 4, "biased": 4, "fan": 2, "close_pair": 3}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--features", type=int, default=30)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    arguments = parser.parse_args()
+    print("| labels | slices of y | slices of the residual |\n|---|---|---|")
+    for case, n_neurons in CASES.items():
+        errors = [compare(case, n_neurons, arguments.features, arguments.rows, seed) for seed in range(arguments.seeds)]
+        of_labels, of_residual = (statistics.median(column) for column in zip(*errors, strict=True))
+        print(f"| {case} | {of_labels:.2f} | {of_residual:.2f} |", flush=True)
+
+
+def compare(case: str, n_neurons: int, d: int, n_rows: int, seed: int) -> tuple[float, float]:
+    """Return the error of the subspace without and with the affine fit subtracted first."""
+    teacher = teachers.FAMILIES[case](d, n_neurons, seed)
+    x, y = teacher.sample(n_rows, rng=seed + 1000)
+    samples = scan_array(x, y)
+
+    def sweep(accumulators: Sequence[Accumulator]) -> None:
+        _relunet.sweep(samples.source, list(accumulators))
+
+    inputs, _ = read_inputs(sweep, n_rows, d, fit_bias=True, sample_size=n_rows, seed=0)
+    truth = np.linalg.qr(teacher.network.weights.T)[0]
+
+    def error(subtracted: ReLUNetwork) -> float:
+        slices = SliceMoments(d, slice_edges(y - subtracted.predict(x), n_rows, d), subtracted)
+        sweep([slices])
+        return off(truth, inputs, find_subspace(slices, inputs.mean, inputs.whiten).directions[:, :n_neurons])
+
+    return error(ReLUNetwork(np.zeros((0, d)), np.zeros(0))), error(inputs.affine_network())
+
+
+def off(truth: np.ndarray, inputs: Inputs, directions: np.ndarray) -> float:
+    """Return the sine of the largest angle between two subspaces, the second given in whitened coordinates."""
+    found = np.linalg.qr(inputs.whiten @ directions)[0]
+    return float(np.linalg.norm(truth - found @ (found.T @ truth), 2))
+
+
+if __name__ == "__main__":
+    main()
