@@ -57,12 +57,12 @@ class Inputs:
     @property
     def rank(self) -> int:
         """Number of whitened coordinates."""
-        return self.whiten.shape[1]
+        return len(self.label_cov)
 
     @property
     def origin(self) -> Array:
         """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
-        return _relunet.matmul(self.mean[None, :], self.whiten)[0]
+        return _relunet.matmul(self.mean[None, :], self.whiten).ravel()
 
     def features(self, x: Array, directions: Array) -> Array:
         """Return what neurons see of rows whose weights lie in the span of whitened `directions` (r, q).
