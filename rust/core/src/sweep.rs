@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::block::BlockBuffer;
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::moments::{Moments, Scratch};
 use crate::source::Source;
@@ -16,26 +17,6 @@ use crate::source::Source;
 const BLOCK_SIZE: usize = 1 << 17;
 /// Most parts that are accumulated on their own and then merged: enough for many threads, few enough to hold.
 const MAX_LEAVES: u64 = 64;
-
-/// How far a sweep has come, and the wish to stop it; shared with the thread that waits for it.
-#[derive(Debug, Default)]
-pub struct Control {
-    rows_done: AtomicU64,
-    cancelled: AtomicBool,
-}
-
-impl Control {
-    /// Rows swept so far.
-    #[must_use]
-    pub fn rows_done(&self) -> u64 {
-        self.rows_done.load(Ordering::Relaxed)
-    }
-
-    /// Makes the sweep end with [`Error::Cancelled`] after the block at hand.
-    pub fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Relaxed);
-    }
-}
 
 /// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails.
 ///
@@ -125,7 +106,7 @@ impl Task<'_> {
         let mut start = leaves.start * self.plan.leaf_rows;
         while start < end {
             let stopped = self.failed.load(Ordering::Relaxed) < leaves.start;
-            if stopped || self.control.cancelled.load(Ordering::Relaxed) {
+            if stopped || self.control.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let rows = start..end.min(start + self.plan.block_rows);
@@ -133,7 +114,7 @@ impl Task<'_> {
             for sum in &mut sums {
                 sum.update(&block, &mut scratch);
             }
-            self.control.rows_done.fetch_add(rows.end - rows.start, Ordering::Relaxed);
+            self.control.add_rows(rows.end - rows.start);
             start = rows.end;
         }
         Ok(sums)

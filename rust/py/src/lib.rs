@@ -2,6 +2,7 @@
 
 mod error;
 mod gaussian;
+mod interrupt;
 mod linalg;
 mod lm;
 mod moments;

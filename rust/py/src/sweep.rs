@@ -1,19 +1,13 @@
-//! The sweep with the interpreter free: signals are seen and progress is told while the core works.
-
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
+//! The sweep of a source through accumulators, with the interpreter free.
 
 use pyo3::prelude::*;
-use relunet_core::error::Error;
+use relunet_core::control::Control;
 use relunet_core::moments::Moments;
-use relunet_core::sweep::{Control, sweep as core_sweep};
+use relunet_core::sweep::sweep as core_sweep;
 
+use crate::interrupt::watched;
 use crate::moments::Accumulator;
 use crate::source::with_source;
-
-/// How often signals are looked for and progress is told.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Sums of `accumulators` over all rows of a source; the accumulators themselves serve as configurations.
 pub fn run(
@@ -24,49 +18,15 @@ pub fn run(
 ) -> PyResult<Vec<Moments>> {
     let py = source.py();
     let mut sums: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
-    let (sums, interruption) = with_source(source, move |source| {
+    let sums = with_source(source, move |source| {
         let control = Control::default();
-        let mut interruption = None;
-        let result = thread::scope(|scope| {
-            let (done, finished) = channel();
-            let (sums, control) = (&mut sums, &control);
-            scope.spawn(move || {
-                // The receiver waits until this arrives: the send cannot fail.
-                let _ = done.send(core_sweep(source, sums, n_threads, control));
-            });
-            loop {
-                match finished.recv_timeout(INTERVAL) {
-                    Ok(result) => return result,
-                    Err(RecvTimeoutError::Disconnected) => {
-                        return Err(Error::Numerical("the sweep ended without a result".into()));
-                    }
-                    Err(RecvTimeoutError::Timeout) if interruption.is_none() => {
-                        if let Err(error) = Python::attach(|py| report(py, progress.as_ref(), control.rows_done())) {
-                            interruption = Some(error);
-                            control.cancel();
-                        }
-                    }
-                    Err(RecvTimeoutError::Timeout) => {}
-                }
-            }
-        });
-        match result {
-            Err(error) if interruption.is_none() => Err(error),
-            _ => Ok((sums, interruption)),
+        let swept = watched(&control, progress.as_ref(), || core_sweep(source, &mut sums, n_threads, &control));
+        match swept {
+            Ok(result) => result.map(|()| Ok(sums)),
+            Err(interruption) => Ok(Err(interruption)),
         }
-    })?;
-    match interruption {
-        Some(error) => Err(error),
-        None => py.check_signals().map(|()| sums),
-    }
-}
-
-fn report(py: Python<'_>, progress: Option<&Py<PyAny>>, rows_done: u64) -> PyResult<()> {
-    py.check_signals()?;
-    match progress {
-        Some(progress) => progress.call1(py, (rows_done,)).map(drop),
-        None => Ok(()),
-    }
+    })??;
+    py.check_signals().map(|()| sums)
 }
 
 /// Sweeps all rows of a source through accumulators: `sweep(source, accumulators, *, n_threads=None, progress=None)`.
