@@ -57,12 +57,12 @@ class Inputs:
     @property
     def rank(self) -> int:
         """Number of whitened coordinates."""
-        return self.whiten.shape[1]
+        return len(self.label_cov)
 
     @property
     def origin(self) -> Array:
         """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
-        return _relunet.matmul(self.mean[None, :], self.whiten)[0]
+        return _relunet.matmul(self.mean[None, :], self.whiten).ravel()
 
     def features(self, x: Array, directions: Array) -> Array:
         """Return what neurons see of rows whose weights lie in the span of whitened `directions` (r, q).
@@ -116,14 +116,14 @@ class SampledRows:
         Labels.
     weight : ndarray of shape (n,)
         Row weights, all positive.
-    held_out : ndarray of bool, shape (n,)
-        Rows that judge and are not fitted.
+    n_fitted : int
+        The first so many rows are fitted; the others are held out and judge.
     """
 
     x: Array
     y: Array
     weight: Array
-    held_out: NDArray[np.bool_]
+    n_fitted: int
 
     def __len__(self) -> int:
         return len(self.y)
@@ -167,8 +167,16 @@ def read_inputs(
         label_var=moments.label_var,
         label_cov=_relunet.matmul(moments.label_cov[None, :], whiten)[0],
     )
+    return inputs, _sampled(sample)
+
+
+def _sampled(sample: RowSample) -> SampledRows:
+    """Return the rows of a sample that have a weight, those held out last."""
     hashes, x, y, weight = sample.rows()
-    used = weight > 0
+    used = np.flatnonzero(weight > 0)
     # The low bits of a hash know nothing of the threshold, which looks at the high ones.
-    held_out = (hashes >> np.uint64(3)) % np.uint64(HELD_OUT) == 0
-    return inputs, SampledRows(x[used], y[used], weight[used], held_out[used])
+    held_out = (hashes[used] >> np.uint64(3)) % np.uint64(HELD_OUT) == 0
+    if np.all(held_out) or not np.any(held_out):
+        held_out = np.arange(len(used)) == len(used) - 1
+    order = np.concatenate([used[~held_out], used[held_out]])
+    return SampledRows(x[order], y[order], weight[order], len(order) - int(np.sum(held_out)))

@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 Rows = tuple[Array, Array, Array]
 
 # Rows kept in memory.
-SAMPLE_BYTES = 2**26
+SAMPLE_BYTES = 2**25
 # Rows that are searched and first polished: so many a parameter, and no fewer than this.
 ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
 # A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
@@ -264,15 +264,16 @@ class _Fit:
         if len(rows) == 0 or not np.any(rows.weight > 0):
             raise DataError("sample_weight: all weights are zero, expected some positive ones")
         self.inputs, self.rows = inputs, rows
-        held = rows.held_out if np.any(rows.held_out) and not np.all(rows.held_out) else np.arange(len(rows)) == 0
-        self.held = (rows.x[held], rows.y[held], rows.weight[held])
-        self.train = tuple(np.ascontiguousarray(v[~held]) for v in (rows.x, rows.y, rows.weight))
+        n = rows.n_fitted
+        self.train: Rows = (rows.x[:n], rows.y[:n], rows.weight[:n])
+        self.held: Rows = (rows.x[n:], rows.y[n:], rows.weight[n:])
         self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
 
     def first_rows(self, n_neurons: int) -> Rows:
         """Return as many rows to fit as `n_neurons` neurons need; which they are was left to their hashes."""
         n = max(FEWEST_ROWS, ROWS_PER_PARAMETER * (self.inputs.rank + 1) * (n_neurons + 1))
-        return tuple(v[:n] for v in self.train)
+        x, y, weight = self.train
+        return x[:n], y[:n], weight[:n]
 
     def rms_in_memory(self, network: ReLUNetwork) -> float:
         """Return the root mean square residual on the rows in memory."""

@@ -59,7 +59,7 @@ def slice_edges(labels: Array, n_rows: int, n_features: int) -> Array:
     values, counts = np.unique(labels, return_counts=True)
     atoms = values[counts > max(ATOM * len(labels) / n_slices, 1)]
     edges = np.unique(np.concatenate([edges, atoms, np.nextafter(atoms, np.inf)]))
-    return edges[edges > labels.min()]
+    return np.asarray(edges[edges > labels.min()], dtype=np.float64)
 
 
 def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:

@@ -192,21 +192,24 @@ fn scale<S: Simd>(w: &[f64], panel: &[Lane], scaled: &mut [Lane]) -> Lane {
 /// Products of the columns of panel `a` with those of the panels `b`, summed over rows: `emit(column of a, panel, line)`.
 #[inline(always)]
 fn multiply<S: Simd, const N: usize>(a: &[Lane], b: [&[Lane]; N], mut emit: impl FnMut(usize, usize, &Lane)) {
+    // Equal lengths, told once, spare the checks inside the loop.
+    let b = b.map(|panel| &panel[..a.len()]);
     for strip in (0..WIDTH).step_by(S::STRIP) {
         let mut tile = [[S::zero(); N]; WIDTH];
         for p in 0..a.len() {
+            let left = &a[p].0;
             let right: [S::Vector; N] = std::array::from_fn(|n| S::load(&b[n][p]));
             for s in 0..S::STRIP {
-                let factor = S::splat(a[p].0[strip + s]);
+                let factor = S::splat(left[strip + s]);
                 for n in 0..N {
                     tile[s][n] = S::mul_add(factor, right[n], tile[s][n]);
                 }
             }
         }
-        for s in 0..S::STRIP {
-            for n in 0..N {
+        for (s, sums) in tile.iter().enumerate().take(S::STRIP) {
+            for (n, &sum) in sums.iter().enumerate() {
                 let mut line = ZERO;
-                S::store(tile[s][n], &mut line);
+                S::store(sum, &mut line);
                 emit(strip + s, n, &line);
             }
         }

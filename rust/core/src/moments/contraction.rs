@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::gram::WeightedGrams;
 use crate::hermite;
 use crate::network::Network;
-use crate::simd::WIDTH;
+use crate::simd::{WIDTH, ZERO};
 use crate::skinny::{Directions, add_weighted_rows};
 
 /// Sums of y He_j(t), y He_j(t) x and y He_j(t) x xᵀ with t = g·x, from which the contraction of every degree follows:
@@ -186,7 +186,8 @@ impl Accumulator for ContractionMoments {
         let Scratch { lanes, labels, weights, pack, .. } = scratch;
         // He_j is needed at j = l-2 for the matrix, l-3 for the vector, l-4 for the number.
         let (mut t, mut previous, mut current) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        let mut lower = vec![crate::simd::ZERO; n];
+        let lower_panels = n_degrees.div_ceil(WIDTH);
+        let mut lower = vec![ZERO; n * lower_panels];
         for direction in 0..self.n_directions() {
             for (p, t) in t.iter_mut().enumerate() {
                 *t = lanes[p * n_panels + direction / WIDTH].0[direction % WIDTH];
@@ -200,15 +201,18 @@ impl Accumulator for ContractionMoments {
                     if j + 2 == l {
                         weights[place * n..][..n].copy_from_slice(&current);
                     } else if j + 3 == l {
-                        lower.iter_mut().zip(&current).for_each(|(lane, w)| lane.0[0] = *w);
-                        add_weighted_rows(block.x, d, &lower, 1, &mut self.vectors[at * d..][..d]);
+                        for (row, w) in lower.chunks_exact_mut(lower_panels).zip(&current) {
+                            row[place / WIDTH].0[place % WIDTH] = *w;
+                        }
                     } else if j + 4 == l {
                         self.totals[at] += current.iter().sum::<f64>();
                     }
                 }
                 hermite::advance(j, &t, &mut previous, &mut current);
             }
-            self.grams.update_from(direction * n_degrees, block.x, &weights[..n_degrees * n], pack);
+            let first = direction * n_degrees;
+            add_weighted_rows(block.x, d, &lower, n_degrees, &mut self.vectors[first * d..][..n_degrees * d]);
+            self.grams.update_from(first, block.x, &weights[..n_degrees * n], pack);
         }
     }
 
