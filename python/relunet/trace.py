@@ -1,0 +1,78 @@
+"""What a fit does to its samples, and what it counts meanwhile: sweeps, seconds a stage, errors, messages."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from relunet import _relunet
+from relunet.moments import Accumulator
+from relunet.report import Stage
+from relunet.samples import Samples
+
+__all__ = ["Trace"]
+
+
+class Trace:
+    """The sweeps of one fit.
+
+    Parameters
+    ----------
+    samples : Samples
+        What is swept.
+    n_jobs : int or None
+        Threads; None means one a core.
+    progress : callable or None
+        Called with the stage, the rows done and the rows there are, about ten times a second.
+
+    Attributes
+    ----------
+    errors : list of float
+        Root mean square of the residual as sweeps over all rows found it.
+    messages : list of str
+        What the user was told.
+    """
+
+    def __init__(self, samples: Samples, n_jobs: int | None, progress: Callable[[str, int, int], None] | None) -> None:
+        self.samples, self.n_jobs, self.progress = samples, n_jobs, progress
+        self.errors: list[float] = []
+        self.messages: list[str] = []
+        self._seconds: dict[str, float] = {}
+        self._sweeps: dict[str, int] = {}
+        self._stage = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count time and sweeps for the stage `name`."""
+        self._stage = name
+        self._sweeps.setdefault(name, 0)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def sweep(self, accumulators: Sequence[Accumulator]) -> None:
+        """Sweep all rows through accumulators."""
+        self._sweeps[self._stage] += 1
+        n_rows, progress, stage = self.samples.n_rows, self.progress, self._stage
+        report = None if progress is None else lambda done: progress(stage, done, n_rows)
+        _relunet.sweep(self.samples.source, list(accumulators), n_threads=self.n_jobs, progress=report)
+
+    def warn(self, message: str) -> None:
+        """Tell the user, now and in the report."""
+        self.messages.append(message)
+        # The caller of learn, through this method and learn itself.
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Seconds and sweeps of each stage, in the order of their first call."""
+        return tuple(Stage(name, seconds, self._sweeps[name]) for name, seconds in self._seconds.items())
+
+    @property
+    def n_sweeps(self) -> int:
+        """How often all rows were read."""
+        return sum(self._sweeps.values())
