@@ -62,7 +62,8 @@ class Inputs:
     @property
     def origin(self) -> Array:
         """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
-        return _relunet.matmul(self.mean[None, :], self.whiten)[0]
+        centre: Array = _relunet.matmul(self.mean[None, :], self.whiten)[0]
+        return centre
 
     def features(self, x: Array, directions: Array) -> Array:
         """Return what neurons see of rows whose weights lie in the span of whitened `directions` (r, q).
