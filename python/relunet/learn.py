@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Literal, NamedTuple
 
@@ -20,12 +19,12 @@ from relunet.inputs import Inputs, SampledRows, read_inputs
 from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.orientation import orient
-from relunet.polish import Free, Polished, accelerate, newton, preconditioner
+from relunet.polish import Free, accelerate, newton, preconditioner
 from relunet.report import ClumpLevel, Report, Stage, Status
 from relunet.samples import Samples, scan_array
 from relunet.scales import coarser
 from relunet.subspace import Subspace, find_subspace, slice_edges
-from relunet.validation import Risk, is_exact, no_worse, risk_on
+from relunet.validation import Risk, is_exact, risk_on
 
 __all__ = ["FitResult", "learn"]
 
@@ -41,8 +40,18 @@ ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
 LEAST_ROWS_PER_PARAMETER = 2.5
 # An error of the subspace smooths kinks, which more neurons would imitate: part of the loss that one must explain.
 SMOOTHED = 0.02
+# Floating-point operations of a round's exchanges: of the first rounds, of later ones where those led nowhere, and of
+# the last.
+EFFORT, MORE_EFFORT, MOST_EFFORT = 200_000_000, 8, 2_000_000_000
+# Part of the risk that a round must take away to count as progress.
+PROGRESS = 0.01
 # Residual rounds: [CDGKM23] needs O(log k) of them.
-MAX_ROUNDS = 8
+MAX_ROUNDS = 24
+# What a parameter costs, in units of the decrease of the risk that it brings by chance: 2 would be Akaike's price, but
+# the best of several optima gains more by chance.
+PRICE = 2.5
+# An exact network has a neuron to spare only if it loses no more than this part of the labels without it.
+NEARLY = 1e-4
 # Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
 MAX_NEWTON = 1200
 
@@ -153,8 +162,9 @@ def learn(
     network = inputs.affine_network()
     directions = np.zeros((inputs.rank, 0))
     seen: list[Subspace] = []
+    effort = EFFORT
     limit = min(at_most, fit.affordable_neurons())
-    while limit and not fit.is_exact(network):
+    while limit and not fit.is_exact(network) and len(seen) < MAX_ROUNDS and effort <= MORE_EFFORT * MOST_EFFORT:
         # What the residual still shows, beside the neurons there are, spans the space to search.
         with fit.stage("subspace"):
             subspace = fit.residual_subspace(network)
@@ -162,38 +172,36 @@ def learn(
         visible = subspace.directions[:, : min(subspace.n_visible, limit)]
         # With nothing new in sight, a last and closer look at the space that there is.
         last = visible.shape[1] == 0
-        if (last and network.n_neurons == 0) or len(seen) > MAX_ROUNDS:
+        if last and network.n_neurons == 0:
             break
-        directions = _joint_span(inputs.whitened(network.weights).T, visible)
         with fit.stage("discovery"):
-            candidate = fit.search(directions, network, limit, 0.0 if last else SMOOTHED, random_state, n_jobs)
+            directions = _joint_span(fit.resolved_span(network), visible)
+            found = fit.search(directions, network, limit, MOST_EFFORT if last else effort, last, random_state, n_jobs)
         with fit.stage("polish"):
-            better = fit.polish_in_memory(candidate, linear=True)
-        if not fit.improves(better, network):
-            break
-        network = better
+            better = min((fit.polish_in_memory(f, linear=True) for f in found), key=fit.cost)
+        if fit.cost(better) > (1 - PROGRESS) * fit.cost(network):
+            effort *= MORE_EFFORT
+        network = min(network, better, key=fit.cost)
         if last:
             break
-    # Sides and clumps are chosen on the sample; then all rows are fitted with the parameters that are left.
+    # Clumps and sides are chosen on the sample; then all rows are fitted with the parameters that are left.
     with fit.stage("scales"):
-        network, levels = fit.clump(network)
-        network, linear = fit.choose_sides(network, fit_linear)
+        network, levels = fit.clump(network, fit_linear)
         certified = fit.held_out_risk(network)
     with fit.stage("polish"):
-        network = fit.polish_on_all(network, linear)
+        network = fit.polish_on_all(network, fit_linear is True or bool(np.any(network.linear)))
     with fit.stage("validation"):
         status = fit.ending(network, limit)
     return fit.result(network, status, certified, directions, seen, levels, verbose)
 
 
-def _checked(
-    samples: Samples, n_neurons: int | None, max_neurons: int, fit_linear: bool | str, n_jobs: int | None
-) -> int:
+def _checked(samples: Samples, n_neurons: int | None, max_neurons: int, fit_linear: object, n_jobs: int | None) -> int:
     """Refuse arguments that no data could make right; return the most neurons allowed."""
-    for name, value in (("n_neurons", n_neurons), ("max_neurons", max_neurons), ("n_jobs", n_jobs)):
+    counts: dict[str, object] = {"n_neurons": n_neurons, "max_neurons": max_neurons, "n_jobs": n_jobs}
+    for name, value in counts.items():
         if value is None and name != "max_neurons":
             continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or (value < 1 and name != "n_jobs"):
+        if isinstance(value, bool) or not isinstance(value, Integral) or (int(value) < 1 and name != "n_jobs"):
             raise ArgumentError(f"{name}: {value!r}, expected an integer of at least 1")
     if not (fit_linear == "auto" or isinstance(fit_linear, bool | np.bool_)):
         raise ArgumentError(f"fit_linear: {fit_linear!r}, expected True, False or 'auto'")
@@ -221,9 +229,8 @@ def _span(columns: Array) -> Array:
     return u[:, s > 1e-9 * s[0]] if len(s) else columns[:, :0]
 
 
-def _joint_span(neurons: Array, visible: Array) -> Array:
-    """Return an orthonormal basis of what neurons span, then of what visible directions add to it."""
-    basis = _span(neurons)
+def _joint_span(basis: Array, visible: Array) -> Array:
+    """Return an orthonormal basis of a span, then of what visible directions add to it."""
     beyond = visible - _relunet.matmul(basis, _relunet.matmul(basis.T.copy(), visible))
     kept = np.sum(beyond**2, axis=0) > 1e-4
     return np.concatenate([basis, _span(beyond[:, kept])], axis=1)
@@ -297,15 +304,34 @@ class _Fit:
             self.warn(f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit")
         return max(affordable, 0)
 
-    @property
-    def price(self) -> float:
-        """What a neuron more costs: the relative decrease of the risk on the rows it is fitted to that it must bring.
+    def cost(self, network: ReLUNetwork) -> float:
+        """Return the risk on the rows to fit, and with it what its parameters take from it by chance.
 
-        With p parameters it lowers the risk on n rows by p/n of itself for nothing, and raises that of the final fit,
-        to all N rows, by p/N.
+        p parameters lower the risk on n rows by p/n of itself for nothing, and raise that of the final fit, to all N
+        rows, by p/N.
         """
-        n_parameters = self.inputs.rank + self.inputs.fit_bias
-        return n_parameters * (1 / len(self.train[1]) + 1 / self.samples.n_rows)
+        n_parameters = network.n_neurons * (self.inputs.rank + self.inputs.fit_bias)
+        n_parameters += self.inputs.rank * bool(np.any(network.linear))
+        chance = PRICE / 2 * n_parameters * (1 / len(self.train[1]) + 1 / self.samples.n_rows)
+        return self.rms_on(self.train, network) ** 2 * (1 + chance)
+
+    def resolved_span(self, network: ReLUNetwork) -> Array:
+        """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates.
+
+        Off their span, weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n, C = cov(g): those of
+        C^{1/2} W are independent, and without neurons its largest singular value is about σ (√k + √r)/√n.
+        """
+        k, r = network.n_neurons, self.inputs.rank
+        x, y, weight = self.train
+        gates = (x @ network.weights.T + network.biases > 0).astype(np.float64)
+        centred = (gates - np.average(gates, axis=0, weights=weight)) * np.sqrt(weight / weight.sum())[:, None]
+        values, vectors = _relunet.eigh(_relunet.matmul(centred.T.copy(), centred))
+        roots = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        weights = network.weights * network.output_weights[:, None]
+        _, s, vt = _relunet.svd(_relunet.matmul(roots, self.inputs.whitened(weights)))
+        error = self.rms_on(self.train, network) * (np.sqrt(k) + np.sqrt(r)) / np.sqrt(len(y))
+        resolved: Array = vt[s > error + 1e-12 * s.max(initial=0.0)].T.copy()
+        return resolved
 
     def warn(self, message: str) -> None:
         """Tell the user, once, now and in the report."""
@@ -322,16 +348,37 @@ class _Fit:
         return find_subspace(slices, self.inputs.mean, self.inputs.whiten)
 
     def search(
-        self, directions: Array, network: ReLUNetwork, limit: int, least_gain: float, seed: int, n_jobs: int | None
-    ) -> ReLUNetwork:
-        """Return the best network whose weights lie in the span of `directions`, from the rows in memory."""
-        x, y, weight = self.first_rows(network.n_neurons + 1)
+        self,
+        directions: Array,
+        network: ReLUNetwork,
+        limit: int,
+        effort: int,
+        last: bool,
+        seed: int,
+        n_jobs: int | None,
+    ) -> list[ReLUNetwork]:
+        """Return the best networks whose weights lie in the span of `directions`, from the rows in memory.
+
+        The first looks return one, the last all that the projected rows cannot tell apart.
+        """
+        x, y, weight = self.train if last else self.first_rows(network.n_neurons + 1)
         z = self.inputs.features(x, directions)
         start = self.projected(network, directions)
         found = find_neurons(
-            z, y, limit, fit_bias=self.inputs.fit_bias, sample_weight=weight, starts=[start], seed=seed, n_jobs=n_jobs
+            z,
+            y,
+            limit,
+            fit_bias=self.inputs.fit_bias,
+            sample_weight=weight,
+            starts=[start],
+            budget=effort,
+            seed=seed,
+            n_jobs=n_jobs,
         )
-        return self.unprojected(choose(found, len(y), least_gain), directions)
+        chosen = [choose(found, len(y), 0.0 if last else SMOOTHED)]
+        if last:
+            chosen = [c for c in found if -1 <= c.n_neurons - chosen[0].n_neurons <= 2]
+        return [self.unprojected(candidate, directions) for candidate in chosen]
 
     def projected(self, network: ReLUNetwork, directions: Array) -> Candidate:
         """Return a network as a function of projected rows, in the form of |·|."""
@@ -374,7 +421,9 @@ class _Fit:
         return at
 
     def polish_in_memory(self, network: ReLUNetwork, *, linear: bool, steps: int = 40) -> ReLUNetwork:
-        """Return the least-squares optimum on the rows to fit: on the first of them, and on all where that is not exact."""
+        """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact."""
+        if network.n_neurons == 0:
+            return self.inputs.affine_network()
         for rows in (self.first_rows(network.n_neurons), self.train):
             network = self.polish_on(rows, network, linear=linear, steps=steps)
             if self.is_exact(network) or len(rows[1]) == len(self.train[1]):
@@ -390,11 +439,12 @@ class _Fit:
         def sweep(accumulators: Sequence[Accumulator]) -> None:
             _relunet.sweep(source, list(accumulators), n_threads=self.n_threads)
 
-        arguments = {"label_rms": self.label_rms, "tolerance": self.tolerance(network, len(rows[1]))}
-        polished = accelerate(network, sweep, self.precondition(free, rows), free, steps=steps, **arguments)
+        rms, tolerance = self.label_rms, self.tolerance(network, len(rows[1]))
+        precondition = self.precondition(free, rows)
+        polished = accelerate(network, sweep, precondition, free, label_rms=rms, tolerance=tolerance, steps=steps)
         n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
         if len(polished.history) >= steps and n_parameters <= MAX_NEWTON:
-            polished = newton(polished.network, sweep, free, **arguments)
+            polished = newton(polished.network, sweep, free, label_rms=rms, tolerance=tolerance)
         return polished.network
 
     def polish_on_all(self, network: ReLUNetwork, linear: bool) -> ReLUNetwork:
@@ -413,52 +463,49 @@ class _Fit:
         self.history.extend(polished.history)
         return polished.network
 
-    def improves(self, network: ReLUNetwork, earlier: ReLUNetwork) -> bool:
-        """Tell whether a network predicts better than an earlier one by more than its neurons more would by chance."""
-        extra = network.n_neurons - earlier.n_neurons
-        return self.rms_on(self.train, network) ** 2 * (1 + extra * self.price) < self.rms_on(self.train, earlier) ** 2
-
     def held_out_risk(self, network: ReLUNetwork) -> Risk:
         """Return the risk on the rows held out."""
         return risk_on(network, *self.held)
 
-    def clump(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsest network that predicts no worse than a finer one, and all levels that were tried."""
+    def clump(self, network: ReLUNetwork, fit_linear: bool | str) -> tuple[ReLUNetwork, list[ClumpLevel]]:
+        """Return the coarsening of a network that costs least, its sides chosen, and all levels that were tried."""
         labels = list(range(network.n_neurons))
-        chosen, risk = network, self.rms_on(self.train, network) ** 2
-        levels = [ClumpLevel(0.0, tuple(labels), self.held_out_risk(network).mean)] if labels else []
-        while chosen.n_neurons:
-            tried = []
-            for option in coarser(chosen, self.inputs.unwhiten, self.inputs.mean):
-                fitted = self.polish_in_memory(option.network, linear=True, steps=12)
-                tried.append((self.rms_on(self.train, fitted) ** 2, option, fitted))
-            best, option, fitted = min(tried, key=lambda t: t[0])
+        finer = chosen = self.choose_sides(network, fit_linear)
+        exact = self.is_exact(chosen)
+        levels = [ClumpLevel(0.0, tuple(labels), self.held_out_risk(chosen).mean)] if labels else []
+        dearer = 0
+        while finer.n_neurons and dearer < 2:
+            options = coarser(finer, self.inputs.unwhiten, self.inputs.mean)
+            if exact and not any(self.rms_on(self.train, o.network) < NEARLY * self.label_rms for o in options):
+                # Kinks that neither vanish nor coincide are those of one network alone [CDGKM23, Lemma 2].
+                break
+            fitted = [self.polish_in_memory(o.network, linear=True) for o in options]
+            option, best = min(zip(options, fitted, strict=True), key=lambda f: self.cost(f[1]))
+            finer = self.choose_sides(best, fit_linear)
             i, j = option.pair
             labels = [i if v == j else v - (v > j) for v in labels]
-            levels.append(ClumpLevel(option.scale, tuple(labels), self.held_out_risk(fitted).mean))
-            if best > risk * (1 + self.price) and not self.is_exact(fitted):
+            levels.append(ClumpLevel(option.scale, tuple(labels), self.held_out_risk(finer).mean))
+            if self.cost(finer) < self.cost(chosen) or self.is_exact(finer):
+                chosen, dearer = finer, 0
+            elif self.cost(finer) < 1.1 * self.cost(chosen):
+                dearer += 1
+            else:
                 break
-            chosen, risk = fitted, best
         return chosen, [
             ClumpLevel(level.scale, level.labels, level.risk, level.n_clumps == chosen.n_neurons) for level in levels
         ]
 
-    def choose_sides(self, network: ReLUNetwork, fit_linear: bool | str) -> tuple[ReLUNetwork, bool]:
-        """Return the network without its linear part where the data allow it, and whether one is left."""
+    def choose_sides(self, network: ReLUNetwork, fit_linear: bool | str) -> ReLUNetwork:
+        """Return the network with its sides chosen, and without its linear part where the data allow it."""
         if network.n_neurons == 0:
-            return network, fit_linear is not False
+            return network
         oriented = orient(network, self.inputs.unwhiten)
         if fit_linear is True:
-            return oriented, True
+            return oriented
         plain = self.polish_in_memory(oriented, linear=False)
-        if fit_linear is False:
-            return plain, False
-        with_linear, without = self.rms_in_memory(oriented) ** 2, self.rms_in_memory(plain) ** 2
-        d, n = self.inputs.rank, len(self.train[1])
-        # d parameters of no use lower the risk by d/n of itself, give or take √(2d)/n.
-        if without <= with_linear * (1 + (d + 4 * np.sqrt(2 * d)) / n) or self.is_exact(plain):
-            return plain, False
-        return oriented, True
+        if fit_linear is False or self.is_exact(plain) or self.cost(plain) < self.cost(oriented):
+            return plain
+        return oriented
 
     def ending(self, network: ReLUNetwork, limit: int) -> Status:
         """Tell how the fit ended."""
@@ -512,5 +559,5 @@ class _Fit:
             messages=tuple(self.messages),
         )
         if verbose >= 2:
-            print(report)
+            print(report)  # noqa: T201
         return FitResult(network, report, basis, spectrum, levels)

@@ -313,7 +313,7 @@ def accelerate(
 
 
 def _combined(past: list[tuple[Array, Array, Array]]) -> Array:
-    """Return Σ α_i (θ_i + step_i), Σ α_i = 1, for the α that make Σ α_i step_i smallest; <step, gradient> is the norm."""
+    """Return Σ α_i (θ_i + step_i), Σ α_i = 1, with Σ α_i step_i as small as can be; <step, gradient> is the norm."""
     theta, step, gradient = past[-1]
     earlier = past[:-1]
     if not earlier:

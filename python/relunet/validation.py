@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from relunet.network import ReLUNetwork
 
-__all__ = ["Risk", "is_exact", "no_worse", "risk_on"]
+__all__ = ["Risk", "is_exact", "risk_on"]
 
 Array = NDArray[np.float64]
 
@@ -30,17 +30,11 @@ class Risk:
         Normal confidence interval at level `level`.
     level : float
         Its confidence level.
-    squares : ndarray of shape (n,)
-        Squared residuals, row by row.
-    weight : ndarray of shape (n,)
-        Weights of the rows.
     """
 
     mean: float
     interval: tuple[float, float]
     level: float
-    squares: Array
-    weight: Array
 
 
 def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: float = 0.95) -> Risk:
@@ -50,16 +44,7 @@ def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: floa
     mean = float(np.sum(share * squares))
     error = float(np.sqrt(np.sum(share**2 * (squares - mean) ** 2)))
     width = NormalDist().inv_cdf((1 + level) / 2) * error
-    return Risk(mean, (max(mean - width, 0.0), mean + width), level, squares, weight)
-
-
-def no_worse(simpler: Risk, finer: Risk, errors: float) -> bool:
-    """Tell whether a simpler network does as well on the same rows, but for so many standard errors of the difference."""
-    share = finer.weight / finer.weight.sum()
-    difference = simpler.squares - finer.squares
-    mean = float(np.sum(share * difference))
-    error = float(np.sqrt(np.sum(share**2 * (difference - mean) ** 2)))
-    return mean <= errors * error
+    return Risk(mean, (max(mean - width, 0.0), mean + width), level)
 
 
 def is_exact(rms: float, label_rms: float, dtype: np.dtype[np.generic]) -> bool:

@@ -21,7 +21,7 @@ pub struct Options {
     pub seed: u64,
     /// Loss, relative to that of the best linear fit, at which the search ends.
     pub tolerance: f64,
-    /// Floating-point operations after which the search ends.
+    /// Floating-point operations that exchanges may spend, beside those of the growth.
     pub budget: u64,
 }
 
@@ -88,7 +88,7 @@ struct Search<'a> {
     scale: f64,
     /// Few while the residual is all structure, more once noise hides what is left.
     rows_per_parameter: usize,
-    /// Floating-point operations so far.
+    /// Floating-point operations of the exchanges so far.
     spent: u64,
     /// Mean square and model by number of terms.
     best: Vec<Option<(f64, Terms)>>,
@@ -101,12 +101,10 @@ impl<'a> Search<'a> {
         let fits = starts.iter().map(|t| Fit::new(self.train, t.clone(), self.stop(self.train, 20, 1e-4)));
         let fits: Vec<Fit> = fits.collect();
         fits.iter().for_each(|fit| self.offer(fit));
-        self.spent += fits.iter().map(|fit| fit.work).sum::<u64>();
         let usable = fits.into_iter().filter(|fit| fit.terms.len() <= self.options.k_max);
         let start = usable.fold(linear, |best, fit| if fit.loss < best.loss { fit } else { best });
         let fit = self.extend(start);
         let fit = self.exchange(fit);
-        self.offer(&fit);
         self.shrink(fit);
         self.refine();
     }
@@ -114,7 +112,7 @@ impl<'a> Search<'a> {
     /// Terms added one by one until there are `k_max`, or the residuals show no more.
     fn extend(&mut self, mut fit: Fit) -> Fit {
         let mut unseen: Vec<Fit> = Vec::new();
-        while fit.terms.len() < self.options.k_max && !self.finished(&fit) {
+        while fit.terms.len() < self.options.k_max && !self.done(&fit) {
             let rows = self.rows(fit.terms.len() + 1);
             if fit.evaluation.residual.len() != rows.n() {
                 fit = Fit::new(rows, fit.terms, self.stop(rows, 5, 1e-3));
@@ -124,7 +122,6 @@ impl<'a> Search<'a> {
             let mut rng = self.branch();
             let (grown, evidence) = self.grow(fit, rows, 0, 3, &mut rng);
             fit = grown;
-            self.spent += fit.work;
             self.offer(&fit);
             if evidence >= VISIBLE {
                 unseen.clear();
@@ -173,6 +170,11 @@ impl<'a> Search<'a> {
             quiet = tried.iter().all(|(_, evidence)| *evidence < VISIBLE);
             let next = tried.into_iter().map(|t| t.0).fold(base.clone(), |b, f| if f.loss < b.loss { f } else { b });
             stalled = if next.loss < 0.999 * base.loss { stalled / 2 } else { stalled + 1 };
+            if quiet && rows.n() < self.train.n() {
+                // What so few rows do not show more may.
+                self.rows_per_parameter *= 4;
+                stalled = 0;
+            }
             fit = next;
             self.offer(&fit);
         }
@@ -219,23 +221,28 @@ impl<'a> Search<'a> {
         Fit::new(rows, terms, self.stop(rows, 40, 1e-4))
     }
 
-    /// The way back to fewer terms, each number offered.
+    /// The way back to fewer terms, as long as they explain about as much.
     fn shrink(&mut self, mut fit: Fit) {
         for fewer in (1..fit.terms.len()).rev() {
-            if self.spent >= 2 * self.options.budget {
-                break;
-            }
             let rows = self.rows(fewer + 1);
             fit = self.collapse(Fit::new(rows, fit.terms, self.stop(rows, 5, 1e-3)), rows, fewer);
-            self.spent += fit.work;
             self.offer(&fit);
+            if fit.mean() > self.near() {
+                break;
+            }
+            fit = self.exchange(fit);
         }
+    }
+
+    /// The loss up to which fewer terms are of interest.
+    fn near(&self) -> f64 {
+        let least = self.best.iter().flatten().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
+        1.5 * least + self.options.tolerance * self.scale
     }
 
     /// Fits all rows for every number of terms whose loss comes near the least.
     fn refine(&mut self) {
-        let least = self.best.iter().flatten().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
-        let near = 1.5 * least + self.options.tolerance * self.scale;
+        let near = self.near();
         let stop = Stop { steps: 40, decrease: 1e-6, floor: 0.0 };
         let train = self.train;
         self.best.par_iter_mut().flatten().filter(|(loss, _)| *loss <= near).for_each(|(loss, terms)| {
