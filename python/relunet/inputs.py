@@ -16,6 +16,7 @@ __all__ = ["Inputs", "SampledRows", "read_inputs"]
 
 Array = NDArray[np.float64]
 Sweep = Callable[[Sequence[Accumulator]], None]
+Rows = tuple[Array, Array, Array]
 
 # Directions whose variance is below this part of the largest are constant but for rounding.
 RANK_TOLERANCE = 1e-13
@@ -89,6 +90,29 @@ class Inputs:
         """Return the weights (m, d) of functions of x as weights (m, r) of z."""
         return _relunet.matmul(weights, self.unwhiten.T.copy())
 
+    def projected(self, network: ReLUNetwork, directions: Array) -> tuple[Array, Array, Array]:
+        """Return a network as a function ``linear·p + Σ signs |vectors·p|`` of projected rows p.
+
+        p are the `features` along `directions`, with biases a constant 1 after them; relu(t) = (t + |t|)/2.
+        """
+        sizes = np.abs(network.output_weights)[:, None]
+        linear = network.linear + np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
+        constant = float(network.intercept) + float(np.sum(network.biases * network.output_weights)) / 2
+        rows = np.concatenate([network.weights * sizes / 2, linear[None, :]])
+        columns = [_relunet.matmul(self.whitened(rows), directions)]
+        if self.fit_bias:
+            shifts = np.append(network.biases * sizes[:, 0] / 2, constant)
+            columns.append((shifts + _relunet.matmul(rows, self.mean[:, None])[:, 0])[:, None])
+        parameters = np.concatenate(columns, axis=1)
+        return parameters[-1], parameters[:-1], np.sign(network.output_weights)
+
+    def unprojected(self, linear: Array, vectors: Array, signs: Array, directions: Array) -> ReLUNetwork:
+        """Return the network of a function of projected rows, as `projected` gives it: |t| = 2 relu(t) - t."""
+        weights, biases = self.weights(np.concatenate([vectors, linear[None, :]]), directions)
+        slope = weights[-1] - np.sum(weights[:-1] * signs[:, None], axis=0)
+        constant = float(biases[-1] - np.sum(biases[:-1] * signs))
+        return ReLUNetwork(2 * weights[:-1], signs, 2 * biases[:-1], slope, constant)
+
     def affine_network(self) -> ReLUNetwork:
         """Return the best affine function of the inputs; a linear one where there are no biases."""
         if self.fit_bias:
@@ -127,6 +151,16 @@ class SampledRows:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def fitted(self, at_most: int | None = None) -> Rows:
+        """Return the rows that are fitted, or the first of them: which these are was left to their hashes."""
+        n = self.n_fitted if at_most is None else min(at_most, self.n_fitted)
+        return self.x[:n], self.y[:n], self.weight[:n]
+
+    def held_out(self) -> Rows:
+        """Return the rows that judge."""
+        n = self.n_fitted
+        return self.x[n:], self.y[n:], self.weight[n:]
 
 
 def read_inputs(

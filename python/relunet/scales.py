@@ -38,6 +38,11 @@ class Coarser:
     scale: float
     pair: tuple[int, int]
 
+    def merged(self, clumps: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the clump of each neuron of the finest level, from that in the finer network."""
+        i, j = self.pair
+        return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
+
 
 def coarser(network: ReLUNetwork, unwhiten: Array, mean: Array) -> list[Coarser]:
     """Return the two least coarsenings of a network: the closest lines fused, the smallest neuron left out.

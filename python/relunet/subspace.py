@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from relunet import _relunet
 from relunet.moments import SliceMoments
 
-__all__ = ["Subspace", "find_subspace", "slice_edges"]
+__all__ = ["Subspace", "find_subspace", "joint_span", "resolved_span", "slice_edges", "span"]
 
 Array = NDArray[np.float64]
 
@@ -92,3 +92,45 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     spread = 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
     values, directions = _relunet.eigh((k + k.T) / 2)
     return Subspace(values[::-1].copy(), directions[:, ::-1].copy(), edge * (1 + spread))
+
+
+def span(columns: Array) -> Array:
+    """Return an orthonormal basis, as columns, of the span of given columns."""
+    norms = np.sqrt(np.sum(columns**2, axis=0))
+    u, s, _ = _relunet.svd(columns[:, norms > 0] / norms[norms > 0])
+    return u[:, s > 1e-9 * s[0]] if len(s) else columns[:, :0]
+
+
+def joint_span(basis: Array, visible: Array) -> Array:
+    """Return an orthonormal basis of a span, then of what visible directions add to it."""
+    beyond = visible - _relunet.matmul(basis, _relunet.matmul(basis.T.copy(), visible))
+    kept = np.sum(beyond**2, axis=0) > 1e-4
+    return np.concatenate([basis, span(beyond[:, kept])], axis=1)
+
+
+def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float) -> Array:
+    """Return an orthonormal basis of what fitted neurons span beyond their errors.
+
+    Off their span, weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n, C = cov(g): those of C^{1/2} W
+    are independent, and were there no neurons, its largest singular value would be about σ (√k + √r)/√n.
+
+    Parameters
+    ----------
+    neurons : ndarray of shape (k, r)
+        Weights times output weights, in whitened coordinates.
+    gates : ndarray of shape (n, k)
+        Which neurons are on, 0 or 1, on the rows they were fitted to.
+    weight : ndarray of shape (n,)
+        Weights of the rows.
+    rms : float
+        Root mean square σ of the residual.
+    """
+    k, r = neurons.shape
+    share = weight / weight.sum()
+    centred = (gates - np.sum(gates * share[:, None], axis=0)) * np.sqrt(share)[:, None]
+    values, vectors = _relunet.eigh(_relunet.matmul(centred.T.copy(), centred))
+    roots = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    _, s, vt = _relunet.svd(_relunet.matmul(roots, neurons))
+    error = rms * (np.sqrt(k) + np.sqrt(r)) / np.sqrt(len(gates))
+    resolved: Array = vt[s > error + 1e-12 * s.max(initial=0.0)].T.copy()
+    return resolved

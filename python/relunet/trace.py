@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from relunet import _relunet
 from relunet.moments import Accumulator
+from relunet.progress import Progress
 from relunet.report import Stage
 from relunet.samples import Samples
 
@@ -31,13 +32,16 @@ class Trace:
     ----------
     errors : list of float
         Root mean square of the residual as sweeps over all rows found it.
+    errors_on_sample : list of float
+        The same for sweeps over rows in memory.
     messages : list of str
         What the user was told.
     """
 
-    def __init__(self, samples: Samples, n_jobs: int | None, progress: Callable[[str, int, int], None] | None) -> None:
+    def __init__(self, samples: Samples, n_jobs: int | None, progress: Progress | None) -> None:
         self.samples, self.n_jobs, self.progress = samples, n_jobs, progress
         self.errors: list[float] = []
+        self.errors_on_sample: list[float] = []
         self.messages: list[str] = []
         self._seconds: dict[str, float] = {}
         self._sweeps: dict[str, int] = {}
