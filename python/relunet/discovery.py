@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -115,7 +114,7 @@ def find_neurons(
         starts=[(start.linear, start.vectors, start.signs) for start in starts],
         constant=fit_bias,
         seed=seed,
-        n_threads=n_jobs or os.cpu_count() or 1,
+        n_threads=n_jobs,
         tolerance=tolerance,
         budget=budget,
     )

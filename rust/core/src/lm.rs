@@ -4,6 +4,7 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
+use crate::control::Control;
 use crate::linalg;
 
 /// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
@@ -291,13 +292,15 @@ pub(crate) fn solve_ridged(mut a: Vec<f64>, n: usize, ridge: f64, b: &[f64]) -> 
 
 /// When a fit ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Stop {
+pub struct Stop<'a> {
     /// Most steps.
     pub steps: usize,
     /// Smallest relative decrease of the loss in a step.
     pub decrease: f64,
     /// Sum of squares that is as good as zero.
     pub floor: f64,
+    /// Ends it where somebody asks to.
+    pub control: &'a Control,
 }
 
 /// A fitted model with what further moves need.
@@ -326,7 +329,7 @@ impl Fit {
     }
 
     /// Minimises the sum of squares over `rows` from `start`.
-    pub fn new(rows: Rows<'_>, start: Terms, stop: Stop) -> Fit {
+    pub fn new(rows: Rows<'_>, start: Terms, stop: Stop<'_>) -> Fit {
         Fit::at(rows, start).descend(rows, stop)
     }
 
@@ -336,10 +339,14 @@ impl Fit {
     }
 
     /// Further steps on the same rows.
-    pub fn descend(mut self, rows: Rows<'_>, stop: Stop) -> Fit {
+    pub fn descend(mut self, rows: Rows<'_>, stop: Stop<'_>) -> Fit {
         for _ in 0..stop.steps {
             let before = self.loss;
-            if before <= stop.floor || !self.step(rows) || before - self.loss <= stop.decrease * before {
+            if stop.control.is_cancelled()
+                || before <= stop.floor
+                || !self.step(rows)
+                || before - self.loss <= stop.decrease * before
+            {
                 break;
             }
         }
@@ -521,7 +528,7 @@ mod tests {
         let mut start = truth.clone();
         start.theta.iter_mut().enumerate().for_each(|(i, t)| *t += 0.05 * (i as f64).cos());
         start.signs[1] = 1.0;
-        let fit = Fit::new(rows, start, Stop { steps: 60, decrease: 0.0, floor: 0.0 });
+        let fit = Fit::new(rows, start, Stop { steps: 60, decrease: 0.0, floor: 0.0, control: &Control::default() });
         assert!(fit.loss < 1e-24, "{}", fit.loss);
         assert_eq!(fit.terms.signs, truth.signs);
     }
@@ -530,7 +537,8 @@ mod tests {
     fn the_estimated_rise_of_a_removal_is_that_of_the_linearised_problem() {
         let (z, y) = data(900, 3);
         let rows = Rows { z: &z, y: &y, q: 3 };
-        let fit = Fit::new(rows, some_terms(), Stop { steps: 60, decrease: 0.0, floor: 0.0 });
+        let fit =
+            Fit::new(rows, some_terms(), Stop { steps: 60, decrease: 0.0, floor: 0.0, control: &Control::default() });
         let removals = fit.removals(rows);
         assert_eq!(removals.len(), 2);
         for (i, (rise, terms)) in removals.iter().enumerate() {

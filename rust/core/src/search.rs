@@ -6,6 +6,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::linalg;
 use crate::lm::{Fit, Rows, Stop, Terms, add_product, dot, product_transposed, solve_ridged};
@@ -84,6 +85,7 @@ const ANGLES: [f64; 4] = [0.4, 0.12, 0.03, 0.008];
 struct Search<'a> {
     train: Rows<'a>,
     options: Options,
+    control: &'a Control,
     /// Mean square left by the best linear fit.
     scale: f64,
     /// Few while the residual is all structure, more once noise hides what is left.
@@ -243,7 +245,7 @@ impl<'a> Search<'a> {
     /// Fits all rows for every number of terms whose loss comes near the least.
     fn refine(&mut self) {
         let near = self.near();
-        let stop = Stop { steps: 40, decrease: 1e-6, floor: 0.0 };
+        let stop = Stop { steps: 40, decrease: 1e-6, floor: 0.0, control: self.control };
         let train = self.train;
         self.best.par_iter_mut().flatten().filter(|(loss, _)| *loss <= near).for_each(|(loss, terms)| {
             let fit = Fit::new(train, terms.clone(), stop);
@@ -269,12 +271,13 @@ impl<'a> Search<'a> {
         self.train.first((self.rows_per_parameter * self.train.q * (k + 1)).max(2000))
     }
 
-    fn stop(&self, rows: Rows<'_>, steps: usize, decrease: f64) -> Stop {
-        Stop { steps, decrease, floor: self.options.tolerance * self.scale * rows.n() as f64 }
+    fn stop(&self, rows: Rows<'_>, steps: usize, decrease: f64) -> Stop<'a> {
+        let floor = self.options.tolerance * self.scale * rows.n() as f64;
+        Stop { steps, decrease, floor, control: self.control }
     }
 
     fn done(&self, fit: &Fit) -> bool {
-        fit.mean() <= self.options.tolerance * self.scale
+        self.control.is_cancelled() || fit.mean() <= self.options.tolerance * self.scale
     }
 
     /// A direction drawn with the density of the data: a row, or the difference of two rows with the kink through a third.
@@ -538,7 +541,7 @@ fn unit(mut v: Vec<f64>) -> Vec<f64> {
 /// others judge. `starts` are models to begin from, besides the linear fit.
 ///
 /// # Errors
-/// Shapes that do not fit together, and too few rows.
+/// Shapes that do not fit together, too few rows, and [`Error::Cancelled`].
 pub fn search(
     z: &[f64],
     q: usize,
@@ -546,6 +549,7 @@ pub fn search(
     weights: Option<&[f64]>,
     starts: &[Terms],
     options: Options,
+    control: &Control,
 ) -> Result<Vec<Found>> {
     let n = y.len();
     if q == 0 || z.len() != n * q || n < 10 {
@@ -565,11 +569,12 @@ pub fn search(
     let cut = all.n() - all.n() / 5;
     let train = all.first(cut);
     let held = Rows { z: &z[cut * q..], y: &y[cut..], q };
-    let linear = Fit::new(train, Terms::zero(q), Stop { steps: 16, decrease: 0.0, floor: 0.0 });
+    let linear = Fit::new(train, Terms::zero(q), Stop { steps: 16, decrease: 0.0, floor: 0.0, control });
     let scale = linear.mean();
     let mut search = Search {
         train,
         options,
+        control,
         scale,
         rows_per_parameter: 16,
         spent: 0,
@@ -579,6 +584,9 @@ pub fn search(
     search.offer(&linear);
     if scale > ROUNDING * dot(train.y, train.y) / train.n() as f64 && options.k_max > 0 {
         search.run(linear, starts);
+    }
+    if control.is_cancelled() {
+        return Err(Error::Cancelled);
     }
     let found = |(_, terms): (f64, Terms)| Found {
         train_loss: terms.loss(train) / train.n() as f64,
@@ -622,7 +630,7 @@ mod tests {
         let zeros = vec![0.0; n];
         let y: Vec<f64> =
             crate::lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
-        let found = search(&z, q, &y, None, &[], options(6))?;
+        let found = search(&z, q, &y, None, &[], options(6), &Control::default())?;
         let best = found.last().map(|f| (f.terms.len(), f.heldout_loss < 1e-24));
         assert_eq!(best, Some((4, true)));
         assert!(found[..4].iter().all(|f| f.heldout_loss > 1e-6));
@@ -632,15 +640,15 @@ mod tests {
     #[test]
     fn shapes_and_weights_are_checked() {
         let z = rows(20, 2, 1);
-        assert!(search(&z, 2, &[0.0; 19], None, &[], options(1)).is_err());
-        assert!(search(&z, 0, &[], None, &[], options(1)).is_err());
-        assert!(search(&z, 2, &[0.0; 20], Some(&[0.0; 20]), &[], options(1)).is_err());
-        assert!(search(&z, 2, &[0.0; 20], None, &[Terms::zero(3)], options(1)).is_err());
+        assert!(search(&z, 2, &[0.0; 19], None, &[], options(1), &Control::default()).is_err());
+        assert!(search(&z, 0, &[], None, &[], options(1), &Control::default()).is_err());
+        assert!(search(&z, 2, &[0.0; 20], Some(&[0.0; 20]), &[], options(1), &Control::default()).is_err());
+        assert!(search(&z, 2, &[0.0; 20], None, &[Terms::zero(3)], options(1), &Control::default()).is_err());
     }
 
     #[test]
     fn labels_without_variation_need_no_term() -> Result<()> {
-        let found = search(&rows(50, 2, 1), 2, &[0.0; 50], None, &[], options(3))?;
+        let found = search(&rows(50, 2, 1), 2, &[0.0; 50], None, &[], options(3), &Control::default())?;
         assert_eq!(found.iter().map(|f| f.terms.len()).collect::<Vec<_>>(), [0]);
         Ok(())
     }

@@ -2,11 +2,14 @@
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use relunet_core::control::Control;
 use relunet_core::error::Error;
 use relunet_core::lm::Terms;
 use relunet_core::search::{Options, search as core_search};
+use relunet_core::sweep::pool;
 
 use crate::error::to_python;
+use crate::interrupt::watched;
 
 type Candidate<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, f64, f64);
 
@@ -46,14 +49,12 @@ pub fn search<'py>(
         })
         .collect();
     let options = Options { k_max, constant, seed, tolerance, budget };
+    let control = Control::default();
     let found = py
         .detach(|| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads.unwrap_or(0)).build();
-            match pool {
-                Ok(pool) => pool.install(|| core_search(z, q, labels, w, &starts, options)),
-                Err(e) => Err(Error::Numerical(e.to_string())),
-            }
-        })
+            let work = || pool(n_threads)?.install(|| core_search(z, q, labels, w, &starts, options, &control));
+            watched(&control, None, work)
+        })?
         .map_err(|e| to_python(py, e))?;
     found
         .into_iter()
