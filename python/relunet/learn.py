@@ -364,6 +364,7 @@ class _Fit:
         x, y, weight = self.train if last else self.first_rows(network.n_neurons + 1)
         z = self.inputs.features(x, directions)
         start = self.projected(network, directions)
+        least_gain = 0.0 if last else SMOOTHED
         found = find_neurons(
             z,
             y,
@@ -371,11 +372,12 @@ class _Fit:
             fit_bias=self.inputs.fit_bias,
             sample_weight=weight,
             starts=[start],
+            least_gain=least_gain,
             budget=effort,
             seed=seed,
             n_jobs=n_jobs,
         )
-        chosen = [choose(found, len(y), 0.0 if last else SMOOTHED)]
+        chosen = [choose(found, len(y), least_gain)]
         if last:
             chosen = [c for c in found if -1 <= c.n_neurons - chosen[0].n_neurons <= 2]
         return [self.unprojected(candidate, directions) for candidate in chosen]
