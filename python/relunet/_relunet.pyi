@@ -203,5 +203,6 @@ def search(
     seed: int = 0,
     n_threads: int | None = None,
     tolerance: float = 1e-20,
+    least_gain: float = 0.0,
     budget: int = 20_000_000_000,
 ) -> list[tuple[_Array, _Array, _Array, float, float]]: ...

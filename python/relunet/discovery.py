@@ -53,6 +53,7 @@ def find_neurons(
     sample_weight: NDArray[np.float64] | None = None,
     starts: Sequence[Candidate] = (),
     tolerance: float = 1e-20,
+    least_gain: float = 0.0,
     budget: int = 20_000_000_000,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -80,8 +81,10 @@ def find_neurons(
         Models to begin from; the best of them is extended.
     tolerance : float, default=1e-20
         Loss, relative to the best linear fit's, at which the search ends.
+    least_gain : float, default=0.0
+        Part of the loss that a term must explain, or two more after it, for growth to go on.
     budget : int, default=2e10
-        Floating-point operations after which the search ends with the best so far.
+        Floating-point operations that exchanges may spend, beside those of the growth.
     seed : int, default=0
         Seed of the directions tried.
     n_jobs : int, optional
@@ -116,6 +119,7 @@ def find_neurons(
         seed=seed,
         n_threads=n_jobs,
         tolerance=tolerance,
+        least_gain=least_gain,
         budget=budget,
     )
     return [Candidate(*candidate) for candidate in found]

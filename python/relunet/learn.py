@@ -327,6 +327,7 @@ class _Fit:
         The first looks return one, the last all that the projected rows cannot tell apart.
         """
         x, y, weight = self.fitted if last else self.first_rows(network.n_neurons + 1)
+        least_gain = 0.0 if last else SMOOTHED
         found = find_neurons(
             self.inputs.features(x, directions),
             y,
@@ -334,11 +335,12 @@ class _Fit:
             fit_bias=self.inputs.fit_bias,
             sample_weight=weight,
             starts=[Candidate(*self.inputs.projected(network, directions), np.inf, np.inf)],
+            least_gain=least_gain,
             budget=effort,
             seed=self.seed,
             n_jobs=self.trace.n_jobs,
         )
-        best = choose(found, len(y), 0.0 if last else SMOOTHED)
+        best = choose(found, len(y), least_gain)
         chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if last else [best]
         return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions) for c in chosen]
 

@@ -22,6 +22,8 @@ pub struct Options {
     pub seed: u64,
     /// Loss, relative to that of the best linear fit, at which the search ends.
     pub tolerance: f64,
+    /// Part of the loss that a term must explain for growth to go on.
+    pub least_gain: f64,
     /// Floating-point operations that exchanges may spend, beside those of the growth.
     pub budget: u64,
 }
@@ -125,9 +127,9 @@ impl<'a> Search<'a> {
             let (grown, evidence) = self.grow(fit, rows, 0, 3, &mut rng);
             fit = grown;
             self.offer(&fit);
-            if evidence >= VISIBLE {
+            if evidence >= VISIBLE && fit.mean() <= (1.0 - self.options.least_gain) * before.mean() {
                 unseen.clear();
-            } else if rows.n() < self.train.n() {
+            } else if evidence < VISIBLE && rows.n() < self.train.n() {
                 self.rows_per_parameter *= 4;
                 fit = before;
             } else {
@@ -616,7 +618,7 @@ mod tests {
     }
 
     fn options(k_max: usize) -> Options {
-        Options { k_max, constant: false, seed: 1, tolerance: 1e-20, budget: 5_000_000_000 }
+        Options { k_max, constant: false, seed: 1, tolerance: 1e-20, least_gain: 0.0, budget: 5_000_000_000 }
     }
 
     #[test]

@@ -17,7 +17,7 @@ type Start<'py> = (PyReadonlyArray1<'py, f64>, PyReadonlyArray2<'py, f64>, PyRea
 
 /// The best functions w·z + Σ s_i |a_i·z| found with 0, 1, ... terms: (w, A, s, train_loss, heldout_loss) each.
 #[pyfunction]
-#[pyo3(signature = (zt, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, budget=20_000_000_000))]
+#[pyo3(signature = (zt, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, least_gain=0.0, budget=20_000_000_000))]
 #[allow(clippy::too_many_arguments)]
 pub fn search<'py>(
     py: Python<'py>,
@@ -30,6 +30,7 @@ pub fn search<'py>(
     seed: u64,
     n_threads: Option<usize>,
     tolerance: f64,
+    least_gain: f64,
     budget: u64,
 ) -> PyResult<Vec<Candidate<'py>>> {
     let q = zt.shape()[1];
@@ -48,7 +49,7 @@ pub fn search<'py>(
             signs: signs.as_array().to_vec(),
         })
         .collect();
-    let options = Options { k_max, constant, seed, tolerance, budget };
+    let options = Options { k_max, constant, seed, tolerance, least_gain, budget };
     let control = Control::default();
     let found = py
         .detach(|| {
