@@ -323,8 +323,9 @@ class _Fit:
         """
         k, r = network.n_neurons, self.inputs.rank
         x, y, weight = self.train
-        gates = (x @ network.weights.T + network.biases > 0).astype(np.float64)
-        centred = (gates - np.average(gates, axis=0, weights=weight)) * np.sqrt(weight / weight.sum())[:, None]
+        gates = (_relunet.matmul(x, network.weights.T.copy()) + network.biases > 0).astype(np.float64)
+        share = (weight / weight.sum())[:, None]
+        centred = (gates - np.sum(share * gates, axis=0)) * np.sqrt(share)
         values, vectors = _relunet.eigh(_relunet.matmul(centred.T.copy(), centred))
         roots = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
         weights = network.weights * network.output_weights[:, None]
