@@ -127,6 +127,11 @@ class Inputs:
             constant -= float(np.sum(linear * self.mean))
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
 
+    def constant_network(self) -> ReLUNetwork:
+        """Return the best constant; zero where there are no biases."""
+        d = len(self.mean)
+        return ReLUNetwork(np.zeros((0, d)), np.zeros(0), intercept=self.label_mean if self.fit_bias else 0.0)
+
 
 @dataclass(frozen=True)
 class SampledRows:

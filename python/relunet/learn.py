@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count
 from numbers import Integral
 from typing import Literal, NamedTuple
 
@@ -259,7 +260,9 @@ class _Fit:
         if len(rows) == 0:
             raise DataError("sample_weight: all weights are zero, expected some positive ones")
         self.trace, self.samples, self.inputs, self.rows = trace, trace.samples, inputs, rows
-        self.fit_linear, self.seed = fit_linear, seed
+        self.fit_linear = fit_linear
+        # A round that leads nowhere is not to be repeated.
+        self.seeds = count(seed)
         self.fitted = rows.fitted()
         self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
 
@@ -296,8 +299,8 @@ class _Fit:
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
         per_neuron = LEAST_ROWS_PER_PARAMETER * (self.inputs.rank + 1)
-        affordable = int(self.rows.n_fitted / per_neuron - 1)
-        if affordable < 1:
+        affordable = int(self.rows.n_fitted / per_neuron - 1) if self.inputs.rank else 0
+        if affordable < 1 and self.inputs.rank:
             needed = int(2 * per_neuron * self.samples.n_rows / self.rows.n_fitted) + 1
             self.trace.warn(
                 f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit"
@@ -327,7 +330,8 @@ class _Fit:
         The first looks return one, the last all that the projected rows cannot tell apart.
         """
         x, y, weight = self.fitted if last else self.first_rows(network.n_neurons + 1)
-        least_gain = 0.0 if last else SMOOTHED
+        # Terms of a fan explain nothing one by one: where rounds have led nowhere, each may stay for the others' sake.
+        least_gain = 0.0 if last or effort > MORE_EFFORT * EFFORT else SMOOTHED
         found = find_neurons(
             self.inputs.features(x, directions),
             y,
@@ -337,7 +341,7 @@ class _Fit:
             starts=[Candidate(*self.inputs.projected(network, directions), np.inf, np.inf)],
             least_gain=least_gain,
             budget=effort,
-            seed=self.seed,
+            seed=next(self.seeds),
             n_jobs=self.trace.n_jobs,
         )
         best = choose(found, len(y), least_gain)
@@ -378,7 +382,7 @@ class _Fit:
     def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the least-squares optimum on all rows, with a linear part only if the network has one."""
         if network.n_neurons == 0:
-            return network
+            return network if self.fit_linear is not False else self.inputs.constant_network()
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
         polished = accelerate(
             network,
