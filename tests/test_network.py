@@ -317,3 +317,15 @@ print(t.network.match(g).distances.tobytes().hex())
 
 def test_examples():
     assert doctest.testmod(relunet.network).failed == 0
+
+
+@pytest.mark.parametrize("angle", [0.01, 0.1, 0.3, 0.5, 0.72])
+@pytest.mark.parametrize("bias", [-0.4, 0.1, 0.4])
+def test_distance_of_kinks_with_biases_that_agree_but_for_rounding(angle, bias):
+    weights = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]])
+    move = np.array([[0.3, 0.1], [-0.2, 0.5]])
+    network = ReLUNetwork(weights, [1.0, -1.0], [bias, bias])
+    far, near = (
+        network.gaussian_distance(ReLUNetwork(weights + e * move, [1.0, -1.0], [bias, bias])) / e for e in (1e-6, 1e-12)
+    )
+    assert near == pytest.approx(far, rel=1e-3)

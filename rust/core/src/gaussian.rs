@@ -385,7 +385,8 @@ fn rectified_product(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
     // Correlations beyond ±1 are rounding errors of parallel neurons.
     let gap = ONE - rho.abs();
     let gap = if gap.0 > 0.0 { gap } else { ZERO };
-    let (low, high) = if h.le(k) { (a, b) } else { (b, a) };
+    // The sign of the difference: biases may agree in all but their trailing digits.
+    let (low, high) = if (h - k).0 <= 0.0 { (a, b) } else { (b, a) };
     if rho.0 > 0.0 {
         let value = (ONE + h * k) * low.active + high.h * low.density;
         value - gap * low.active + remainder_around_one(h + k, h - k, gap)
