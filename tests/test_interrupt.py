@@ -1,4 +1,4 @@
-"""An interrupt from the keyboard ends a search, as it ends a sweep, and the session goes on."""
+"""An interrupt from the keyboard ends a search, as it ends a sweep, and leaves the interpreter usable."""
 
 from __future__ import annotations
 
