@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.errors import RelunetError
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
@@ -158,7 +157,10 @@ def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array,
         try:
             damped = correlation + damping * np.eye(len(scale))
             return _relunet.solve_spd(damped, gradient / scale[:, None])[:, 0] / scale, damping
-        except RelunetError:
+        except RuntimeError:
+            # Not positive definite but for rounding; what no damping mends is for the caller to see.
+            if damping > MAX_DAMPING:
+                raise
             damping = max(10 * damping, 1e-12)
 
 

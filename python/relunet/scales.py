@@ -2,7 +2,7 @@
 
 Two neurons at angle θ differ from one by cθ^{3/2} at their centroid: below some scale data cannot tell them apart, and
 should not. Each coarser level fuses the two closest neurons into their centroid, or leaves out the one that says least;
-the driver fits every level and lets the rows held out decide.
+the driver fits every level and takes the one that costs least, errors and parameters together.
 """
 
 from __future__ import annotations
