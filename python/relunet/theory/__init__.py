@@ -7,7 +7,9 @@ References
 [DK24] I. Diakonikolas, D. Kane, Efficiently Learning One-Hidden-Layer ReLU Networks via Schur Polynomials, COLT 2024.
 """
 
+from relunet.theory.estimate import Estimate, Fail
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
+from relunet.theory.netlearn import NetLearner, NetOverrides
 
-__all__ = ["AbsoluteForm", "Moments", "PopulationMoments", "SampleMoments"]
+__all__ = ["AbsoluteForm", "Estimate", "Fail", "Moments", "NetLearner", "NetOverrides", "PopulationMoments", "SampleMoments"]

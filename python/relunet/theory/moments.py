@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,12 +29,30 @@ from relunet.network import ReLUNetwork
 from relunet.samples import Samples
 from relunet.theory.form import absolute_products
 
-__all__ = ["Moments", "PopulationMoments", "SampleMoments"]
+__all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
 
 Array = NDArray[np.float64]
 
 # Rounding of exact moments, in units of the sum of |λ|.
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
+
+
+class Correlations(NamedTuple):
+    """Of what the squared loss of f̂ + Σ λ_i |u_i·x| is made, for every λ: power - 2 label·λ + λᵀ net λ.
+
+    Attributes
+    ----------
+    power : float
+        E(y - f̂(x))².
+    label : ndarray of shape (m,)
+        E[(y - f̂(x)) |u_i·x|].
+    net : ndarray of shape (m, m)
+        E[|u_i·x| |u_j·x|].
+    """
+
+    power: float
+    label: Array
+    net: Array
 
 
 class Moments(Protocol):
@@ -83,11 +101,8 @@ class Moments(Protocol):
             The current f̂.
         """
 
-    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> tuple[Array, Array]:
-        """Return E[(y - f̂(x)) |u_i·x|] and E[|u_i·x| |u_j·x|] for elements u_i of a net: (m,) and (m, m).
-
-        They are what the squared loss of f̂ + Σ λ_i |u_i·x| is made of for every choice of λ.
-        """
+    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
+        """Return the products of y - f̂ and |u_i·x| for elements u_i of a net, unit vectors as rows."""
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return E(y - f̂(x))² of each estimate, from fresh samples where there are some (Lemma 20); None is zero."""
@@ -125,6 +140,8 @@ class PopulationMoments:
         if network.output_weights.ndim != 1:
             raise ArgumentError(f"network: {network.n_outputs} outputs, expected one")
         self.network = network
+        # The last estimate that was correlated, and its risk.
+        self._residual: tuple[ReLUNetwork | None, float] = None, self.risk(None)[0]
 
     @property
     def n_features(self) -> int:
@@ -154,12 +171,14 @@ class PopulationMoments:
         size = _total_weight(self.network) + (0.0 if estimate is None else _total_weight(estimate))
         return dict.fromkeys(degrees, ROUNDING * size)
 
-    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> tuple[Array, Array]:
+    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
         """Return the products of f - f̂ and elements of a net; see `Moments.correlations`."""
-        c = _network_correlations(self.network, directions)
+        if self._residual[0] is not estimate:
+            self._residual = estimate, self.risk(estimate)[0]
+        label = _network_correlations(self.network, directions)
         if estimate is not None:
-            c = c - _network_correlations(estimate, directions)
-        return c, absolute_products(directions, directions)
+            label = label - _network_correlations(estimate, directions)
+        return Correlations(self._residual[1], label, absolute_products(directions, directions))
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return E(f - f̂)² of each estimate; see `Moments.risk`."""
@@ -227,6 +246,8 @@ class SampleMoments:
         chosen = RowSample(samples.n_columns, min(int(share * 2.0**64), 2**64 - 1), 0)
         self._sweep(self._labels, chosen)
         _, self._x, self._y, self._weight = chosen.rows()
+        # The last estimate that was correlated, and its residuals on these rows.
+        self._residual: tuple[ReLUNetwork | None, Array] = None, self._y
         self._known: dict[tuple[object, ...], dict[int, Array]] = {}
 
     @property
@@ -266,14 +287,15 @@ class SampleMoments:
             for degree in degrees
         }
 
-    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> tuple[Array, Array]:
+    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
         """Return the products on the rows kept in memory; see `Moments.correlations`."""
-        residual = self._y if estimate is None else self._y - estimate.predict(self._x)
-        total = float(np.sum(self._weight))
+        if self._residual[0] is not estimate:
+            self._residual = estimate, self._y if estimate is None else self._y - estimate.predict(self._x)
         net = np.abs(_relunet.matmul(self._x, np.ascontiguousarray(directions.T)))
-        weighted = np.ascontiguousarray((net * self._weight[:, None]).T)
-        products = _relunet.matmul(weighted, np.concatenate([net, residual[:, None]], axis=1)) / total
-        return products[:, -1].copy(), products[:, :-1].copy()
+        columns = np.concatenate([self._residual[1][:, None], net], axis=1)
+        weighted = np.ascontiguousarray((columns * self._weight[:, None]).T)
+        products = _relunet.matmul(weighted, columns) / float(np.sum(self._weight))
+        return Correlations(float(products[0, 0]), products[0, 1:].copy(), products[1:, 1:].copy())
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return the mean squared residual of each estimate; see `Moments.risk`."""
