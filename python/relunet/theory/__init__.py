@@ -10,6 +10,7 @@ References
 from relunet.theory.estimate import Estimate, Fail
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
+from relunet.theory.multiscale import MultiScaleLearner, MultiScaleOverrides
 from relunet.theory.netlearn import NetLearner, NetOverrides
 
-__all__ = ["AbsoluteForm", "Estimate", "Fail", "Moments", "NetLearner", "NetOverrides", "PopulationMoments", "SampleMoments"]
+__all__ = ["AbsoluteForm", "Estimate", "Fail", "Moments", "MultiScaleLearner", "MultiScaleOverrides", "NetLearner", "NetOverrides", "PopulationMoments", "SampleMoments"]

@@ -54,6 +54,10 @@ class Correlations(NamedTuple):
     label: Array
     net: Array
 
+    def loss(self, lam: Array) -> float:
+        """Return E(y - f̂(x) - Σ λ_i |u_i·x|)²."""
+        return self.power - float(np.sum(lam * (2 * self.label - np.sum(self.net * lam, axis=1))))
+
 
 class Moments(Protocol):
     """What a learner may ask about the unknown f; `PopulationMoments` and `SampleMoments` both answer.
@@ -385,7 +389,7 @@ def _network_moments(network: ReLUNetwork, degrees: Sequence[int], g: Array) -> 
             out[1] = network.linear + np.sum(weight[:, None] * u, axis=0)
         else:
             scaled = weight / (2 * _kappa(degree, 0.0)) * inner ** (degree - 2)
-            rows = (scaled[:, None, :] * u.T).reshape(-1, len(u))
+            rows = (scaled[:, None, :] * u.T).reshape(len(g) * g.shape[1], len(u))
             out[degree] = _relunet.matmul(np.ascontiguousarray(rows), u).reshape(len(g), g.shape[1], g.shape[1])
     return out
 
