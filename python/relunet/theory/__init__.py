@@ -9,8 +9,20 @@ References
 
 from relunet.theory.estimate import Estimate, Fail
 from relunet.theory.form import AbsoluteForm
-from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
+from relunet.theory.moments import Correlations, Moments, PopulationMoments, SampleMoments
 from relunet.theory.multiscale import MultiScaleLearner, MultiScaleOverrides
 from relunet.theory.netlearn import NetLearner, NetOverrides
 
-__all__ = ["AbsoluteForm", "Estimate", "Fail", "Moments", "MultiScaleLearner", "MultiScaleOverrides", "NetLearner", "NetOverrides", "PopulationMoments", "SampleMoments"]
+__all__ = [
+    "AbsoluteForm",
+    "Correlations",
+    "Estimate",
+    "Fail",
+    "Moments",
+    "MultiScaleLearner",
+    "MultiScaleOverrides",
+    "NetLearner",
+    "NetOverrides",
+    "PopulationMoments",
+    "SampleMoments",
+]

@@ -13,7 +13,7 @@ from relunet.errors import ArgumentError, RelunetError
 from relunet.network import ReLUNetwork
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments
-from relunet.theory.paths import Cost
+from relunet.theory.paths import Cost, Guess
 
 __all__ = ["Candidates", "Estimate", "Fail", "Target", "contraction_directions", "target_error"]
 
@@ -92,7 +92,9 @@ class Target:
 
     def relative(self, risk: float) -> float:
         """Return √risk in units of the part of f that is not affine."""
-        return math.sqrt(max(risk, 0.0)) / self.scale if self.scale > 0.0 else 0.0
+        if self.scale > 0.0:
+            return math.sqrt(max(risk, 0.0)) / self.scale
+        return math.inf if risk > self.risk else 0.0
 
 
 def target_error(moments: Moments, epsilon: float) -> Target:
@@ -112,18 +114,21 @@ class Candidates:
     A guess comes with its loss on the rows that were searched. Only those that may pass are validated on all of them.
     """
 
-    def __init__(self, moments: Moments, target: Target, cost: Cost) -> None:
-        self.moments, self.target, self.cost = moments, target, cost
+    def __init__(self, moments: Moments, epsilon: float, cost: Cost) -> None:
+        self.moments, self.epsilon, self.cost = moments, epsilon, cost
+        self.target = target = target_error(moments, epsilon)
         self.linear = AbsoluteForm.linear(target.w).network()
+        none = np.zeros((0, moments.n_features))
+        self.nothing = Guess(none, np.zeros(0), moments.correlations(none, self.linear).power)
         self._best: tuple[float, AbsoluteForm, Array] | None = None
         self._validated: Estimate | None = None
 
-    def consider(self, g: Array, u: Array, lam: Array, loss: float = 0.0) -> bool:
+    def consider(self, g: Array, guess: Guess) -> bool:
         """Return whether ŵ·x + Σ λ_i |u_i·x| is good enough."""
-        form = AbsoluteForm(self.target.w, lam, u)
-        if self._best is None or loss < self._best[0]:
-            self._best = loss, form, g
-        if loss > MAY_PASS * self.target.risk:
+        form = AbsoluteForm(self.target.w, guess.lam, guess.u)
+        if self._best is None or guess.loss < self._best[0]:
+            self._best = guess.loss, form, g
+        if guess.loss > MAY_PASS * self.target.risk:
             return False
         estimate = self._estimate(form, g)
         if self._validated is None or estimate.risk < self._validated.risk:
@@ -142,9 +147,8 @@ class Candidates:
         if self._best is not None:
             other = self._estimate(*self._best[1:])
             best = other if best is None or other.risk < best.risk else best
-        error = "" if best is None else f": the best of {self.cost.tried} guesses has error {best.error:.3g}"
-        asked = self.target.relative(2 * self.target.risk)
-        return Fail(f"no estimate within {asked:.3g} of the part that is not affine was validated{error}", best)
+        error = "" if best is None else f": the best of {self.cost.tried} guesses has an error of {best.error:.3g}"
+        return Fail(f"no estimate was validated{error} of what is not affine, asked was {self.epsilon:.3g}", best)
 
     def _estimate(self, form: AbsoluteForm, g: Array) -> Estimate:
         risk = self.moments.risk(form.network())[0]

@@ -173,7 +173,7 @@ class PopulationMoments:
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
         """Return what rounding leaves of an entry of M_l(g); see `Moments.noise`."""
         size = _total_weight(self.network) + (0.0 if estimate is None else _total_weight(estimate))
-        return dict.fromkeys(degrees, ROUNDING * size)
+        return dict.fromkeys(degrees, max(ROUNDING * size, float(np.finfo(np.float64).tiny)))
 
     def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
         """Return the products of f - f̂ and elements of a net; see `Moments.correlations`."""
@@ -205,6 +205,9 @@ class SampleMoments:
     subtract : bool, default False
         How residual moments are made. False averages (y - f̂(x)) H_l(x) in a sweep (Lemma 8). True averages y H_l(x),
         once, and takes away the exact moments of f̂: no sweep, but more variance.
+    noise_variance : float, default 0.0
+        Known variance of noise on the labels, taken from every risk: noise does not disturb moments (Remark 9), but
+        the validated loss has it on top of the error.
     search_rows : int, default 8192
         About so many rows, chosen by a hash of their content, are kept in memory for `correlations`.
     n_jobs : int, default None
@@ -235,6 +238,7 @@ class SampleMoments:
         validation: Samples | None = None,
         *,
         subtract: bool = False,
+        noise_variance: float = 0.0,
         search_rows: int = 8192,
         n_jobs: int | None = None,
     ) -> None:
@@ -244,6 +248,7 @@ class SampleMoments:
         if validation is not None and validation.n_columns != samples.n_columns:
             raise DataError(f"validation: {validation.n_columns} columns, the samples have {samples.n_columns}")
         self.samples, self.validation, self.subtract, self.n_jobs = samples, validation, subtract, n_jobs
+        self.noise_variance = noise_variance
         self.n_sweeps = 0
         self._labels = InputMoments(samples.n_columns)
         share = min(1.0, search_rows / samples.n_rows)
@@ -285,7 +290,7 @@ class SampleMoments:
 
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
         """Return √(E(y - f̂)² l!/N) / 2|κ_l|, for gᵀ H_l(x)[g,..,g,:,:] g = He_l(g·x); see `Moments.noise`."""
-        risk = self.risk(None if self.subtract else estimate)[0]
+        risk = self.risk(None if self.subtract else estimate)[0] + self.noise_variance
         return {
             degree: math.sqrt(risk * math.factorial(degree) / self.n_rows) / abs(2 * _kappa(degree, 0.0))
             for degree in degrees
@@ -299,14 +304,16 @@ class SampleMoments:
         columns = np.concatenate([self._residual[1][:, None], net], axis=1)
         weighted = np.ascontiguousarray((columns * self._weight[:, None]).T)
         products = _relunet.matmul(weighted, columns) / float(np.sum(self._weight))
-        return Correlations(float(products[0, 0]), products[0, 1:].copy(), products[1:, 1:].copy())
+        return Correlations(
+            float(products[0, 0]) - self.noise_variance, products[0, 1:].copy(), products[1:, 1:].copy()
+        )
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return the mean squared residual of each estimate; see `Moments.risk`."""
         zero = ReLUNetwork(np.zeros((0, self.n_features)), np.zeros(0))
         risks = [RiskMoments(zero if estimate is None else estimate) for estimate in estimates]
         self._sweep(*risks, samples=self.validation)
-        return [risk.risk for risk in risks]
+        return [risk.risk - self.noise_variance for risk in risks]
 
     def _sweep(self, *accumulators: Accumulator, samples: Samples | None = None) -> None:
         self.n_sweeps += 1

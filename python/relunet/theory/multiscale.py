@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet.errors import ArgumentError
-from relunet.theory.estimate import Candidates, Estimate, contraction_directions, target_error
+from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments
 from relunet.theory.one_direction import one_direction
@@ -115,19 +114,17 @@ class MultiScaleLearner:
         Fail
             When no computation path that was searched ends within the error asked for.
         """
-        target = target_error(moments, self.epsilon)
         cost = Cost()
-        candidates = Candidates(moments, target, cost)
-        nothing = Guess(np.zeros((0, moments.n_features)), np.zeros(0), math.inf)
+        candidates = Candidates(moments, self.epsilon, cost)
         for g in contraction_directions(moments.n_features, self.delta, self.random_state):
-            if candidates.consider(g, nothing.u, nothing.lam):
+            if candidates.consider(g, candidates.nothing):
                 return candidates.accepted()
-            paths = [nothing]
+            paths = [candidates.nothing]
             for cost.rounds in range(1, self.n_neurons + 1):
                 branches: list[Guess] = []
                 for path in paths:
                     for guesses in self._round(moments, candidates, g, path, cost):
-                        if any(candidates.consider(g, guess.u, guess.lam, guess.loss) for guess in guesses):
+                        if any(candidates.consider(g, guess) for guess in guesses):
                             return candidates.accepted()
                         branches += guesses
                 unfinished = (path for path in branches if len(path.u) < self.n_neurons)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet.errors import ArgumentError
-from relunet.theory.estimate import Candidates, Estimate, contraction_directions, target_error
+from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.moments import Moments
 from relunet.theory.paths import Cost, SearchLimits, search_net
 from relunet.theory.spans import projector_span
@@ -116,17 +116,15 @@ class NetLearner:
         Fail
             When no network of the net is within the error asked for.
         """
-        target = target_error(moments, self.epsilon)
-        cost = Cost(rounds=1)
-        candidates = Candidates(moments, target, cost)
+        cost, limits = Cost(rounds=1), self.overrides.net
+        candidates = Candidates(moments, self.epsilon, cost)
+        nothing = candidates.nothing
         for g in contraction_directions(moments.n_features, self.delta, self.random_state):
-            if candidates.consider(g, np.zeros((0, moments.n_features)), np.zeros(0)):
+            if candidates.consider(g, nothing):
                 return candidates.accepted()
             for basis in self.spans(moments, g):
-                none = np.zeros((0, moments.n_features))
-                limits = self.overrides.net
-                for guesses in search_net(moments, candidates.linear, none, basis, self.n_neurons, limits, cost):
-                    if any(candidates.consider(g, guess.u, guess.lam, guess.loss) for guess in guesses):
+                for guesses in search_net(moments, candidates.linear, nothing.u, basis, self.n_neurons, limits, cost):
+                    if any(candidates.consider(g, guess) for guess in guesses):
                         return candidates.accepted()
         raise candidates.fail()
 

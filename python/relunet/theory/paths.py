@@ -1,7 +1,7 @@
 """The search over computation paths: which elements of a net the nondeterministic algorithms guess.
 
-For elements u_1, .., u_m of a net the squared loss is a quadratic in λ (`Correlations`), so the best λ of a guess is one
-small linear solve: least squares in place of the net over [-R, R]. All tuples of a coarse net are tried where there are
+For elements u_1, .., u_m of a net the squared loss is a quadratic in λ (`Correlations`): the best λ of a guess is one
+small linear solve, least squares in place of the net over [-R, R]. All tuples of a coarse net are tried where there are
 few enough of them; else they are built element by element and a beam of the best is kept. Those kept are refined: near
 them, and only there, nets of half the mesh are searched, until the mesh is fine enough.
 """

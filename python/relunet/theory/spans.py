@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 def joint_span(
     matrices: Mapping[int, Array], k: int, noise: Mapping[int, float] | None = None, cut: float | None = None
 ) -> Array:
-    """Return an orthonormal basis of the joint span of the top-k singular subspaces of M_2, M_4, .. ([CDGKM23] Lemma 13).
+    """Return an orthonormal basis of V, the joint span of the top-k singular subspaces of M_2, M_4, .. (Lemma 13).
 
     Taken literally the span has up to k(k+1) dimensions, hence all of R^d for d = 6, k = 2, for every direction of
     noise counts as much as a neuron. The spectral cut is an override: singular values are measured in units of the
@@ -55,9 +55,7 @@ def joint_span(
     return np.ascontiguousarray(left[:, : len(values)][:, keep])
 
 
-def projector_span(
-    matrices: Mapping[int, Array], thresholds: Mapping[int, float], nu: float
-) -> tuple[Array, Array]:
+def projector_span(matrices: Mapping[int, Array], thresholds: Mapping[int, float], nu: float) -> tuple[Array, Array]:
     """Return V of NetLearn ([CN24] Algorithm 1): eigenvectors of Σ_l Π_l of eigenvalue at least ν.
 
     Π_l projects to the eigenvectors of M_l whose eigenvalue is at least η' in absolute value. By its Lemma 13 V has at
