@@ -14,6 +14,7 @@ from relunet.network import ReLUNetwork
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments
 from relunet.theory.paths import Cost, Guess
+from relunet.theory.scales import Scales
 
 __all__ = ["Candidates", "Estimate", "Fail", "Target", "contraction_directions", "target_error"]
 
@@ -41,6 +42,8 @@ class Estimate:
         What the search over computation paths took.
     g : ndarray of shape (d,)
         The direction of the contractions.
+    scales : Scales or None
+        Its neurons at all scales, for a learner that has scales.
     """
 
     form: AbsoluteForm
@@ -48,6 +51,7 @@ class Estimate:
     error: float
     cost: Cost
     g: Array
+    scales: Scales | None = None
 
     @property
     def network(self) -> ReLUNetwork:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,17 @@ from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments
 from relunet.theory.one_direction import one_direction
 from relunet.theory.paths import Cost, Guess, SearchLimits, search_net
+from relunet.theory.scales import Closeness, Scales
 from relunet.theory.spans import joint_span
 
 __all__ = ["MultiScaleLearner", "MultiScaleOverrides"]
 
 Array = NDArray[np.float64]
 
+# The core's largest degree.
 MAX_DEGREE = 64
+# T(γ) = γ²/2.
+HALF_SQUARE = Closeness(math.log(0.5), 2.0)
 
 
 @dataclass(frozen=True)
@@ -35,11 +40,18 @@ class MultiScaleOverrides:
         Granularities υ of the net over V, and how it is searched; λ by least squares in place of S_λ of Lemma 16.
     paths : int
         Computation paths that a round hands on, ranked by loss. The theorem follows all.
+    closeness : Closeness
+        T(γ), for the scales that the estimate reports; `Closeness.of_theorem` is equation 4.
+    detectable : float or None
+        Λ, as a part of the norm of what is not affine in f: None is ε/k, for clumps that weigh less may be left out
+        without missing ε. The theorem has a power of the error ξ of f̂ (equation 3).
     """
 
     cut: float | None = 2.0
     net: SearchLimits = field(default_factory=SearchLimits)
     paths: int = 3
+    closeness: Closeness = HALF_SQUARE
+    detectable: float | None = None
 
 
 class MultiScaleLearner:
@@ -118,18 +130,26 @@ class MultiScaleLearner:
         candidates = Candidates(moments, self.epsilon, cost)
         for g in contraction_directions(moments.n_features, self.delta, self.random_state):
             if candidates.consider(g, candidates.nothing):
-                return candidates.accepted()
+                return self._with_scales(candidates)
             paths = [candidates.nothing]
             for cost.rounds in range(1, self.n_neurons + 1):
                 branches: list[Guess] = []
                 for path in paths:
                     for guesses in self._round(moments, candidates, g, path, cost):
                         if any(candidates.consider(g, guess) for guess in guesses):
-                            return candidates.accepted()
+                            return self._with_scales(candidates)
                         branches += guesses
                 unfinished = (path for path in branches if len(path.u) < self.n_neurons)
                 paths = sorted(unfinished, key=lambda path: path.loss)[: self.overrides.paths]
         raise candidates.fail()
+
+    def _with_scales(self, candidates: Candidates) -> Estimate:
+        """Return the accepted estimate, and at which scales its neurons are gapped and detectable (Definition 6)."""
+        estimate, overrides = candidates.accepted(), self.overrides
+        part = self.epsilon / self.n_neurons if overrides.detectable is None else overrides.detectable
+        detectable = part * candidates.target.scale
+        scales = Scales.of(estimate.form, estimate.g, overrides.closeness, detectable, overrides.net.fine)
+        return replace(estimate, scales=scales)
 
     def _round(
         self, moments: Moments, candidates: Candidates, g: Array, path: Guess, cost: Cost

@@ -16,6 +16,9 @@ __all__ = ["finer", "interval_net", "log10_lines", "sphere_net"]
 
 Array = NDArray[np.float64]
 
+# Nets that are written out have fewer elements.
+MAX_LOG10_LINES = 7.0
+
 
 def sphere_net(r: int, granularity: float) -> Array:
     """Return a net over the lines of R^r: every unit vector, up to sign, is within `granularity` of an element.
@@ -37,18 +40,22 @@ def sphere_net(r: int, granularity: float) -> Array:
     Raises
     ------
     ArgumentError
-        For r < 1 or a granularity that is not positive.
+        For r < 1, a granularity that is not positive, or one so fine, like the theorems', that memory cannot hold
+        the net.
 
     Examples
     --------
     >>> from relunet.theory.nets import sphere_net
     >>> len(sphere_net(1, 0.1)), len(sphere_net(2, 0.1)), len(sphere_net(3, 0.1))
-    (1, 16, 329)
+    (1, 16, 352)
     """
     if r < 1:
         raise ArgumentError(f"r: {r}, expected at least 1")
     if not granularity > 0:
         raise ArgumentError(f"granularity: {granularity}, expected a positive number")
+    if log10_lines(r, granularity) > MAX_LOG10_LINES:
+        size = f"about 10**{log10_lines(r, granularity):.0f} elements in {r} dimensions"
+        raise ArgumentError(f"granularity: {granularity:g} means a net of {size}, expected fewer than 10**7")
     return _half_sphere(r, 2 * granularity / math.sqrt(max(r - 1, 1)))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from relunet import _relunet
 from relunet.network import ReLUNetwork
 from relunet.theory.moments import Correlations, Moments
-from relunet.theory.nets import finer, log10_lines, sphere_net
+from relunet.theory.nets import finer, interval_net, log10_lines, sphere_net
 
 __all__ = ["Cost", "Guess", "SearchLimits", "search_net"]
 
@@ -79,6 +79,9 @@ class SearchLimits:
         Tuples kept.
     bound : float
         R: guesses with Σ|λ_i| above it are no guesses.
+    weight_net : float or None
+        Granularity of the net over [-R, R], in which the λ of the best tuples then lie: the best of the three elements
+        of it nearest to each λ of least squares. None leaves them as they are.
     """
 
     coarse: float = 0.25
@@ -86,6 +89,7 @@ class SearchLimits:
     exhaustive: int = 200_000
     beam: int = 24
     bound: float = math.inf
+    weight_net: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,14 +154,15 @@ def search_net(
             cost.exhaustive = False
             tuples = _extended(tuples, len(net))
         cost.tried += len(tuples)
-        log10_lambda = math.log10(max(2 * limits.bound / limits.fine, 1.0)) if math.isfinite(limits.bound) else 0.0
-        each = log10_lines(r, limits.fine) + log10_lambda
+        each = log10_lines(r, limits.fine)
+        if limits.weight_net is not None:
+            each += math.log10(len(interval_net(limits.bound, limits.weight_net)))
         cost.add_branches(m * each - math.lgamma(m + 1) / math.log(10))
         losses = loss.of(tuples)
         order = np.argsort(losses, kind="stable")[: limits.beam]
         tuples = tuples[order]
         points = _refined(moments, estimate, known, net[tuples], turn, limits, cost)
-        guesses = [_guess(moments, estimate, _rows(known, point, turn), len(known), limits.bound) for point in points]
+        guesses = [_guess(moments, estimate, _rows(known, point, turn), len(known), limits) for point in points]
         yield sorted((guess for guess in guesses if math.isfinite(guess.loss)), key=lambda guess: guess.loss)
 
 
@@ -172,10 +177,16 @@ def _extended(tuples: Index, n: int) -> Index:
     return np.unique(longer[np.all(np.diff(longer, axis=1) > 0, axis=1)], axis=0)
 
 
-def _guess(moments: Moments, estimate: ReLUNetwork, u: Array, n_known: int, bound: float) -> Guess:
-    loss = _Loss(moments.correlations(u, estimate), n_known, bound)
-    lam, left = loss.solve(np.arange(len(u) - n_known)[None, :])
-    return Guess(u, lam[0], float(left[0]))
+def _guess(moments: Moments, estimate: ReLUNetwork, u: Array, n_known: int, limits: SearchLimits) -> Guess:
+    products = moments.correlations(u, estimate)
+    lam, left = _Loss(products, n_known, limits.bound).solve(np.arange(len(u) - n_known)[None, :])
+    best = Guess(u, lam[0], float(left[0]))
+    if limits.weight_net is None or not math.isfinite(best.loss):
+        return best
+    net = interval_net(limits.bound, limits.weight_net)
+    near = [net[np.argsort(np.abs(net - value), kind="stable")[:3]] for value in best.lam]
+    guesses = [Guess(u, np.array(weights), products.loss(np.array(weights))) for weights in product(*near)]
+    return min(guesses, key=lambda guess: guess.loss)
 
 
 def _refined(
