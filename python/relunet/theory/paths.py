@@ -4,8 +4,8 @@ For elements u_1, .., u_m of a net the squared loss is a quadratic in λ (`Corre
 small linear solve, least squares in place of the net over [-R, R]. All tuples of a coarse net are tried where there are
 few enough of them; else they are built element by element and a beam of the best is kept. Those kept are refined: near
 them, and only there, nets of half the mesh are searched, until the mesh is fine enough. Neurons closer than the coarse
-mesh are found as the clump that they are, then apart: a refined tuple gets one more element, from the coarse net or from
-a finer one near an element that it has.
+mesh are found as the clump that they are, then apart: a refined tuple gets one more element, from the coarse net or
+from a finer one near an element that it has.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ class _Loss:
     def of(self, tuples: Index) -> Array:
         """Return the loss of each tuple (n, m) of candidates; infinite for dependent ones and beyond the bound."""
         parts = [self.solve(tuples[start : start + CHUNK])[1] for start in range(0, len(tuples), CHUNK)]
-        return np.concatenate(parts)
+        return np.concatenate([np.zeros(0), *parts])
 
     def solve(self, tuples: Index) -> tuple[Array, Array]:
         """Return λ, (n, known + m), and the loss of each tuple.
