@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 ROUNDING = 1e-14
 # A guess whose loss on the rows that were searched is so many times the target is not validated.
 MAY_PASS = 4.0
+# Fewer rows than so many for each parameter validate nothing, for they may be the rows that the estimate was made from.
+ROWS_PER_PARAMETER = 10
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,8 @@ class Candidates:
         form = AbsoluteForm(self.target.w, guess.lam, guess.u)
         if self._best is None or guess.loss < self._best[0]:
             self._best = guess.loss, form, g
-        if guess.loss > MAY_PASS * self.target.risk:
+        rows, n_parameters = self.moments.n_validation_rows, form.w.size + form.u.size + form.lam.size
+        if guess.loss > MAY_PASS * self.target.risk or (rows is not None and rows < ROWS_PER_PARAMETER * n_parameters):
             return False
         estimate = self._estimate(form, g)
         if self._validated is None or estimate.risk < self._validated.risk:

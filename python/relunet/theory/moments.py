@@ -73,6 +73,10 @@ class Moments(Protocol):
     def n_rows(self) -> int | None:
         """Number of samples; None where moments are exact."""
 
+    @property
+    def n_validation_rows(self) -> int | None:
+        """Number of samples of which `risk` is the mean; None where it is exact."""
+
     def moments(
         self, degrees: Sequence[int], directions: ArrayLike, estimate: ReLUNetwork | None = None
     ) -> dict[int, Array]:
@@ -155,6 +159,11 @@ class PopulationMoments:
     @property
     def n_rows(self) -> None:
         """None: the moments are exact."""
+        return
+
+    @property
+    def n_validation_rows(self) -> None:
+        """None: so is the risk."""
         return
 
     def moments(
@@ -268,6 +277,11 @@ class SampleMoments:
     def n_rows(self) -> int:
         """Number of samples."""
         return self.samples.n_rows
+
+    @property
+    def n_validation_rows(self) -> int:
+        """Number of samples of which `risk` is the mean."""
+        return (self.samples if self.validation is None else self.validation).n_rows
 
     def moments(
         self, degrees: Sequence[int], directions: ArrayLike, estimate: ReLUNetwork | None = None
