@@ -17,9 +17,10 @@ import time
 
 from relunet import scan_array, teachers
 from relunet.theory import AbsoluteForm, Fail, MultiScaleLearner, NetLearner, PopulationMoments, SampleMoments
-from relunet.theory.moments import Moments
 
-LEARNERS = (MultiScaleLearner, NetLearner)
+Learner = type[MultiScaleLearner] | type[NetLearner]
+
+LEARNERS: tuple[Learner, ...] = (MultiScaleLearner, NetLearner)
 # Family, features, neurons, limit of the error.
 EXACT = [
     ("generic", 10, 1, 0.05),
@@ -50,59 +51,53 @@ def main() -> None:
     print("|---" * 10 + "|")
     missed = False
     for family, d, k, limit in EXACT:
-        cases = [teachers.FAMILIES[family](d, k, seed) for seed in range(arguments.seeds)]
-        missed |= report("exact", family, k, limit, [(case, PopulationMoments(case.network)) for case in cases])
+        for learner in LEARNERS:
+            missed |= report("exact", family, d, k, limit, learner, arguments.seeds, None)
     for family, k, limit in SAMPLED:
-        cases = [teachers.FAMILIES[family](arguments.features, k, seed) for seed in range(arguments.seeds)]
-        missed |= report(
-            f"{arguments.rows} rows",
-            family,
-            k,
-            limit,
-            [
-                (case, SampleMoments(scan_array(*case.sample(arguments.rows, rng=1000 + seed))))
-                for seed, case in enumerate(cases)
-            ],
-        )
+        for learner in LEARNERS:
+            name = f"{arguments.rows} rows"
+            missed |= report(name, family, arguments.features, k, limit, learner, arguments.seeds, arguments.rows)
     sys.exit(missed)
 
 
-def report(name: str, family: str, k: int, limit: float, cases: list[tuple[teachers.Teacher, Moments]]) -> bool:
-    """Print a row for each learner; return whether one missed its limit."""
-    missed = False
-    for learner in LEARNERS:
-        errors, costs, seconds = [], [], []
-        for seed, (teacher, moments) in enumerate(cases):
-            start = time.process_time()
-            try:
-                found = learner(k, limit, random_state=seed).learn(moments)
-            except Fail as failure:
-                errors.append(math.inf)
-                costs.append(failure.best.cost if failure.best else None)
-            else:
-                scale = AbsoluteForm.of(teacher.network).residual_norm()
-                errors.append(found.network.gaussian_distance(teacher.network) / scale)
-                costs.append(found.cost)
-            seconds.append(time.process_time() - start)
-        validated = [error for error in errors if math.isfinite(error)]
-        tried = statistics.median(cost.tried for cost in costs if cost)
-        paths = statistics.median(cost.log10_paths for cost in costs if cost)
-        failed = len(errors) - len(validated)
-        cells = (
-            name,
-            family,
-            k,
-            learner.__name__,
-            f"{limit:g}",
-            f"{max(validated, default=math.nan):.1e}",
-            f"{failed} of {len(errors)}",
-            f"{tried:.0f}",
-            f"{paths:.1f}",
-            f"{statistics.median(seconds):.1f}",
-        )
-        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-        missed |= failed > 0 or max(validated) > limit
-    return missed
+def report(
+    name: str, family: str, d: int, k: int, limit: float, learner: Learner, n_seeds: int, n_rows: int | None
+) -> bool:
+    """Print the row of one learner; return whether it missed its limit."""
+    errors, costs, seconds = [], [], []
+    for seed in range(n_seeds):
+        teacher = teachers.FAMILIES[family](d, k, seed)
+        samples = None if n_rows is None else scan_array(*teacher.sample(n_rows, rng=1000 + seed))
+        moments = PopulationMoments(teacher.network) if samples is None else SampleMoments(samples)
+        start = time.process_time()
+        try:
+            found = learner(k, limit, random_state=seed).learn(moments)
+        except Fail as failure:
+            errors.append(math.inf)
+            costs.append(failure.best.cost if failure.best else None)
+        else:
+            scale = AbsoluteForm.of(teacher.network).residual_norm()
+            errors.append(found.network.gaussian_distance(teacher.network) / scale)
+            costs.append(found.cost)
+        seconds.append(time.process_time() - start)
+    validated = [error for error in errors if math.isfinite(error)]
+    tried = statistics.median(cost.tried for cost in costs if cost)
+    paths = statistics.median(cost.log10_paths for cost in costs if cost)
+    failed = len(errors) - len(validated)
+    cells = (
+        name,
+        family,
+        k,
+        learner.__name__,
+        f"{limit:g}",
+        f"{max(validated, default=math.nan):.1e}",
+        f"{failed} of {len(errors)}",
+        f"{tried:.0f}",
+        f"{paths:.1f}",
+        f"{statistics.median(seconds):.1f}",
+    )
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    return failed > 0 or max(validated) > limit
 
 
 if __name__ == "__main__":

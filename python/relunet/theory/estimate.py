@@ -85,7 +85,7 @@ class Target:
     Attributes
     ----------
     w : ndarray of shape (d,)
-        ŵ, the estimated linear part, which every estimate carries.
+        ŵ = E[y x], the linear part of every estimate.
     scale : float
         Norm of the part of f that is not affine.
     risk : float
@@ -123,15 +123,14 @@ class Candidates:
     def __init__(self, moments: Moments, epsilon: float, cost: Cost) -> None:
         self.moments, self.epsilon, self.cost = moments, epsilon, cost
         self.target = target = target_error(moments, epsilon)
-        self.linear = AbsoluteForm.linear(target.w).network()
-        none = np.zeros((0, moments.n_features))
-        self.nothing = Guess(none, np.zeros(0), moments.correlations(none, self.linear).power)
+        form = AbsoluteForm.linear(target.w)
+        self.nothing = Guess(form, moments.correlations(form.u, form.network()).power)
         self._best: tuple[float, AbsoluteForm, Array] | None = None
         self._validated: Estimate | None = None
 
     def consider(self, g: Array, guess: Guess) -> bool:
         """Return whether ŵ·x + Σ λ_i |u_i·x| is good enough."""
-        form = AbsoluteForm(self.target.w, guess.lam, guess.u)
+        form = guess.form
         if self._best is None or guess.loss < self._best[0]:
             self._best = guess.loss, form, g
         rows, n_parameters = self.moments.n_validation_rows, form.w.size + form.u.size + form.lam.size

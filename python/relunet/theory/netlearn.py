@@ -123,7 +123,7 @@ class NetLearner:
             if candidates.consider(g, nothing):
                 return candidates.accepted()
             for basis in self.spans(moments, g):
-                for guesses in search_net(moments, candidates.linear, nothing.u, basis, self.n_neurons, limits, cost):
+                for guesses in search_net(moments, nothing.form.w, nothing.form.u, basis, self.n_neurons, limits, cost):
                     if any(candidates.consider(g, guess) for guess in guesses):
                         return candidates.accepted()
         raise candidates.fail()
