@@ -1,0 +1,438 @@
+"""[DK24]: the subspace in which moments of order up to 4k live, and a polynomial fitted in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from relunet import _relunet
+from relunet.errors import ArgumentError, DataError
+from relunet.moments import RowSample, sweep
+from relunet.samples import Samples
+from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
+
+__all__ = ["Polynomial", "PolynomialFit", "PolynomialLearner", "relu_tail"]
+
+Array = NDArray[np.float64]
+
+# Coefficients of a polynomial that are held: 128 MB.
+MAX_COEFFICIENTS, MAX_DEGREE = 2**24, 4000
+# Coefficients that are fitted to rows, and rows that are read for each.
+MAX_FITTED, ROWS_PER_COEFFICIENT = 512, 48
+# Numbers held while rows are evaluated.
+BLOCK = 2**22
+
+
+def relu_tail(degree: int) -> float:
+    """Return Σ_{m > degree} c_m², how much of E relu(t)² = 1/2 lies in Hermite degrees beyond `degree`.
+
+    c_m = E[relu(t) h_m(t)] is κ_m/√m! (Lemma 5), with c_m² = C(m-2, (m-2)/2)/(2^(m-2) 2π m (m-1)) for even m ≥ 2.
+    [DK24] takes the degree D = C ε^(-4/3) for the tail is O(D^(-3/2)); this is the tail itself.
+
+    Parameters
+    ----------
+    degree : int
+        At least 0.
+
+    Examples
+    --------
+    >>> from relunet.theory.polynomial import relu_tail
+    >>> [round(relu_tail(degree), 4) for degree in (1, 2, 4, 32)]
+    [0.0908, 0.0113, 0.0046, 0.0002]
+    """
+    tail = 0.5 - 1 / (2 * math.pi) - (0.25 if degree >= 1 else 0.0)
+    square = 1 / (4 * math.pi)
+    for m in range(2, degree + 1, 2):
+        tail -= square
+        # c_{m+2}²/c_m² = (m-1)²/((m+1)(m+2))
+        square *= (m - 1) ** 2 / ((m + 1) * (m + 2))
+    return max(tail, 0.0)
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """A polynomial: affine in x, and of any degree in z = Vᵀx. It is no network: the learner is improper.
+
+    F̃(x) = intercept + linear·x + Σ_α coefficients_α h_{α_1}(z_1) ⋯ h_{α_r}(z_r) over |α| ≤ D, h_n = He_n/√n!.
+
+    Attributes
+    ----------
+    intercept : float
+        Constant term.
+    linear : ndarray of shape (d,)
+        Linear term.
+    basis : ndarray of shape (d, r)
+        V, orthonormal columns.
+    degree : int
+        D, at least 1.
+    coefficients : ndarray of shape (C(D + r, r),)
+        In lexicographic order of α; zero where |α| < 2.
+    """
+
+    intercept: float
+    linear: Array
+    basis: Array
+    degree: int
+    coefficients: Array
+
+    @property
+    def gaussian_norm(self) -> float:
+        """√E F̃(x)² for x ~ N(0, I), by Parseval."""
+        square = self.intercept**2 + float(np.sum(self.linear**2)) + float(np.sum(self.coefficients**2))
+        return math.sqrt(square)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return F̃ at the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError
+            For a wrong shape.
+        """
+        x = np.ascontiguousarray(X, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.linear):
+            raise DataError(f"X: shape {x.shape}, expected (n, {len(self.linear)})")
+        values = self.intercept + np.sum(x * self.linear, axis=1)
+        r = self.basis.shape[1]
+        size = max(BLOCK // ((self.degree + 1) * max(r, 1)), 1)
+        for start in range(0, len(x) if r else 0, size):
+            z = _relunet.matmul(x[start : start + size], np.ascontiguousarray(self.basis))
+            values[start : start + size] += _sum(self.coefficients, hermite_tables(z, self.degree), self.degree)
+        return np.asarray(values)
+
+
+@dataclass(frozen=True)
+class PolynomialFit:
+    """What `PolynomialLearner.learn` returns.
+
+    Attributes
+    ----------
+    hypothesis : Polynomial or None
+        F̃; None is Fail: validation found its risk above error².
+    risk : float
+        E(y - F̃(x))²: exact for exact moments, else the mean over the validation samples.
+    spectrum : ndarray
+        Singular values of the moments, descending: square roots of the eigenvalues of the quadratic form Q.
+    basis : ndarray of shape (d, r)
+        V, whether or not validation passed.
+    degree : int
+        D.
+    message : str
+        What the fit ran into.
+    """
+
+    hypothesis: Polynomial | None
+    risk: float
+    spectrum: Array
+    basis: Array
+    degree: int
+    message: str
+
+    @property
+    def failed(self) -> bool:
+        """Whether the learner said Fail."""
+        return self.hypothesis is None
+
+
+class PolynomialLearner:
+    """LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24], with a validation that the paper does not need.
+
+    1. T_m = E[y H_m(x)] for m = 1, .., 4k (Lemma 8; H_m with the factor 1/√m!).
+    2. V is spanned by the k leading eigenvectors of Q(v) = Σ_m ‖T_m v‖²: f is close to a function of Vᵀx, for error
+       tensors of higher order are bounded by those of order up to 4k (Corollary 16, Proposition 18).
+    3. F̃ is the Hermite expansion of f in Vᵀx up to the degree D beyond which little is left (Lemma 5).
+
+    It is improper: F̃ is a polynomial, no network, and names no neurons.
+
+    Where this departs from the letter, and why it is the same:
+
+    - T_m is never formed. With M_m(g) its contraction along g in m-2 modes, ‖T_m v‖² is the squared norm of M_m v in
+      Sym^{m-2} ⊗ R^d, and for directions g_a whose powers span Sym^{m-2} it is Σ_ab (G⁺)_ab <M_m(g_a) v, M_m(g_b) v>,
+      G_ab = <g_a, g_b>^{m-2}: exactly Q from C(d+m-3, m-2) directions. With fewer it is the part of T_m v in the span
+      of the powers that there are. Already for one random direction that vanishes for m = 2, .., 4k only where Q does:
+      the (at most k) different <u_i, g>² are distinct with probability 1, and by their Vandermonde matrix the λ_i u_i
+      u_iᵀ are combinations of the M_m(g). More directions only help against noise.
+    - Odd orders from 3 on vanish for every f of the class and are left out.
+    - Eigenvectors of Q are right singular vectors of the stacked moments, without squaring their errors.
+    - The affine part, orders 0 and 1, is taken in all of R^d, so that a free linear part costs nothing.
+    - From samples, the coefficients in Vᵀx are those of least squares rather than means of y h_α: both estimate the
+      same, the first with a variance of what is left in place of that of y.
+
+    Parameters
+    ----------
+    n_neurons : int
+        k, the promise: f has at most so many neurons, without biases.
+    error : float, default 0.05
+        ε: the root mean square error asked for; D is the least degree with a tail that allows it.
+    weight_bound : float, default 1.0
+        R ≥ Σ |μ_i|, over the neurons' output weights times norms, for the tail R² Σ_{m>D} c_m². The theorem scales
+        f to R = 1.
+    n_directions : int, default 8
+        Directions g_a; an override, see above.
+    spectral_cut : float, default None
+        Singular values of the moments up to this are not taken into V even if V has fewer than k dimensions: noise
+        says nothing, and coefficients multiply with dimensions. An override; None is the norm of the noise, 0.0 the
+        published algorithm.
+    degree : int, default None
+        D, instead of that from the tail.
+    random_state : int, default 0
+        Seed of the directions.
+
+    Raises
+    ------
+    ArgumentError
+        For numbers out of range.
+
+    Examples
+    --------
+    >>> from relunet import teachers
+    >>> from relunet.theory import PopulationMoments
+    >>> from relunet.theory.polynomial import PolynomialLearner
+    >>> teacher = teachers.level_fan(6, 4, rng=0)  # M_2 = 0
+    >>> fit = PolynomialLearner(4, error=0.01, weight_bound=4.0).learn(PopulationMoments(teacher.network))
+    >>> fit.basis.shape, fit.failed, fit.risk <= 0.01**2
+    ((6, 2), False, True)
+    """
+
+    def __init__(
+        self,
+        n_neurons: int,
+        *,
+        error: float = 0.05,
+        weight_bound: float = 1.0,
+        n_directions: int = 8,
+        spectral_cut: float | None = None,
+        degree: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        # The core contracts degrees up to 64.
+        if not 1 <= n_neurons <= 16:
+            raise ArgumentError(f"n_neurons: {n_neurons}, expected 1 to 16")
+        for name, value in (("error", error), ("weight_bound", weight_bound)):
+            if not (value > 0 and math.isfinite(value)):
+                raise ArgumentError(f"{name}: {value}, expected a positive number")
+        if n_directions < 1:
+            raise ArgumentError(f"n_directions: {n_directions}, expected at least 1")
+        if degree is not None and degree < 1:
+            raise ArgumentError(f"degree: {degree}, expected at least 1")
+        self.n_neurons, self.error, self.weight_bound = n_neurons, error, weight_bound
+        self.n_directions, self.spectral_cut, self.degree = n_directions, spectral_cut, degree
+        self.random_state = random_state
+
+    def learn(self, moments: Moments) -> PolynomialFit:
+        """Learn f from its moments.
+
+        Parameters
+        ----------
+        moments : PopulationMoments or SampleMoments
+            Exact moments, or samples with inputs N(0, I).
+
+        Returns
+        -------
+        PolynomialFit
+        """
+        basis, spectrum = self._subspace(moments)
+        if isinstance(moments, PopulationMoments):
+            hypothesis, message = self._expanded(moments, basis)
+            # Parseval: F̃ is a projection of f.
+            risk = max(moments.risk(None)[0] - hypothesis.gaussian_norm**2, 0.0)
+        elif isinstance(moments, SampleMoments):
+            hypothesis, message = self._regressed(moments, basis)
+            risk = _mean_square(moments.samples if moments.validation is None else moments.validation, hypothesis)
+        else:
+            raise ArgumentError(f"moments: {type(moments).__name__}, expected PopulationMoments or SampleMoments")
+        passed = risk <= self.error**2
+        return PolynomialFit(hypothesis if passed else None, risk, spectrum, basis, hypothesis.degree, message)
+
+    def _subspace(self, moments: Moments) -> tuple[Array, Array]:
+        """Return V and the singular values of the stacked moments (steps 2 to 4)."""
+        d = moments.n_features
+        g = np.random.default_rng(self.random_state).standard_normal((self.n_directions, d))
+        g /= np.sqrt(np.sum(g**2, axis=1, keepdims=True))
+        inner = _relunet.matmul(g, np.ascontiguousarray(g.T))
+        orders = (1, *range(2, 4 * self.n_neurons + 1, 2))
+        contracted = moments.moments(orders, g)
+        noise = moments.noise(orders[1:])
+        stacked, largest_noise = [contracted[1][None, :]], 0.0
+        for m in orders[1:]:
+            # T_m is 2 c_m times M_m of the |·| form.
+            scale = 2 * math.sqrt(relu_tail(m - 1) - relu_tail(m))
+            values, vectors = _relunet.eigh(inner ** (m - 2))
+            kept = values > 1e-10 * values[-1]
+            roots = np.ascontiguousarray((vectors[:, kept] / np.sqrt(values[kept])).T)
+            rows = _relunet.matmul(roots, np.ascontiguousarray(contracted[m].reshape(len(g), -1)))
+            stacked.append(scale * rows.reshape(-1, d))
+            largest_noise = max(largest_noise, scale * noise[m])
+        stack = np.concatenate(stacked)
+        _, spectrum, vt = _relunet.svd(np.ascontiguousarray(stack))
+        cut = self.spectral_cut
+        if cut is None:
+            cut = largest_noise * (math.sqrt(len(stack)) + math.sqrt(d))
+        rank = min(int(np.sum(spectrum > cut)), self.n_neurons)
+        return np.ascontiguousarray(vt[:rank].T), spectrum
+
+    def _degree(self, r: int, room: int) -> int:
+        """Return the least D with R² Σ_{m>D} c_m² ≤ ε²/2, or as high a degree as there is room for."""
+        if self.degree is not None:
+            return self.degree
+        allowed = (self.error / self.weight_bound) ** 2 / 2
+        degree = 2
+        while relu_tail(degree) > allowed and math.comb(degree + 2 + r, r) <= room:
+            degree += 2
+        return degree
+
+    def _expanded(self, moments: PopulationMoments, basis: Array) -> tuple[Polynomial, str]:
+        """Return the projection of the network on polynomials in Vᵀx, and an affine part in x (step 5).
+
+        A neuron μ relu(u·x + b) has the coefficient μ E[relu(t + b) h_m(t)] √(m!/α!) z^α, z = Vᵀu, at h_α, |α| = m.
+        """
+        low = moments.moments((0, 1), np.eye(moments.n_features)[0])
+        norms = np.sqrt(np.sum(moments.network.weights**2, axis=1))
+        kept = norms > 0
+        mu, u = moments.network.output_weights[kept] * norms[kept], moments.network.weights[kept]
+        bias = moments.network.biases[kept] / norms[kept]
+        z = _relunet.matmul(np.ascontiguousarray(u / norms[kept, None]), basis)
+        r = basis.shape[1] if len(mu) else 0
+        highest = 1
+        while r and highest < MAX_DEGREE and math.comb(highest + 1 + r, r) <= MAX_COEFFICIENTS:
+            highest += 1
+        c = mu[:, None] * np.array([relu_coefficients(b, highest) for b in bias]).reshape(len(mu), highest + 1)
+        # By Parseval the risk at each degree is known before any coefficient is.
+        inner = np.clip(_relunet.matmul(z, np.ascontiguousarray(z.T)), -1.0, 1.0)
+        left = moments.risk(None)[0] - float(low[0]) ** 2 - float(np.sum(low[1] ** 2))
+        degree, power = 1, inner
+        while degree < highest and (left > self.error**2 if self.degree is None else degree < self.degree):
+            degree, power = degree + 1, power * inner
+            left -= float(np.sum(c[:, degree, None] * power * c[None, :, degree]))
+        coefficients = _expand(z[:, :r], c, degree)
+        stopped = r > 0 and degree == highest and left > self.error**2
+        message = (
+            f"the degree stops at {degree}, for {MAX_COEFFICIENTS} coefficients are held at most" if stopped else ""
+        )
+        return Polynomial(float(low[0]), low[1], basis[:, :r], degree, coefficients), message
+
+    def _regressed(self, moments: SampleMoments, basis: Array) -> tuple[Polynomial, str]:
+        """Return the least-squares polynomial on rows kept in memory (step 5)."""
+        d, r = basis.shape
+        degree = self._degree(r, MAX_FITTED) if r else 1
+        alpha = _exponents(r, degree)
+        free = np.sum(alpha, axis=1) >= 2
+        terms = alpha[free]
+        n_fitted = 1 + d + len(terms)
+        share = min(1.0, ROWS_PER_COEFFICIENT * n_fitted / moments.samples.n_rows)
+        sample = RowSample(d, min(int(share * 2.0**64), 2**64 - 1), 1)
+        sweep(moments.samples, [sample], n_jobs=moments.n_jobs)
+        _, x, y, weight = sample.rows()
+        features = np.concatenate([np.ones((len(x), 1)), x, np.ones((len(x), len(terms)))], axis=1)
+        tables = hermite_tables(_relunet.matmul(x, basis), degree) if r else []
+        for j, table in enumerate(tables):
+            features[:, 1 + d :] *= table[terms[:, j]].T
+        weighted = np.ascontiguousarray((features * weight[:, None]).T)
+        normal = _relunet.matmul(weighted, np.concatenate([features, y[:, None]], axis=1))
+        found = _relunet.solve_spd(np.ascontiguousarray(normal[:, :-1]), normal[:, -1:].copy())[:, 0]
+        coefficients = np.zeros(len(alpha))
+        coefficients[free] = found[1 + d :]
+        full = self.degree is not None or relu_tail(degree) <= (self.error / self.weight_bound) ** 2 / 2
+        message = "" if full else f"the degree stops at {degree}, for {MAX_FITTED} coefficients are fitted at most"
+        return Polynomial(float(found[0]), found[1 : 1 + d].copy(), basis, degree, coefficients), message
+
+
+def relu_coefficients(bias: float, degree: int) -> Array:
+    """Return E[relu(t + b) h_m(t)] for m = 0, .., degree: Lemma 5, with a bias.
+
+    From degree 2 on it is φ(b) h_{m-2}(-b)/√(m(m-1)).
+    """
+    density = math.exp(-(bias**2) / 2) / math.sqrt(2 * math.pi)
+    below = math.erfc(-bias / math.sqrt(2)) / 2
+    out = np.zeros(degree + 1)
+    out[:2] = np.array([density + bias * below, below])[: degree + 1]
+    if degree >= 2:
+        m = np.arange(2, degree + 1)
+        out[2:] = density * hermite_tables(np.array([[-bias]]), degree - 2)[0][:, 0] / np.sqrt(m * (m - 1.0))
+    return out
+
+
+def hermite_tables(z: Array, degree: int) -> list[Array]:
+    """Return h_n(z_j) = He_n(z_j)/√n! for each column j of z, as arrays of shape (degree + 1, n_rows)."""
+    tables = []
+    for column in z.T:
+        table = np.ones((degree + 1, len(z)))
+        if degree >= 1:
+            table[1] = column
+        for n in range(1, degree):
+            table[n + 1] = (column * table[n] - math.sqrt(n) * table[n - 1]) / math.sqrt(n + 1)
+        tables.append(table)
+    return tables
+
+
+def _exponents(r: int, degree: int) -> NDArray[np.intp]:
+    """Return all α in N^r with |α| ≤ degree, in lexicographic order, as rows; r = 0 has the empty one."""
+    if r == 0:
+        return np.zeros((1, 0), dtype=np.intp)
+    parts = [_exponents(r - 1, degree - a) for a in range(degree + 1)]
+    return np.concatenate([np.insert(part, 0, a, axis=1) for a, part in enumerate(parts)])
+
+
+def _sum(coefficients: Array, tables: list[Array], degree: int) -> Array:
+    """Return Σ_α coefficients_α Π_j tables_j[α_j] over |α| ≤ degree, one variable after another."""
+    first, rest = tables[0][: degree + 1], tables[1:]
+    if not rest:
+        return np.asarray(_relunet.matmul(coefficients[None, :], first)[0])
+    if len(rest) == 1:
+        order = np.arange(degree + 1)
+        square = np.zeros((degree + 1, degree + 1))
+        square[order[:, None] + order <= degree] = coefficients
+        return np.asarray(np.sum(first * _relunet.matmul(square, rest[0][: degree + 1]), axis=0))
+    out, start = np.zeros(first.shape[1]), 0
+    for a in range(degree + 1):
+        size = math.comb(degree - a + len(rest), len(rest))
+        out += first[a] * _sum(coefficients[start : start + size], rest, degree - a)
+        start += size
+    return out
+
+
+def _expand(z: Array, c: Array, degree: int) -> Array:
+    """Return Σ_i c_i,m √(m!/α!) z_i^α for |α| = m from 2 to degree, in lexicographic order of α; zero for m < 2.
+
+    It is the tensor Σ_i c_i,m z_i^{⊗m} of each order m in the basis of the Hermite polynomials h_α.
+    """
+    r = z.shape[1]
+    order = np.arange(degree + 1)
+    powers = z[:, :, None] ** order
+    half_log = np.array([math.lgamma(m + 1) / 2 for m in order])
+    weight = np.where(order >= 2, c[:, : degree + 1], 0.0)
+    out = np.zeros(math.comb(degree + r, r))
+    start = 0
+    # Runs of α with the same α_1, .., α_{r-1}.
+    for prefix in _exponents(r - 1, degree) if r else ():
+        m = int(np.sum(prefix))
+        rest = order[: degree + 1 - m]
+        before = np.prod(powers[:, np.arange(r - 1), prefix], axis=1)
+        terms = weight[:, m:] * powers[:, -1, : len(rest)] * before[:, None]
+        multinomial = np.exp(half_log[m:] - half_log[: len(rest)] - np.sum(half_log[prefix]))
+        out[start : start + len(rest)] = np.sum(terms, axis=0) * multinomial
+        start += len(rest)
+    return out
+
+
+def _mean_square(samples: Samples, hypothesis: Polynomial) -> float:
+    """Return the weighted mean of (y - F̃(x))² over samples."""
+    sums, weights = [], []
+    for x, y, weight in samples.blocks():
+        assert y is not None, "the samples are labelled"
+        square = (y - hypothesis.predict(x)) ** 2
+        sums.append(float(np.sum(square if weight is None else square * weight)))
+        weights.append(float(len(y) if weight is None else np.sum(weight)))
+    return math.fsum(sums) / math.fsum(weights)
