@@ -7,7 +7,22 @@ References
 [DK24] I. Diakonikolas, D. Kane, Efficiently Learning One-Hidden-Layer ReLU Networks via Schur Polynomials, COLT 2024.
 """
 
+from relunet.theory.estimate import Estimate, Fail
 from relunet.theory.form import AbsoluteForm
-from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
+from relunet.theory.moments import Correlations, Moments, PopulationMoments, SampleMoments
+from relunet.theory.multiscale import MultiScaleLearner, MultiScaleOverrides
+from relunet.theory.netlearn import NetLearner, NetOverrides
 
-__all__ = ["AbsoluteForm", "Moments", "PopulationMoments", "SampleMoments"]
+__all__ = [
+    "AbsoluteForm",
+    "Correlations",
+    "Estimate",
+    "Fail",
+    "Moments",
+    "MultiScaleLearner",
+    "MultiScaleOverrides",
+    "NetLearner",
+    "NetOverrides",
+    "PopulationMoments",
+    "SampleMoments",
+]

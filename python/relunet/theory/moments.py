@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,12 +29,34 @@ from relunet.network import ReLUNetwork
 from relunet.samples import Samples
 from relunet.theory.form import absolute_products
 
-__all__ = ["Moments", "PopulationMoments", "SampleMoments"]
+__all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
 
 Array = NDArray[np.float64]
 
 # Rounding of exact moments, in units of the sum of |λ|.
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
+
+
+class Correlations(NamedTuple):
+    """Of what the squared loss of f̂ + Σ λ_i |u_i·x| is made, for every λ: power - 2 label·λ + λᵀ net λ.
+
+    Attributes
+    ----------
+    power : float
+        E(y - f̂(x))².
+    label : ndarray of shape (m,)
+        E[(y - f̂(x)) |u_i·x|].
+    net : ndarray of shape (m, m)
+        E[|u_i·x| |u_j·x|].
+    """
+
+    power: float
+    label: Array
+    net: Array
+
+    def loss(self, lam: Array) -> float:
+        """Return E(y - f̂(x) - Σ λ_i |u_i·x|)²."""
+        return self.power - float(np.sum(lam * (2 * self.label - np.sum(self.net * lam, axis=1))))
 
 
 class Moments(Protocol):
@@ -83,11 +105,8 @@ class Moments(Protocol):
             The current f̂.
         """
 
-    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> tuple[Array, Array]:
-        """Return E[(y - f̂(x)) |u_i·x|] and E[|u_i·x| |u_j·x|] for elements u_i of a net: (m,) and (m, m).
-
-        They are what the squared loss of f̂ + Σ λ_i |u_i·x| is made of for every choice of λ.
-        """
+    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
+        """Return the products of y - f̂ and |u_i·x| for elements u_i of a net, unit vectors as rows."""
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return E(y - f̂(x))² of each estimate, from fresh samples where there are some (Lemma 20); None is zero."""
@@ -125,6 +144,8 @@ class PopulationMoments:
         if network.output_weights.ndim != 1:
             raise ArgumentError(f"network: {network.n_outputs} outputs, expected one")
         self.network = network
+        # The last estimate that was correlated, and its risk.
+        self._residual: tuple[ReLUNetwork | None, float] = None, self.risk(None)[0]
 
     @property
     def n_features(self) -> int:
@@ -152,14 +173,16 @@ class PopulationMoments:
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
         """Return what rounding leaves of an entry of M_l(g); see `Moments.noise`."""
         size = _total_weight(self.network) + (0.0 if estimate is None else _total_weight(estimate))
-        return dict.fromkeys(degrees, ROUNDING * size)
+        return dict.fromkeys(degrees, max(ROUNDING * size, float(np.finfo(np.float64).tiny)))
 
-    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> tuple[Array, Array]:
+    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
         """Return the products of f - f̂ and elements of a net; see `Moments.correlations`."""
-        c = _network_correlations(self.network, directions)
+        if self._residual[0] is not estimate:
+            self._residual = estimate, self.risk(estimate)[0]
+        label = _network_correlations(self.network, directions)
         if estimate is not None:
-            c = c - _network_correlations(estimate, directions)
-        return c, absolute_products(directions, directions)
+            label = label - _network_correlations(estimate, directions)
+        return Correlations(self._residual[1], label, absolute_products(directions, directions))
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return E(f - f̂)² of each estimate; see `Moments.risk`."""
@@ -182,6 +205,9 @@ class SampleMoments:
     subtract : bool, default False
         How residual moments are made. False averages (y - f̂(x)) H_l(x) in a sweep (Lemma 8). True averages y H_l(x),
         once, and takes away the exact moments of f̂: no sweep, but more variance.
+    noise_variance : float, default 0.0
+        Known variance of noise on the labels, taken from every risk: noise does not disturb moments (Remark 9), but
+        the validated loss has it on top of the error.
     search_rows : int, default 8192
         About so many rows, chosen by a hash of their content, are kept in memory for `correlations`.
     n_jobs : int, default None
@@ -212,6 +238,7 @@ class SampleMoments:
         validation: Samples | None = None,
         *,
         subtract: bool = False,
+        noise_variance: float = 0.0,
         search_rows: int = 8192,
         n_jobs: int | None = None,
     ) -> None:
@@ -221,12 +248,15 @@ class SampleMoments:
         if validation is not None and validation.n_columns != samples.n_columns:
             raise DataError(f"validation: {validation.n_columns} columns, the samples have {samples.n_columns}")
         self.samples, self.validation, self.subtract, self.n_jobs = samples, validation, subtract, n_jobs
+        self.noise_variance = noise_variance
         self.n_sweeps = 0
         self._labels = InputMoments(samples.n_columns)
         share = min(1.0, search_rows / samples.n_rows)
         chosen = RowSample(samples.n_columns, min(int(share * 2.0**64), 2**64 - 1), 0)
         self._sweep(self._labels, chosen)
         _, self._x, self._y, self._weight = chosen.rows()
+        # The last estimate that was correlated, and its residuals on these rows.
+        self._residual: tuple[ReLUNetwork | None, Array] = None, self._y
         self._known: dict[tuple[object, ...], dict[int, Array]] = {}
 
     @property
@@ -260,27 +290,30 @@ class SampleMoments:
 
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
         """Return √(E(y - f̂)² l!/N) / 2|κ_l|, for gᵀ H_l(x)[g,..,g,:,:] g = He_l(g·x); see `Moments.noise`."""
-        risk = self.risk(None if self.subtract else estimate)[0]
+        risk = self.risk(None if self.subtract else estimate)[0] + self.noise_variance
         return {
             degree: math.sqrt(risk * math.factorial(degree) / self.n_rows) / abs(2 * _kappa(degree, 0.0))
             for degree in degrees
         }
 
-    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> tuple[Array, Array]:
+    def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
         """Return the products on the rows kept in memory; see `Moments.correlations`."""
-        residual = self._y if estimate is None else self._y - estimate.predict(self._x)
-        total = float(np.sum(self._weight))
+        if self._residual[0] is not estimate:
+            self._residual = estimate, self._y if estimate is None else self._y - estimate.predict(self._x)
         net = np.abs(_relunet.matmul(self._x, np.ascontiguousarray(directions.T)))
-        weighted = np.ascontiguousarray((net * self._weight[:, None]).T)
-        products = _relunet.matmul(weighted, np.concatenate([net, residual[:, None]], axis=1)) / total
-        return products[:, -1].copy(), products[:, :-1].copy()
+        columns = np.concatenate([self._residual[1][:, None], net], axis=1)
+        weighted = np.ascontiguousarray((columns * self._weight[:, None]).T)
+        products = _relunet.matmul(weighted, columns) / float(np.sum(self._weight))
+        return Correlations(
+            float(products[0, 0]) - self.noise_variance, products[0, 1:].copy(), products[1:, 1:].copy()
+        )
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
         """Return the mean squared residual of each estimate; see `Moments.risk`."""
         zero = ReLUNetwork(np.zeros((0, self.n_features)), np.zeros(0))
         risks = [RiskMoments(zero if estimate is None else estimate) for estimate in estimates]
         self._sweep(*risks, samples=self.validation)
-        return [risk.risk for risk in risks]
+        return [risk.risk - self.noise_variance for risk in risks]
 
     def _sweep(self, *accumulators: Accumulator, samples: Samples | None = None) -> None:
         self.n_sweeps += 1
@@ -363,7 +396,7 @@ def _network_moments(network: ReLUNetwork, degrees: Sequence[int], g: Array) -> 
             out[1] = network.linear + np.sum(weight[:, None] * u, axis=0)
         else:
             scaled = weight / (2 * _kappa(degree, 0.0)) * inner ** (degree - 2)
-            rows = (scaled[:, None, :] * u.T).reshape(-1, len(u))
+            rows = (scaled[:, None, :] * u.T).reshape(len(g) * g.shape[1], len(u))
             out[degree] = _relunet.matmul(np.ascontiguousarray(rows), u).reshape(len(g), g.shape[1], g.shape[1])
     return out
 
