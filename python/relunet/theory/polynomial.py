@@ -1,4 +1,4 @@
-"""[DK24]: the subspace in which moments of order up to 4k live, and a polynomial fitted in it."""
+"""LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24]: the subspace of moments of order up to 4k, and a polynomial in it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from relunet import _relunet
 from relunet.errors import ArgumentError, DataError
-from relunet.moments import RowSample, sweep
 from relunet.samples import Samples
+from relunet.theory.estimate import Fail, Target, target_error
 from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
 
-__all__ = ["Polynomial", "PolynomialFit", "PolynomialLearner", "relu_tail"]
+__all__ = ["Polynomial", "PolynomialEstimate", "PolynomialLearner", "relu_coefficients", "relu_tail"]
 
 Array = NDArray[np.float64]
 
 # Coefficients of a polynomial that are held: 128 MB.
 MAX_COEFFICIENTS, MAX_DEGREE = 2**24, 4000
-# Coefficients that are fitted to rows, and rows that are read for each.
-MAX_FITTED, ROWS_PER_COEFFICIENT = 512, 48
+# Coefficients that are estimated from samples.
+MAX_ESTIMATED = 512
 # Numbers held while rows are evaluated.
 BLOCK = 2**22
 
@@ -114,36 +114,25 @@ class Polynomial:
 
 
 @dataclass(frozen=True)
-class PolynomialFit:
-    """What `PolynomialLearner.learn` returns.
+class PolynomialEstimate:
+    """A validated polynomial.
 
     Attributes
     ----------
-    hypothesis : Polynomial or None
-        F̃; None is Fail: validation found its risk above error².
+    hypothesis : Polynomial
+        F̃.
     risk : float
         E(y - F̃(x))²: exact for exact moments, else the mean over the validation samples.
+    error : float
+        √risk in units of the part of f that is not affine.
     spectrum : ndarray
         Singular values of the moments, descending: square roots of the eigenvalues of the quadratic form Q.
-    basis : ndarray of shape (d, r)
-        V, whether or not validation passed.
-    degree : int
-        D.
-    message : str
-        What the fit ran into.
     """
 
-    hypothesis: Polynomial | None
+    hypothesis: Polynomial
     risk: float
+    error: float
     spectrum: Array
-    basis: Array
-    degree: int
-    message: str
-
-    @property
-    def failed(self) -> bool:
-        """Whether the learner said Fail."""
-        return self.hypothesis is None
 
 
 class PolynomialLearner:
@@ -167,18 +156,15 @@ class PolynomialLearner:
     - Odd orders from 3 on vanish for every f of the class and are left out.
     - Eigenvectors of Q are right singular vectors of the stacked moments, without squaring their errors.
     - The affine part, orders 0 and 1, is taken in all of R^d, so that a free linear part costs nothing.
-    - From samples, the coefficients in Vᵀx are those of least squares rather than means of y h_α: both estimate the
-      same, the first with a variance of what is left in place of that of y.
+    - D is the least degree at which what is left of f, E f² - ‖F̃‖² by Parseval, is small enough, instead of C ε^(-4/3).
+      From samples D is where more degrees would add more noise than they explain.
 
     Parameters
     ----------
     n_neurons : int
-        k, the promise: f has at most so many neurons, without biases.
-    error : float, default 0.05
-        ε: the root mean square error asked for; D is the least degree with a tail that allows it.
-    weight_bound : float, default 1.0
-        R ≥ Σ |μ_i|, over the neurons' output weights times norms, for the tail R² Σ_{m>D} c_m². The theorem scales
-        f to R = 1.
+        k, the promised bound.
+    epsilon : float, default 0.05
+        Error asked for, as a part of the norm of what is not affine in f.
     n_directions : int, default 8
         Directions g_a; an override, see above.
     spectral_cut : float, default None
@@ -186,7 +172,7 @@ class PolynomialLearner:
         says nothing, and coefficients multiply with dimensions. An override; None is the norm of the noise, 0.0 the
         published algorithm.
     degree : int, default None
-        D, instead of that from the tail.
+        D; None chooses it.
     random_state : int, default 0
         Seed of the directions.
 
@@ -198,20 +184,18 @@ class PolynomialLearner:
     Examples
     --------
     >>> from relunet import teachers
-    >>> from relunet.theory import PopulationMoments
-    >>> from relunet.theory.polynomial import PolynomialLearner
-    >>> teacher = teachers.level_fan(6, 4, rng=0)  # M_2 = 0
-    >>> fit = PolynomialLearner(4, error=0.01, weight_bound=4.0).learn(PopulationMoments(teacher.network))
-    >>> fit.basis.shape, fit.failed, fit.risk <= 0.01**2
-    ((6, 2), False, True)
+    >>> from relunet.theory import PolynomialLearner, PopulationMoments
+    >>> network = teachers.level_fan(6, 4, rng=0).network  # M_2 = 0
+    >>> found = PolynomialLearner(4).learn(PopulationMoments(network))
+    >>> found.hypothesis.basis.shape, found.hypothesis.degree, found.error < 0.05
+    ((6, 2), 176, True)
     """
 
     def __init__(
         self,
         n_neurons: int,
+        epsilon: float = 0.05,
         *,
-        error: float = 0.05,
-        weight_bound: float = 1.0,
         n_directions: int = 8,
         spectral_cut: float | None = None,
         degree: int | None = None,
@@ -220,55 +204,59 @@ class PolynomialLearner:
         # The core contracts degrees up to 64.
         if not 1 <= n_neurons <= 16:
             raise ArgumentError(f"n_neurons: {n_neurons}, expected 1 to 16")
-        for name, value in (("error", error), ("weight_bound", weight_bound)):
-            if not (value > 0 and math.isfinite(value)):
-                raise ArgumentError(f"{name}: {value}, expected a positive number")
         if n_directions < 1:
             raise ArgumentError(f"n_directions: {n_directions}, expected at least 1")
         if degree is not None and degree < 1:
             raise ArgumentError(f"degree: {degree}, expected at least 1")
-        self.n_neurons, self.error, self.weight_bound = n_neurons, error, weight_bound
-        self.n_directions, self.spectral_cut, self.degree = n_directions, spectral_cut, degree
-        self.random_state = random_state
+        self.n_neurons, self.epsilon, self.n_directions = n_neurons, epsilon, n_directions
+        self.spectral_cut, self.degree, self.random_state = spectral_cut, degree, random_state
 
-    def learn(self, moments: Moments) -> PolynomialFit:
-        """Learn f from its moments.
+    def learn(self, moments: Moments) -> PolynomialEstimate:
+        """Return a validated polynomial close to the network behind `moments`.
 
         Parameters
         ----------
         moments : PopulationMoments or SampleMoments
-            Exact moments, or samples with inputs N(0, I).
+            The unknown f.
 
-        Returns
-        -------
-        PolynomialFit
+        Raises
+        ------
+        Fail
+            When the polynomial is not within the error asked for.
         """
-        basis, spectrum = self._subspace(moments)
+        target = target_error(moments, self.epsilon)
+        basis, spectrum = self.subspace(moments)
         if isinstance(moments, PopulationMoments):
-            hypothesis, message = self._expanded(moments, basis)
+            hypothesis = self._expanded(moments, basis, target)
             # Parseval: F̃ is a projection of f.
             risk = max(moments.risk(None)[0] - hypothesis.gaussian_norm**2, 0.0)
+            passed = risk <= 2 * target.risk
         elif isinstance(moments, SampleMoments):
-            hypothesis, message = self._regressed(moments, basis)
+            hypothesis = self._estimated(moments, basis)
             risk = _mean_square(moments.samples if moments.validation is None else moments.validation, hypothesis)
+            passed = risk <= target.risk
         else:
             raise ArgumentError(f"moments: {type(moments).__name__}, expected PopulationMoments or SampleMoments")
-        passed = risk <= self.error**2
-        return PolynomialFit(hypothesis if passed else None, risk, spectrum, basis, hypothesis.degree, message)
+        error = target.relative(risk)
+        if not passed:
+            found = f"the polynomial of degree {hypothesis.degree} in {basis.shape[1]} dimensions"
+            raise Fail(f"{found} has an error of {error:.3g} of what is not affine, asked was {self.epsilon:.3g}")
+        return PolynomialEstimate(hypothesis, risk, error, spectrum)
 
-    def _subspace(self, moments: Moments) -> tuple[Array, Array]:
-        """Return V and the singular values of the stacked moments (steps 2 to 4)."""
+    def subspace(self, moments: Moments) -> tuple[Array, Array]:
+        """Return V, (d, r), and the singular values of the stacked moments (steps 2 to 4 of the paper)."""
         d = moments.n_features
         g = np.random.default_rng(self.random_state).standard_normal((self.n_directions, d))
         g /= np.sqrt(np.sum(g**2, axis=1, keepdims=True))
         inner = _relunet.matmul(g, np.ascontiguousarray(g.T))
         orders = (1, *range(2, 4 * self.n_neurons + 1, 2))
         contracted = moments.moments(orders, g)
+        c = relu_coefficients(0.0, orders[-1])
         noise = moments.noise(orders[1:])
         stacked, largest_noise = [contracted[1][None, :]], 0.0
         for m in orders[1:]:
             # T_m is 2 c_m times M_m of the |·| form.
-            scale = 2 * math.sqrt(relu_tail(m - 1) - relu_tail(m))
+            scale = 2 * abs(c[m])
             values, vectors = _relunet.eigh(inner ** (m - 2))
             kept = values > 1e-10 * values[-1]
             roots = np.ascontiguousarray((vectors[:, kept] / np.sqrt(values[kept])).T)
@@ -283,17 +271,7 @@ class PolynomialLearner:
         rank = min(int(np.sum(spectrum > cut)), self.n_neurons)
         return np.ascontiguousarray(vt[:rank].T), spectrum
 
-    def _degree(self, r: int, room: int) -> int:
-        """Return the least D with R² Σ_{m>D} c_m² ≤ ε²/2, or as high a degree as there is room for."""
-        if self.degree is not None:
-            return self.degree
-        allowed = (self.error / self.weight_bound) ** 2 / 2
-        degree = 2
-        while relu_tail(degree) > allowed and math.comb(degree + 2 + r, r) <= room:
-            degree += 2
-        return degree
-
-    def _expanded(self, moments: PopulationMoments, basis: Array) -> tuple[Polynomial, str]:
+    def _expanded(self, moments: PopulationMoments, basis: Array, target: Target) -> Polynomial:
         """Return the projection of the network on polynomials in Vᵀx, and an affine part in x (step 5).
 
         A neuron μ relu(u·x + b) has the coefficient μ E[relu(t + b) h_m(t)] √(m!/α!) z^α, z = Vᵀu, at h_α, |α| = m.
@@ -312,41 +290,50 @@ class PolynomialLearner:
         # By Parseval the risk at each degree is known before any coefficient is.
         inner = np.clip(_relunet.matmul(z, np.ascontiguousarray(z.T)), -1.0, 1.0)
         left = moments.risk(None)[0] - float(low[0]) ** 2 - float(np.sum(low[1] ** 2))
-        degree, power = 1, inner
-        while degree < highest and (left > self.error**2 if self.degree is None else degree < self.degree):
+        # Exact moments leave nothing to validation.
+        degree, power, allowed = 1, inner, 1.999 * target.risk
+        while degree < highest and (left > allowed if self.degree is None else degree < self.degree):
             degree, power = degree + 1, power * inner
             left -= float(np.sum(c[:, degree, None] * power * c[None, :, degree]))
-        coefficients = _expand(z[:, :r], c, degree)
-        stopped = r > 0 and degree == highest and left > self.error**2
-        message = (
-            f"the degree stops at {degree}, for {MAX_COEFFICIENTS} coefficients are held at most" if stopped else ""
-        )
-        return Polynomial(float(low[0]), low[1], basis[:, :r], degree, coefficients), message
+        return Polynomial(float(low[0]), low[1], basis[:, :r], degree, _expand(z[:, :r], c, degree))
 
-    def _regressed(self, moments: SampleMoments, basis: Array) -> tuple[Polynomial, str]:
-        """Return the least-squares polynomial on rows kept in memory (step 5)."""
-        d, r = basis.shape
-        degree = self._degree(r, MAX_FITTED) if r else 1
-        alpha = _exponents(r, degree)
-        free = np.sum(alpha, axis=1) >= 2
-        terms = alpha[free]
-        n_fitted = 1 + d + len(terms)
-        share = min(1.0, ROWS_PER_COEFFICIENT * n_fitted / moments.samples.n_rows)
-        sample = RowSample(d, min(int(share * 2.0**64), 2**64 - 1), 1)
-        sweep(moments.samples, [sample], n_jobs=moments.n_jobs)
-        _, x, y, weight = sample.rows()
-        features = np.concatenate([np.ones((len(x), 1)), x, np.ones((len(x), len(terms)))], axis=1)
-        tables = hermite_tables(_relunet.matmul(x, basis), degree) if r else []
-        for j, table in enumerate(tables):
-            features[:, 1 + d :] *= table[terms[:, j]].T
-        weighted = np.ascontiguousarray((features * weight[:, None]).T)
-        normal = _relunet.matmul(weighted, np.concatenate([features, y[:, None]], axis=1))
-        found = _relunet.solve_spd(np.ascontiguousarray(normal[:, :-1]), normal[:, -1:].copy())[:, 0]
-        coefficients = np.zeros(len(alpha))
-        coefficients[free] = found[1 + d :]
-        full = self.degree is not None or relu_tail(degree) <= (self.error / self.weight_bound) ** 2 / 2
-        message = "" if full else f"the degree stops at {degree}, for {MAX_FITTED} coefficients are fitted at most"
-        return Polynomial(float(found[0]), found[1 : 1 + d].copy(), basis, degree, coefficients), message
+    def _estimated(self, moments: SampleMoments, basis: Array) -> Polynomial:
+        """Return the polynomial of the means of (y - ŵ·x) h_α(Vᵀx) (step 5, Lemma 8).
+
+        Least squares on rows, which the paper speaks of in its introduction, has less variance inside the sample but is
+        undetermined outside: h_m is largest near 2√m, where a Gaussian sample has no rows. Means have a variance of
+        O(m) each (Lemma 8 with t = m).
+        """
+        low = moments.moments((0, 1), np.eye(moments.n_features)[0])
+        affine = Polynomial(float(low[0]), low[1], basis[:, :0], 1, np.zeros(1))
+        r = basis.shape[1]
+        highest = 1
+        while r and math.comb(highest + 1 + r, r) <= MAX_ESTIMATED and highest != self.degree:
+            highest += 1
+        alpha = _exponents(r, highest)
+        first, second, total = np.zeros(len(alpha)), np.zeros(len(alpha)), []
+        for x, y, weight in moments.samples.blocks(BLOCK // MAX_ESTIMATED):
+            assert y is not None, "the samples are labelled"
+            tables = (
+                hermite_tables(_relunet.matmul(np.ascontiguousarray(x, dtype=np.float64), basis), highest) if r else []
+            )
+            features = np.ones((len(alpha), len(y)))
+            for table, exponents in zip(tables, alpha.T, strict=True):
+                features *= table[exponents]
+            features *= (y - affine.predict(x)) * (1.0 if weight is None else weight)
+            first += np.sum(features, axis=1)
+            second += np.sum(features**2, axis=1)
+            total.append(float(len(y) if weight is None else np.sum(weight)))
+        coefficients = first / math.fsum(total)
+        noise = second / math.fsum(total) ** 2
+        order = np.sum(alpha, axis=1)
+        coefficients[order < 2] = 0.0
+        # Each coefficient changes the risk by about noise - (coefficient² - noise).
+        change = np.bincount(order, 2 * noise - coefficients**2, minlength=highest + 1)
+        change[:2] = 0.0
+        degree = max(int(np.argmin(np.cumsum(change))), 1) if self.degree is None else highest
+        kept = order <= degree
+        return Polynomial(affine.intercept, affine.linear, basis, degree, coefficients[kept])
 
 
 def relu_coefficients(bias: float, degree: int) -> Array:
