@@ -208,7 +208,7 @@ class SampleMoments:
     noise_variance : float, default 0.0
         Known variance of noise on the labels, taken from every risk: noise does not disturb moments (Remark 9), but
         the validated loss has it on top of the error.
-    search_rows : int, default 8192
+    search_rows : int, default 4096
         About so many rows, chosen by a hash of their content, are kept in memory for `correlations`.
     n_jobs : int, default None
         Threads; None means one a core.
@@ -239,7 +239,7 @@ class SampleMoments:
         *,
         subtract: bool = False,
         noise_variance: float = 0.0,
-        search_rows: int = 8192,
+        search_rows: int = 4096,
         n_jobs: int | None = None,
     ) -> None:
         for name, given in (("samples", samples), ("validation", validation)):

@@ -148,7 +148,8 @@ class MultiScaleLearner:
         estimate, overrides = candidates.accepted(), self.overrides
         part = self.epsilon / self.n_neurons if overrides.detectable is None else overrides.detectable
         detectable = part * candidates.target.scale
-        scales = Scales.of(estimate.form, estimate.g, overrides.closeness, detectable, overrides.net.fine)
+        finest = overrides.net.for_error(self.epsilon).finest
+        scales = Scales.of(estimate.form, estimate.g, overrides.closeness, detectable, finest)
         return replace(estimate, scales=scales)
 
     def _round(
@@ -167,4 +168,5 @@ class MultiScaleLearner:
         noise = None if cut is None else moments.noise(self.degrees, estimate)
         span = joint_span(residual, self.n_neurons, noise, cut)
         most = self.n_neurons - len(path.u)
-        yield from search_net(moments, candidates.linear, path.u, span, most, self.overrides.net, cost)
+        limits = self.overrides.net.for_error(self.epsilon)
+        yield from search_net(moments, candidates.linear, path.u, span, most, limits, cost)

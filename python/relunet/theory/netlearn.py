@@ -116,7 +116,7 @@ class NetLearner:
         Fail
             When no network of the net is within the error asked for.
         """
-        cost, limits = Cost(rounds=1), self.overrides.net
+        cost, limits = Cost(rounds=1), self.overrides.net.for_error(self.epsilon)
         candidates = Candidates(moments, self.epsilon, cost)
         nothing = candidates.nothing
         for g in contraction_directions(moments.n_features, self.delta, self.random_state):

@@ -3,14 +3,16 @@
 For elements u_1, .., u_m of a net the squared loss is a quadratic in λ (`Correlations`): the best λ of a guess is one
 small linear solve, least squares in place of the net over [-R, R]. All tuples of a coarse net are tried where there are
 few enough of them; else they are built element by element and a beam of the best is kept. Those kept are refined: near
-them, and only there, nets of half the mesh are searched, until the mesh is fine enough.
+them, and only there, nets of half the mesh are searched, until the mesh is fine enough. Neurons closer than the coarse
+mesh are found as the clump that they are, then apart: a refined tuple gets one more element, from the coarse net or
+from a finer one near an element that it has.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -34,6 +36,8 @@ CHUNK = 1 << 16
 JOINT_MOVES = 800
 # Moves of a tuple on one net before the mesh is halved.
 MOVES = 12
+# Refined tuples that get one more element, each the best few; and the fewest tuples refined to the end.
+SPLIT = 3
 
 
 @dataclass
@@ -71,8 +75,8 @@ class SearchLimits:
     ----------
     coarse : float
         Granularity of the net whose tuples are enumerated.
-    fine : float
-        Granularity of the last net.
+    fine : float or None
+        Granularity of the last net; None is ε/50, for errors are of the order of the granularity.
     exhaustive : int
         Up to so many tuples are all tried.
     beam : int
@@ -85,11 +89,20 @@ class SearchLimits:
     """
 
     coarse: float = 0.25
-    fine: float = 1e-3
+    fine: float | None = None
     exhaustive: int = 200_000
     beam: int = 24
     bound: float = math.inf
     weight_net: float | None = None
+
+    def for_error(self, epsilon: float) -> SearchLimits:
+        """Return the same with a granularity of the last net that suits ε."""
+        return replace(self, fine=epsilon / 50) if self.fine is None else self
+
+    @property
+    def finest(self) -> float:
+        """Granularity of the last net."""
+        return self.coarse if self.fine is None else self.fine
 
 
 @dataclass(frozen=True)
@@ -139,35 +152,8 @@ def search_net(
     cost : Cost
         What is done is added to it.
     """
-    r = basis.shape[1]
-    if r == 0:
-        return
-    turn = np.ascontiguousarray(basis.T)
-    net = sphere_net(r, limits.coarse)
-    loss = _Loss(moments.correlations(_rows(known, net, turn), estimate), len(known), limits.bound)
-    tuples: Index = np.zeros((1, 0), dtype=np.intp)
-    for m in range(1, min(most, len(net)) + 1):
-        if math.comb(len(net), m) <= limits.exhaustive:
-            flat = (i for indices in combinations(range(len(net)), m) for i in indices)
-            tuples = np.fromiter(flat, dtype=np.intp).reshape(-1, m)
-        else:
-            cost.exhaustive = False
-            tuples = _extended(tuples, len(net))
-        cost.tried += len(tuples)
-        each = log10_lines(r, limits.fine)
-        if limits.weight_net is not None:
-            each += math.log10(len(interval_net(limits.bound, limits.weight_net)))
-        cost.add_branches(m * each - math.lgamma(m + 1) / math.log(10))
-        losses = loss.of(tuples)
-        order = np.argsort(losses, kind="stable")[: limits.beam]
-        tuples = tuples[order]
-        points = _refined(moments, estimate, known, net[tuples], turn, limits, cost)
-        guesses = [_guess(moments, estimate, _rows(known, point, turn), len(known), limits) for point in points]
-        yield sorted((guess for guess in guesses if math.isfinite(guess.loss)), key=lambda guess: guess.loss)
-
-
-def _rows(known: Array, points: Array, turn: Array) -> Array:
-    return np.concatenate([known, _relunet.matmul(np.ascontiguousarray(points), turn)])
+    if basis.shape[1]:
+        yield from _NetSearch(moments, estimate, known, basis, limits, cost).sizes(most)
 
 
 def _extended(tuples: Index, n: int) -> Index:
@@ -175,55 +161,6 @@ def _extended(tuples: Index, n: int) -> Index:
     longer = np.concatenate([np.repeat(tuples, n, axis=0), np.tile(np.arange(n), len(tuples))[:, None]], axis=1)
     longer = np.sort(longer, axis=1)
     return np.unique(longer[np.all(np.diff(longer, axis=1) > 0, axis=1)], axis=0)
-
-
-def _guess(moments: Moments, estimate: ReLUNetwork, u: Array, n_known: int, limits: SearchLimits) -> Guess:
-    products = moments.correlations(u, estimate)
-    lam, left = _Loss(products, n_known, limits.bound).solve(np.arange(len(u) - n_known)[None, :])
-    best = Guess(u, lam[0], float(left[0]))
-    if limits.weight_net is None or not math.isfinite(best.loss):
-        return best
-    net = interval_net(limits.bound, limits.weight_net)
-    near = [net[np.argsort(np.abs(net - value), kind="stable")[:3]] for value in best.lam]
-    guesses = [Guess(u, np.array(weights), products.loss(np.array(weights))) for weights in product(*near)]
-    return min(guesses, key=lambda guess: guess.loss)
-
-
-def _refined(
-    moments: Moments,
-    estimate: ReLUNetwork,
-    known: Array,
-    points: Array,
-    turn: Array,
-    limits: SearchLimits,
-    cost: Cost,
-) -> list[Array]:
-    """Return the tuples of net elements (n, m, r), refined, the best of them."""
-    _, m, r = points.shape
-    if r == 1:
-        return [points[0]]
-    mesh = 2 * limits.coarse / math.sqrt(r - 1)
-    moves = _moves(m, 1 + 2 * (r - 1))
-    beam = [(math.inf, point) for point in points]
-    while mesh > 2 * limits.fine / math.sqrt(r - 1):
-        mesh /= 2
-        moved: list[tuple[float, Array]] = []
-        for _, point in beam:
-            left = math.inf
-            for _ in range(MOVES):
-                near = finer(point, mesh).reshape(-1, r)
-                loss = _Loss(moments.correlations(_rows(known, near, turn), estimate), len(known), limits.bound)
-                losses = loss.of(moves)
-                cost.tried += len(moves)
-                best = int(np.argmin(losses))
-                left = float(losses[best])
-                point = near[moves[best]]
-                if best == 0:
-                    break
-            moved.append((left, point))
-        moved.sort(key=lambda one: one[0])
-        beam = _distinct(moved, mesh)[: max(2, len(beam) // 2)]
-    return [point for _, point in beam]
 
 
 def _moves(m: int, n_near: int) -> Index:
@@ -241,14 +178,116 @@ def _moves(m: int, n_near: int) -> Index:
     return choices + n_near * np.arange(m)
 
 
-def _distinct(beam: list[tuple[float, Array]], mesh: float) -> list[tuple[float, Array]]:
-    """Return the tuples without those that have come to the same place as a better one."""
-    kept: list[tuple[float, Array]] = []
-    for left, point in beam:
-        inner = [np.abs(np.sum(point[:, None, :] * other[None, :, :], axis=2)).max(axis=1) for _, other in kept]
+def _distinct(beam: list[Array], mesh: float) -> list[Array]:
+    """Return the tuples without those that have come to the same place as one before them."""
+    kept: list[Array] = []
+    for point in beam:
+        inner = [np.abs(np.sum(point[:, None, :] * other[None, :, :], axis=2)).max(axis=1) for other in kept]
         if not any(np.all(1.0 - cosine < mesh**2) for cosine in inner):
-            kept.append((left, point))
+            kept.append(point)
     return kept
+
+
+class _NetSearch:
+    """The search of one net beside known neurons."""
+
+    def __init__(
+        self, moments: Moments, estimate: ReLUNetwork, known: Array, basis: Array, limits: SearchLimits, cost: Cost
+    ) -> None:
+        self.moments, self.estimate, self.known, self.limits, self.cost = moments, estimate, known, limits, cost
+        self.turn = np.ascontiguousarray(basis.T)
+        self.r = basis.shape[1]
+        self.net = sphere_net(self.r, limits.coarse)
+        mesh = 2 * limits.coarse / math.sqrt(max(self.r - 1, 1))
+        halvings = math.ceil(math.log2(max(limits.coarse / limits.finest, 1.0))) if self.r > 1 else 0
+        self.meshes = [mesh / 2**j for j in range(1, halvings + 1)]
+
+    def sizes(self, most: int) -> Iterator[list[Guess]]:
+        """Yield the best guesses of m = 1, 2, .. elements."""
+        limits, net = self.limits, self.net
+        loss = self.loss(net)
+        tuples: Index = np.zeros((1, 0), dtype=np.intp)
+        refined: list[Array] = []
+        for m in range(1, most + 1):
+            if math.comb(len(net), m) <= limits.exhaustive:
+                flat = (i for indices in combinations(range(len(net)), m) for i in indices)
+                tuples = np.fromiter(flat, dtype=np.intp).reshape(-1, m)
+            else:
+                self.cost.exhaustive = False
+                tuples = _extended(tuples, len(net))
+            self.cost.add_branches(m * self.log10_elements() - math.lgamma(m + 1) / math.log(10))
+            tuples = tuples[np.argsort(self.tried(loss, tuples), kind="stable")[: limits.beam]]
+            starts = [*net[tuples], *(longer for point in refined[:SPLIT] for longer in self.split(point))]
+            if not starts:
+                return
+            refined = self.refined(starts)
+            guesses = [self.guess(point) for point in refined]
+            yield sorted((guess for guess in guesses if math.isfinite(guess.loss)), key=lambda guess: guess.loss)
+
+    def log10_elements(self) -> float:
+        """Return log10 of the number of choices of one neuron: an element of the finest net and its λ."""
+        each = log10_lines(self.r, self.limits.finest)
+        if self.limits.weight_net is not None:
+            each += math.log10(len(interval_net(self.limits.bound, self.limits.weight_net)))
+        return each
+
+    def loss(self, points: Array) -> _Loss:
+        """Return the losses that elements (n, r) leave beside the known neurons."""
+        return _Loss(self.moments.correlations(self.rows(points), self.estimate), len(self.known), self.limits.bound)
+
+    def rows(self, points: Array) -> Array:
+        """Return the known neurons and, after them, elements in all d dimensions."""
+        return np.concatenate([self.known, _relunet.matmul(np.ascontiguousarray(points), self.turn)])
+
+    def tried(self, loss: _Loss, tuples: Index) -> Array:
+        """Return the loss of each tuple, and count them."""
+        self.cost.tried += len(tuples)
+        return loss.of(tuples)
+
+    def split(self, point: Array) -> list[Array]:
+        """Return a tuple (m, r) with one more element, the best few: of the coarse net, or near one that it has."""
+        near = [finer(point, mesh)[:, 1:].reshape(-1, self.r) for mesh in self.meshes]
+        candidates = np.concatenate([point, self.net, *near])
+        m = len(point)
+        more = np.arange(m, len(candidates))[:, None]
+        tuples = np.concatenate([np.broadcast_to(np.arange(m), (len(more), m)), more], axis=1)
+        losses = self.tried(self.loss(candidates), tuples)
+        best = np.argsort(losses, kind="stable")[:SPLIT]
+        return [candidates[tuples[i]] for i in best if math.isfinite(losses[i])]
+
+    def refined(self, starts: list[Array]) -> list[Array]:
+        """Move tuples (m, r) to the best of their neighbours in finer and finer nets; return the best tuples."""
+        moves = _moves(len(starts[0]), 1 + 2 * (self.r - 1))
+        beam = starts
+        for mesh in self.meshes:
+            moved = []
+            for point in beam:
+                left = math.inf
+                for _ in range(MOVES):
+                    near = finer(point, mesh).reshape(-1, self.r)
+                    losses = self.tried(self.loss(near), moves)
+                    best = int(np.argmin(losses))
+                    left, point = float(losses[best]), near[moves[best]]
+                    if best == 0:
+                        break
+                moved.append((left, point))
+            moved.sort(key=lambda one: one[0])
+            beam = _distinct([point for _, point in moved], mesh)[: max(SPLIT, len(beam) // 2)]
+        return beam
+
+    def guess(self, point: Array) -> Guess:
+        """Return a tuple as neurons with their λ, in the net over [-R, R] where there is one."""
+        u = self.rows(point)
+        products = self.moments.correlations(u, self.estimate)
+        tuples = np.arange(len(point))[None, :]
+        lam, left = _Loss(products, len(self.known), self.limits.bound).solve(tuples)
+        best = Guess(u, lam[0], float(left[0]))
+        if self.limits.weight_net is None or not math.isfinite(best.loss):
+            return best
+        net = interval_net(self.limits.bound, self.limits.weight_net)
+        near = [net[np.argsort(np.abs(net - value), kind="stable")[:3]] for value in best.lam]
+        choices = [np.array(weights) for weights in product(*near)]
+        return min((Guess(u, weights, products.loss(weights)) for weights in choices), key=lambda guess: guess.loss)
 
 
 class _Loss:
@@ -260,7 +299,7 @@ class _Loss:
     def of(self, tuples: Index) -> Array:
         """Return the loss of each tuple (n, m) of candidates; infinite for dependent ones and beyond the bound."""
         parts = [self.solve(tuples[start : start + CHUNK])[1] for start in range(0, len(tuples), CHUNK)]
-        return np.concatenate(parts)
+        return np.concatenate([np.zeros(0), *parts])
 
     def solve(self, tuples: Index) -> tuple[Array, Array]:
         """Return λ, (n, known + m), and the loss of each tuple.

@@ -210,13 +210,13 @@ class Scales:
 def power_sum_floor(v: Array, i: int, weight: float) -> float:
     """Return the least that M_2, M_4, .. can show of a neuron or clump: Lemma 27 in its sharp form.
 
-    The minimum over q with |q_i| = weight of the largest |Σ_j q_j v_j^l| over even l ≤ 2k - 2 is
+    The minimum over q with |q_i| = weight of the largest |Σ_j q_j v_j^l| over even l ≤ 2k - 2 is, for distinct v_j ≥ 0,
 
         weight Π_{j ≠ i} |v_i² - v_j²| / (1 + v_j²)
 
-    for v ≥ 0: a polynomial p in v² that vanishes at the others has Σ q_j p(v_j²) = q_i p(v_i²), and Π (t - v_j²) has
-    coefficients whose sizes sum to Π (1 + v_j²). The paper's bound (γ²/4k)^k is far smaller, and wrong for v of both
-    signs: v_j = -v_i may cancel v_i in every even power.
+    A polynomial p in v² that vanishes at the others has Σ_j q_j p(v_j²) = q_i p(v_i²), and Π_j (t - v_j²) has
+    coefficients whose sizes sum to Π (1 + v_j²). Equal v_j count once: then it is a lower bound. The paper's bound
+    (γ²/4k)^k is far smaller, and wrong for v of both signs: v_j = -v_i may cancel v_i in every even power.
 
     Parameters
     ----------
@@ -245,5 +245,5 @@ def power_sum_floor(v: Array, i: int, weight: float) -> float:
     """
     if np.any(v < 0):
         raise ArgumentError(f"v: {np.min(v)}, expected numbers of at least 0")
-    others = np.delete(v, i)
+    others = np.unique(np.delete(v, i))
     return float(abs(weight) * np.prod(np.abs(v[i] ** 2 - others**2) / (1 + others**2)))
