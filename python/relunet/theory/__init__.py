@@ -12,6 +12,7 @@ from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Correlations, Moments, PopulationMoments, SampleMoments
 from relunet.theory.multiscale import MultiScaleLearner, MultiScaleOverrides
 from relunet.theory.netlearn import NetLearner, NetOverrides
+from relunet.theory.polynomial import Polynomial, PolynomialEstimate, PolynomialLearner
 
 __all__ = [
     "AbsoluteForm",
@@ -23,6 +24,9 @@ __all__ = [
     "MultiScaleOverrides",
     "NetLearner",
     "NetOverrides",
+    "Polynomial",
+    "PolynomialEstimate",
+    "PolynomialLearner",
     "PopulationMoments",
     "SampleMoments",
 ]
