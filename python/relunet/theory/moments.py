@@ -33,6 +33,8 @@ __all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
 
 Array = NDArray[np.float64]
 
+# The core's largest degree; the papers need more from k = 6 ([CN24]) or k = 32 ([CDGKM23]) on.
+MAX_DEGREE = 64
 # Rounding of exact moments, in units of the sum of |λ|.
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relunet.errors import ArgumentError
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.form import AbsoluteForm
-from relunet.theory.moments import Moments
+from relunet.theory.moments import MAX_DEGREE, Moments
 from relunet.theory.one_direction import one_direction
 from relunet.theory.paths import Cost, Guess, SearchLimits, search_net
 from relunet.theory.scales import Closeness, Scales
@@ -22,8 +22,6 @@ __all__ = ["MultiScaleLearner", "MultiScaleOverrides"]
 
 Array = NDArray[np.float64]
 
-# The core's largest degree.
-MAX_DEGREE = 64
 # T(γ) = γ²/2.
 HALF_SQUARE = Closeness(math.log(0.5), 2.0)
 
@@ -133,14 +131,15 @@ class MultiScaleLearner:
             if candidates.consider(g, candidates.nothing):
                 return self._with_scales(candidates)
             paths = [candidates.nothing]
-            for cost.rounds in range(1, self.n_neurons + 1):
+            for number in range(1, self.n_neurons + 1):
+                cost.rounds = number
                 branches: list[Guess] = []
                 for path in paths:
                     for guesses in self._round(moments, g, path, cost):
                         if any(candidates.consider(g, guess) for guess in guesses):
                             return self._with_scales(candidates)
                         branches += guesses
-                unfinished = (path for path in branches if len(path.form.u) < self.n_neurons)
+                unfinished = (path for path in branches if len(path.form.lam) < self.n_neurons)
                 paths = sorted(unfinished, key=lambda path: path.loss)[: self.overrides.paths]
         raise candidates.fail()
 
