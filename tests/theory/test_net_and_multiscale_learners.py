@@ -110,6 +110,12 @@ def test_too_few_samples_are_a_fail(learner):
         learner(2).learn(SampleMoments(scan_array(*teacher.sample(300, rng=1))))
 
 
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_rows_that_any_network_fits_validate_none(learner):
+    with pytest.raises(Fail):
+        learner(2).learn(SampleMoments(scan_array([[1.0, 0.5], [2.0, -1.0]], [1.0, 2.0])))
+
+
 def test_noise_is_allowed_for_where_its_variance_is_known():
     teacher = teachers.generic(4, 2, 0)
     samples = scan_array(*teacher.sample(100_000, rng=1, noise=0.1))

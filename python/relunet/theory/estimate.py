@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 ROUNDING = 1e-14
 # A guess whose loss on the rows that were searched is so many times the target is not validated.
 MAY_PASS = 4.0
+# Fewer rows than so many for each parameter validate nothing, for they may be the rows that the estimate was made from.
+ROWS_PER_PARAMETER = 10
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Target:
     Attributes
     ----------
     w : ndarray of shape (d,)
-        ŵ, the estimated linear part, which every estimate carries.
+        ŵ = E[y x], the linear part of every estimate.
     scale : float
         Norm of the part of f that is not affine.
     risk : float
@@ -121,18 +123,18 @@ class Candidates:
     def __init__(self, moments: Moments, epsilon: float, cost: Cost) -> None:
         self.moments, self.epsilon, self.cost = moments, epsilon, cost
         self.target = target = target_error(moments, epsilon)
-        self.linear = AbsoluteForm.linear(target.w).network()
-        none = np.zeros((0, moments.n_features))
-        self.nothing = Guess(none, np.zeros(0), moments.correlations(none, self.linear).power)
+        form = AbsoluteForm.linear(target.w)
+        self.nothing = Guess(form, moments.correlations(form.u, form.network()).power)
         self._best: tuple[float, AbsoluteForm, Array] | None = None
         self._validated: Estimate | None = None
 
     def consider(self, g: Array, guess: Guess) -> bool:
         """Return whether ŵ·x + Σ λ_i |u_i·x| is good enough."""
-        form = AbsoluteForm(self.target.w, guess.lam, guess.u)
+        form = guess.form
         if self._best is None or guess.loss < self._best[0]:
             self._best = guess.loss, form, g
-        if guess.loss > MAY_PASS * self.target.risk:
+        rows, n_parameters = self.moments.n_validation_rows, form.w.size + form.u.size + form.lam.size
+        if guess.loss > MAY_PASS * self.target.risk or (rows is not None and rows < ROWS_PER_PARAMETER * n_parameters):
             return False
         estimate = self._estimate(form, g)
         if self._validated is None or estimate.risk < self._validated.risk:

@@ -33,6 +33,8 @@ __all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
 
 Array = NDArray[np.float64]
 
+# The core's largest degree; the papers need more from k = 6 ([CN24]) or k = 32 ([CDGKM23]) on.
+MAX_DEGREE = 64
 # Rounding of exact moments, in units of the sum of |λ|.
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
@@ -72,6 +74,10 @@ class Moments(Protocol):
     @property
     def n_rows(self) -> int | None:
         """Number of samples; None where moments are exact."""
+
+    @property
+    def n_validation_rows(self) -> int | None:
+        """Number of samples of which `risk` is the mean; None where it is exact."""
 
     def moments(
         self, degrees: Sequence[int], directions: ArrayLike, estimate: ReLUNetwork | None = None
@@ -155,6 +161,11 @@ class PopulationMoments:
     @property
     def n_rows(self) -> None:
         """None: the moments are exact."""
+        return
+
+    @property
+    def n_validation_rows(self) -> None:
+        """None: so is the risk."""
         return
 
     def moments(
@@ -268,6 +279,11 @@ class SampleMoments:
     def n_rows(self) -> int:
         """Number of samples."""
         return self.samples.n_rows
+
+    @property
+    def n_validation_rows(self) -> int:
+        """Number of samples of which `risk` is the mean."""
+        return (self.samples if self.validation is None else self.validation).n_rows
 
     def moments(
         self, degrees: Sequence[int], directions: ArrayLike, estimate: ReLUNetwork | None = None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relunet.errors import ArgumentError
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.form import AbsoluteForm
-from relunet.theory.moments import Moments
+from relunet.theory.moments import MAX_DEGREE, Moments
 from relunet.theory.one_direction import one_direction
 from relunet.theory.paths import Cost, Guess, SearchLimits, search_net
 from relunet.theory.scales import Closeness, Scales
@@ -22,8 +22,6 @@ __all__ = ["MultiScaleLearner", "MultiScaleOverrides"]
 
 Array = NDArray[np.float64]
 
-# The core's largest degree.
-MAX_DEGREE = 64
 # T(γ) = γ²/2.
 HALF_SQUARE = Closeness(math.log(0.5), 2.0)
 
@@ -60,7 +58,8 @@ class MultiScaleLearner:
     For a random g, in each of at most k rounds: estimate the residual moments M_l(g), l = 1, 2, 4, .., 2k + 2, of
     y - f̂(x) (Lemmas 7, 8); make the one-direction candidate (Lemma 10); compute the joint span V of their top-k
     singular subspaces (Lemma 13); and guess whether to add the candidate, or m elements of a net over V with their λ
-    (Lemmas 14, 16), or nothing. Every f̂ carries ŵ = E[y x]. The first f̂ whose validated loss is at most ε²/2 is
+    (Lemmas 14, 16), or nothing. Every f̂ carries the linear part ŵ, E[y x] and what residuals
+    add to it. The first f̂ whose validated loss is at most ε²/2 is
     returned (Lemma 20); else fail. With another g this is repeated until the probability that none was good is δ.
 
     The guesses are searched: m by m from the fewest neurons, tuples of net elements as `search_net` says, and a few
@@ -132,14 +131,15 @@ class MultiScaleLearner:
             if candidates.consider(g, candidates.nothing):
                 return self._with_scales(candidates)
             paths = [candidates.nothing]
-            for cost.rounds in range(1, self.n_neurons + 1):
+            for number in range(1, self.n_neurons + 1):
+                cost.rounds = number
                 branches: list[Guess] = []
                 for path in paths:
-                    for guesses in self._round(moments, candidates, g, path, cost):
+                    for guesses in self._round(moments, g, path, cost):
                         if any(candidates.consider(g, guess) for guess in guesses):
                             return self._with_scales(candidates)
                         branches += guesses
-                unfinished = (path for path in branches if len(path.u) < self.n_neurons)
+                unfinished = (path for path in branches if len(path.form.lam) < self.n_neurons)
                 paths = sorted(unfinished, key=lambda path: path.loss)[: self.overrides.paths]
         raise candidates.fail()
 
@@ -152,21 +152,21 @@ class MultiScaleLearner:
         scales = Scales.of(estimate.form, estimate.g, overrides.closeness, detectable, finest)
         return replace(estimate, scales=scales)
 
-    def _round(
-        self, moments: Moments, candidates: Candidates, g: Array, path: Guess, cost: Cost
-    ) -> Iterator[list[Guess]]:
+    def _round(self, moments: Moments, g: Array, path: Guess, cost: Cost) -> Iterator[list[Guess]]:
         """Continue one computation path: the one-direction candidate, then m = 1, 2, .. elements of the net."""
-        estimate = AbsoluteForm(candidates.target.w, path.lam, path.u).network()
-        residual = moments.moments(self.degrees, g, estimate)
+        estimate = path.form.network()
+        residual = moments.moments((1, *self.degrees), g, estimate)
+        # The linear part of the residual belongs to f̂: zero but for errors, which shrink as the residual does.
+        w, known = path.form.w + residual[1], path.form.u
         lam, u = one_direction(residual[2])
-        with_candidate = np.concatenate([path.u, u[None, :]]), np.append(path.lam, lam)
-        left = moments.correlations(with_candidate[0], candidates.linear).loss(with_candidate[1])
+        candidate = AbsoluteForm(w, np.append(path.form.lam, lam), np.concatenate([known, u[None, :]]))
+        left = moments.correlations(candidate.u, AbsoluteForm.linear(w).network()).loss(candidate.lam)
         cost.tried += 1
-        yield [Guess(*with_candidate, left)]
+        yield [Guess(candidate, left)]
 
         cut = self.overrides.cut
         noise = None if cut is None else moments.noise(self.degrees, estimate)
-        span = joint_span(residual, self.n_neurons, noise, cut)
-        most = self.n_neurons - len(path.u)
+        matrices = {degree: residual[degree] for degree in self.degrees}
+        span = joint_span(matrices, self.n_neurons, noise, cut)
         limits = self.overrides.net.for_error(self.epsilon)
-        yield from search_net(moments, candidates.linear, path.u, span, most, limits, cost)
+        yield from search_net(moments, w, known, span, self.n_neurons - len(known), limits, cost)

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 
 from relunet.errors import ArgumentError
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
-from relunet.theory.moments import Moments
+from relunet.theory.moments import MAX_DEGREE, Moments
 from relunet.theory.paths import Cost, SearchLimits, search_net
 from relunet.theory.spans import projector_span
 
 __all__ = ["NetLearner", "NetOverrides"]
 
 Array = NDArray[np.float64]
-
-# The core's largest degree.
-MAX_DEGREE = 64
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class NetLearner:
 
     @property
     def degrees(self) -> range:
-        """The even degrees l."""
+        """The even degrees l: 2, 4, .., 2k² + 2, or fewer; those above 64 are left out."""
         k = self.n_neurons
         highest = 2 * (k * k // 4) + 2 if self.overrides.sharp_degrees else 2 * k * k + 2
         return range(2, min(highest, MAX_DEGREE) + 1, 2)
@@ -123,7 +120,7 @@ class NetLearner:
             if candidates.consider(g, nothing):
                 return candidates.accepted()
             for basis in self.spans(moments, g):
-                for guesses in search_net(moments, candidates.linear, nothing.u, basis, self.n_neurons, limits, cost):
+                for guesses in search_net(moments, nothing.form.w, nothing.form.u, basis, self.n_neurons, limits, cost):
                     if any(candidates.consider(g, guess) for guess in guesses):
                         return candidates.accepted()
         raise candidates.fail()

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.network import ReLUNetwork
+from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Correlations, Moments
 from relunet.theory.nets import finer, interval_net, log10_lines, sphere_net
 
@@ -107,26 +107,23 @@ class SearchLimits:
 
 @dataclass(frozen=True)
 class Guess:
-    """Neurons of one computation path.
+    """The f̂ of one computation path.
 
     Attributes
     ----------
-    u : ndarray of shape (m, d)
-        Unit vectors: those that were known, then the elements of the net.
-    lam : ndarray of shape (m,)
-        Their λ, by least squares.
+    form : AbsoluteForm
+        ŵ·x + Σ λ_i |u_i·x|: the neurons that were known, then the elements of the net, all λ by least squares.
     loss : float
-        E(y - f̂)² that they leave.
+        E(y - f̂)², on the rows that are searched.
     """
 
-    u: Array
-    lam: Array
+    form: AbsoluteForm
     loss: float
 
 
 def search_net(
     moments: Moments,
-    estimate: ReLUNetwork,
+    w: Array,
     known: Array,
     basis: Array,
     most: int,
@@ -139,8 +136,8 @@ def search_net(
     ----------
     moments : Moments
         The unknown f.
-    estimate : ReLUNetwork
-        What is taken away first: the linear part ŵ.
+    w : ndarray of shape (d,)
+        The linear part ŵ.
     known : ndarray of shape (s, d)
         Unit vectors of the neurons found in earlier rounds, whose λ are fitted anew.
     basis : ndarray of shape (d, r)
@@ -153,7 +150,7 @@ def search_net(
         What is done is added to it.
     """
     if basis.shape[1]:
-        yield from _NetSearch(moments, estimate, known, basis, limits, cost).sizes(most)
+        yield from _NetSearch(moments, w, known, basis, limits, cost).sizes(most)
 
 
 def _extended(tuples: Index, n: int) -> Index:
@@ -192,9 +189,10 @@ class _NetSearch:
     """The search of one net beside known neurons."""
 
     def __init__(
-        self, moments: Moments, estimate: ReLUNetwork, known: Array, basis: Array, limits: SearchLimits, cost: Cost
+        self, moments: Moments, w: Array, known: Array, basis: Array, limits: SearchLimits, cost: Cost
     ) -> None:
-        self.moments, self.estimate, self.known, self.limits, self.cost = moments, estimate, known, limits, cost
+        self.moments, self.w, self.known, self.limits, self.cost = moments, w, known, limits, cost
+        self.linear = AbsoluteForm.linear(w).network()
         self.turn = np.ascontiguousarray(basis.T)
         self.r = basis.shape[1]
         self.net = sphere_net(self.r, limits.coarse)
@@ -233,7 +231,7 @@ class _NetSearch:
 
     def loss(self, points: Array) -> _Loss:
         """Return the losses that elements (n, r) leave beside the known neurons."""
-        return _Loss(self.moments.correlations(self.rows(points), self.estimate), len(self.known), self.limits.bound)
+        return _Loss(self.moments.correlations(self.rows(points), self.linear), len(self.known), self.limits.bound)
 
     def rows(self, points: Array) -> Array:
         """Return the known neurons and, after them, elements in all d dimensions."""
@@ -278,16 +276,16 @@ class _NetSearch:
     def guess(self, point: Array) -> Guess:
         """Return a tuple as neurons with their λ, in the net over [-R, R] where there is one."""
         u = self.rows(point)
-        products = self.moments.correlations(u, self.estimate)
+        products = self.moments.correlations(u, self.linear)
         tuples = np.arange(len(point))[None, :]
         lam, left = _Loss(products, len(self.known), self.limits.bound).solve(tuples)
-        best = Guess(u, lam[0], float(left[0]))
+        best = Guess(AbsoluteForm(self.w, lam[0], u), float(left[0]))
         if self.limits.weight_net is None or not math.isfinite(best.loss):
             return best
         net = interval_net(self.limits.bound, self.limits.weight_net)
-        near = [net[np.argsort(np.abs(net - value), kind="stable")[:3]] for value in best.lam]
-        choices = [np.array(weights) for weights in product(*near)]
-        return min((Guess(u, weights, products.loss(weights)) for weights in choices), key=lambda guess: guess.loss)
+        near = [net[np.argsort(np.abs(net - value), kind="stable")[:3]] for value in lam[0]]
+        choices = [AbsoluteForm(self.w, np.array(weights), u) for weights in product(*near)]
+        return min((Guess(form, products.loss(form.lam)) for form in choices), key=lambda guess: guess.loss)
 
 
 class _Loss:
