@@ -58,17 +58,12 @@ def gaussian_plane(kinks, nodes=40):
 
     `kinks` are the normals of the lines on which f is not smooth. f must be a polynomial along every ray.
     """
-    angles = np.sort(
-        np.mod(
-            np.concatenate([np.arctan2(*u[::-1]) + s * np.pi / 2 for u in kinks for s in ((1, -1),)], axis=None),
-            2 * np.pi,
-        )
-    )
+    normals = np.arctan2(kinks[:, 1], kinks[:, 0])
+    angles = np.sort(np.mod(np.concatenate([normals + np.pi / 2, normals - np.pi / 2]), 2 * np.pi))
     edges = np.concatenate([angles, [angles[0] + 2 * np.pi]])
     legendre, legendre_weight = np.polynomial.legendre.leggauss(nodes)
     theta = ((edges[1:] + edges[:-1])[:, None] + np.diff(edges)[:, None] * legendre).ravel() / 2
     theta_weight = (np.diff(edges)[:, None] / 2 * legendre_weight).ravel()
-    # E over the radius: r² / 2 is exponential; half-integer powers of it by r = √(2 s) on a fine Gauss rule in r.
     radius, radius_weight = np.polynomial.legendre.leggauss(200)
     radius, radius_weight = 7 * (radius + 1), 7 * radius_weight
     density = radius * np.exp(-(radius**2) / 2) * radius_weight / (2 * np.pi)
