@@ -1,0 +1,106 @@
+"""The learners of [CDGKM23] and [CN24] on planted networks: exact moments, and those of two million rows.
+
+    OPENBLAS_NUM_THREADS=1 python benches/theory.py [--seeds 5] [--rows 2000000] [--features 6]
+
+The error is that of the whole function, in units of the part of the teacher that is not affine: the largest over seeds,
+which choose the network, the directions and the rows, and how many seeds ended in Fail. Beside it, medians: guesses
+tried, log10 of the guesses in nets as fine as the finest that was used, seconds. Exit status 1 where a limit is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import time
+
+from relunet import scan_array, teachers
+from relunet.theory import AbsoluteForm, Fail, MultiScaleLearner, NetLearner, PopulationMoments, SampleMoments
+
+Learner = type[MultiScaleLearner] | type[NetLearner]
+
+LEARNERS: tuple[Learner, ...] = (MultiScaleLearner, NetLearner)
+# Family, features, neurons, limit of the error.
+EXACT = [
+    ("generic", 10, 1, 0.05),
+    ("generic", 10, 2, 0.05),
+    ("generic", 10, 3, 0.05),
+    ("positive", 10, 2, 0.05),
+    ("positive", 10, 3, 0.05),
+    ("plane", 10, 2, 0.05),
+    ("plane", 10, 3, 0.05),
+    ("close_pair", 10, 2, 0.05),
+    ("close_pair", 10, 3, 0.05),
+    ("level_fan", 10, 2, 0.05),
+    ("level_fan", 10, 4, 0.05),
+    ("level_fan", 10, 6, 0.05),
+    ("level_fan", 10, 8, 0.05),
+    ("generic", 10, 4, 0.05),
+    ("arc_scales", 10, 4, 0.001),
+]
+SAMPLED = [("generic", 2, 0.05), ("close_pair", 2, 0.05), ("level_fan", 4, 0.15)]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--features", type=int, default=6)
+    arguments = parser.parse_args()
+    print("| moments | network | k | learner | limit | error | failed | tried | log10 of all | seconds |")
+    print("|---" * 10 + "|")
+    missed = False
+    for family, d, k, limit in EXACT:
+        for learner in LEARNERS:
+            missed |= report("exact", family, d, k, limit, learner, arguments.seeds, None)
+    for family, k, limit in SAMPLED:
+        for learner in LEARNERS:
+            name = f"{arguments.rows} rows"
+            missed |= report(name, family, arguments.features, k, limit, learner, arguments.seeds, arguments.rows)
+    sys.exit(missed)
+
+
+def report(
+    name: str, family: str, d: int, k: int, limit: float, learner: Learner, n_seeds: int, n_rows: int | None
+) -> bool:
+    """Print the row of one learner; return whether it missed its limit."""
+    errors, costs, seconds = [], [], []
+    for seed in range(n_seeds):
+        teacher = teachers.FAMILIES[family](d, k, seed)
+        samples = None if n_rows is None else scan_array(*teacher.sample(n_rows, rng=1000 + seed))
+        moments = PopulationMoments(teacher.network) if samples is None else SampleMoments(samples)
+        start = time.process_time()
+        try:
+            found = learner(k, limit, random_state=seed).learn(moments)
+        except Fail as failure:
+            errors.append(math.inf)
+            costs.append(failure.best.cost if failure.best else None)
+        else:
+            scale = AbsoluteForm.of(teacher.network).residual_norm()
+            errors.append(found.network.gaussian_distance(teacher.network) / scale)
+            costs.append(found.cost)
+        seconds.append(time.process_time() - start)
+    validated = [error for error in errors if math.isfinite(error)]
+    tried = statistics.median(cost.tried for cost in costs if cost)
+    paths = statistics.median(cost.log10_paths for cost in costs if cost)
+    failed = len(errors) - len(validated)
+    cells = (
+        name,
+        family,
+        k,
+        learner.__name__,
+        f"{limit:g}",
+        f"{max(validated, default=math.nan):.1e}",
+        f"{failed} of {len(errors)}",
+        f"{tried:.0f}",
+        f"{paths:.1f}",
+        f"{statistics.median(seconds):.1f}",
+    )
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    return failed > 0 or max(validated) > limit
+
+
+if __name__ == "__main__":
+    main()

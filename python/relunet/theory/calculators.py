@@ -1,0 +1,391 @@
+"""What the theorems ask for: samples, nets and computation paths as the lemmas count them, in log10.
+
+The numbers overflow every floating-point format, so all of them are logarithms. Where a proof hides a constant in O(·),
+Θ(·), poly(·) or ≲, it is taken as 1, a polynomial as the product of its arguments, and the row says "up to a constant":
+such a row tells the order of an exponent, not a number of rows. Rows that say "explicit" are bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+from relunet.errors import ArgumentError
+from relunet.theory.polynomial import relu_tail
+
+__all__ = ["Requirement", "moment_samples", "multiscale", "net", "polynomial", "requirements", "validation_samples"]
+
+Constants = Literal["explicit", "up to a constant"]
+
+LN10 = math.log(10.0)
+
+
+class Requirement(NamedTuple):
+    """A row of the table: what a theorem asks for.
+
+    Attributes
+    ----------
+    name : str
+        What is counted, or which parameter it is.
+    log10 : float
+        Its decimal logarithm.
+    formula : str
+        The formula.
+    source : str
+        Where it stands.
+    constants : {"explicit", "up to a constant"}
+        Whether the formula is a bound, or holds up to constants that the proof does not name.
+    """
+
+    name: str
+    log10: float
+    formula: str
+    source: str
+    constants: Constants
+
+    def __str__(self) -> str:
+        return f"{self.name}: 10^{self.log10:.4g} = {self.formula} [{self.source}; {self.constants}]"
+
+
+def moment_samples(d: int, degree: int, error: float, bound: float = 1.0, failure: float = 0.1) -> float:
+    """Return log10 of a number of rows at which the mean of y H_l(x) is within `error` of T_l: Lemma 7, explicit.
+
+    The lemma's l^{O(l)} d^{2l} R²/ξ² in numbers. For f = Σ μ_i relu(u_i·x) with Σ |μ_i| ≤ R, Hölder's inequality gives
+    E f² ‖H_l‖_F² ≤ ‖f‖₄² ‖‖H_l‖_F‖₄² with ‖f‖₄ ≤ R (3/2)^{1/4}, and hypercontractivity ‖‖H_l‖_F‖₄² ≤ 3^l E‖H_l‖_F²
+    = 3^l l! C(d+l-1, l). By Markov's inequality N = √(3/2) 3^l l! C(d+l-1, l) R²/(κ_l² ξ² δ) rows are enough.
+
+    Parameters
+    ----------
+    d : int
+        Number of inputs.
+    degree : int
+        l, 2 or an even number above.
+    error : float
+        ξ, in the Frobenius norm of T_l = Σ μ_i u_i^{⊗l}.
+    bound : float, default 1.0
+        R.
+    failure : float, default 0.1
+        δ, the probability with which the error may be larger.
+
+    Raises
+    ------
+    ArgumentError
+        For numbers out of range.
+
+    Examples
+    --------
+    >>> from relunet.theory.calculators import moment_samples
+    >>> round(moment_samples(d=10, degree=6, error=0.1), 1)
+    12.4
+    """
+    _positive(d=d, error=error, bound=bound, failure=failure)
+    if degree < 2 or degree % 2:
+        raise ArgumentError(f"degree: {degree}, expected an even number of at least 2")
+    return _log_moment(d, degree, math.log10(error), bound, failure)
+
+
+def validation_samples(
+    k: int, error: float, bound: float = 1.0, log10_candidates: float = 0.0, failure: float = 0.1
+) -> float:
+    """Return log10 of Lemma 20's number of rows, up to a constant, for all candidates at once.
+
+    N = (μ + 4R²k)² log(M/δ)/t² with t = ε²/2, M candidates and μ = E F² ≤ 4R²/2 for F = f̂ - f, by the union bound.
+
+    Parameters
+    ----------
+    k : int
+        Number of neurons.
+    error : float
+        ε; losses are told apart to ε²/2.
+    bound : float, default 1.0
+        R.
+    log10_candidates : float, default 0.0
+        log10 of the number M of candidates.
+    failure : float, default 0.1
+        δ.
+
+    Examples
+    --------
+    >>> from relunet.theory.calculators import validation_samples
+    >>> round(validation_samples(k=2, error=0.1), 1)
+    7.0
+    """
+    _positive(k=k, error=error, bound=bound, failure=failure)
+    log_count = log10_candidates * LN10 - math.log(failure)
+    return 2 * math.log10((2 + 4 * k) * bound**2 / (error**2 / 2)) + math.log10(max(log_count, 1.0))
+
+
+def multiscale(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float = 0.1) -> list[Requirement]:
+    """Return what [CDGKM23] asks for (Theorem 1, section 4).
+
+    Parameters
+    ----------
+    d, k : int
+        Numbers of inputs and neurons.
+    error : float, default 0.05
+        ε.
+    bound : float, default 1.0
+        R ≥ Σ |λ_i|.
+    failure : float, default 0.1
+        δ.
+
+    Returns
+    -------
+    list of Requirement
+
+    Examples
+    --------
+    >>> from relunet.theory.calculators import multiscale
+    >>> print(multiscale(d=10, k=2)[-2])
+    rows for moments: 10^... = 3^l l! C(d+l-1, l) R²/(κ_l² ξ² δ), l = 2k+2 [Lemma 7; up to a constant]
+    """
+    _positive(d=d, k=k, error=error, bound=bound, failure=failure)
+    log_k = math.log2(k) if k > 1 else 0.0
+    ratio = math.log10(bound * d / error)
+    # ξ = (ε/Rd)^{k^{log² k}}, and then Λ, γ, T and υ of the first round by equations 3 to 5.
+    xi = -ratio * k ** (log_k**2)
+    detectable = xi / k**log_k
+    finest = (detectable - ratio) * k**log_k
+    close = 10 * detectable - 2 * math.log10(bound) + k * (finest - math.log10(d))
+    dimensions = min(k * (k + 1), d)
+    mesh = detectable
+    directions = _log_net(dimensions, mesh)
+    weights = _log_interval(bound, mesh)
+    per_round = _log_sum([m * (directions + weights) for m in range(1, k + 1)])
+    rounds = 2 * math.ceil(log_k) + 1
+    paths = rounds * _log_sum([per_round, math.log10(2)])
+    rows = _log_moment(d, 2 * k + 2, xi, bound, failure)
+    hidden: Constants = "up to a constant"
+    return [
+        Requirement("error of the moments ξ", xi, "(ε/Rd)^(k^(log² k))", "equation 13", hidden),
+        Requirement("detectable weight Λ", detectable, "ξ^(1/k^(log k))", "equation 3", hidden),
+        Requirement("smallest scale γ", finest, "(Λε/Rd)^(k^(log k))", "equation 3", hidden),
+        Requirement("closeness T(γ)", close, "(Λ^10/R²)(γ/d)^k", "equation 4", hidden),
+        Requirement("dimensions of V", math.log10(dimensions), "min(k(k+1), d)", "Algorithm 1", "explicit"),
+        Requirement("net over V", directions, "(1 + 2/υ)^dim V, υ = Λ", "Lemmas 13, 14", hidden),
+        Requirement("net over [-R, R]", weights, "1 + 2R/υ", "Lemma 16", hidden),
+        Requirement("rounds", math.log10(rounds), "2⌈log2 k⌉ + 1", "Lemmas 18, 30, 33", "explicit"),
+        Requirement("computation paths", paths, "(2 + Σ_m (net net)^m)^rounds", "Lemma 19", hidden),
+        Requirement("rows for moments", rows, "3^l l! C(d+l-1, l) R²/(κ_l² ξ² δ), l = 2k+2", "Lemma 7", hidden),
+        Requirement(
+            "rows for validation",
+            validation_samples(k, error, bound, paths, failure),
+            "(μ + 4R²k)² log(paths/δ)/(ε²/2)²",
+            "Lemma 20",
+            hidden,
+        ),
+    ]
+
+
+def net(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float = 0.1) -> list[Requirement]:
+    """Return what NetLearn asks for ([CN24] Algorithm 1), with its constant C = 1.
+
+    The coefficients O(1/Δ)^{O(k²)} of Lemma 7's polynomial are bounded by (1 + (2/Δ²)^{|I|})^{k-|I|} at most, for every
+    factor (x - x_i)/(x_j - x_i) has coefficients of total size at most 2/Δ², Δ² a gap of squares.
+
+    Parameters
+    ----------
+    d, k, error, bound, failure
+        As in `multiscale`.
+
+    Returns
+    -------
+    list of Requirement
+
+    Examples
+    --------
+    >>> from relunet.theory.calculators import net
+    >>> [round(row.log10) for row in net(d=10, k=2) if row.name.startswith("rows")]
+    [111, 105, 7]
+    """
+    _positive(d=d, k=k, error=error, bound=bound, failure=failure)
+    tau, xi = math.log10(error / k), math.log10(error / (k * bound))
+    delta = 2 * xi + tau + math.log10(error / (2 * k**4 * d**1.5 * bound))
+    # log10 (2/Δ²)^|I| outgrows 1.
+    coefficients = max(i * (k - i) for i in range(1, k + 1)) * (math.log10(2) - 2 * delta)
+    eta_prime = 2 * xi + tau - coefficients - math.log10(d * bound)
+    eta = 2 * eta_prime
+    degree = 2 * k * k + 2
+    rows = _log_moment(d, degree, eta, bound, failure)
+    sharp = _log_moment(d, 2 * (k * k // 4) + 2, eta, bound, failure)
+    directions = _log_net(k, xi - math.log10(2))
+    weights = _log_interval(bound, xi)
+    candidates = _log_sum([m * (directions + weights) for m in range(k + 1)])
+    hidden: Constants = "up to a constant"
+    return [
+        Requirement("weight of a cluster τ", tau, "ε/k", "Algorithm 1", hidden),
+        Requirement("error of a neuron ξ", xi, "ε/(kR)", "Algorithm 1", hidden),
+        Requirement("width of a cluster Δ", delta, "ξ²τε/(2k⁴d^(3/2)R)", "Algorithm 1", hidden),
+        Requirement("thresholds η' = ν", eta_prime, "ξ²τ/(dR) (Δ²/2)^⌊k²/4⌋", "equation 35", hidden),
+        Requirement("error of the moments η", eta, "η'²", "equation 35", hidden),
+        Requirement("net over V", directions, "(1 + 4/ξ)^k", "equation 37", hidden),
+        Requirement("net over [-R, R]", weights, "1 + 2R/ξ", "equation 37", hidden),
+        Requirement("candidates", candidates, "Σ_m (net net)^m", "Algorithm 1", hidden),
+        Requirement("rows for moments", rows, "3^l l! C(d+l-1, l) R²/(κ_l² η² δ), l = 2k²+2", "Lemma 4", hidden),
+        Requirement("rows, sharp degree", sharp, "the same, l = 2⌊k²/4⌋+2", "Lemma 7's proof", hidden),
+        Requirement(
+            "rows for validation",
+            math.log10(k**2 * (bound / error) ** 4) + math.log10(candidates * LN10 - math.log(failure)),
+            "k²(R/ε)⁴ log(candidates/δ)",
+            "Lemma 6",
+            hidden,
+        ),
+    ]
+
+
+def polynomial(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float = 0.1) -> list[Requirement]:
+    """Return what LEARN-ONE-HIDDEN-LAYER-NETWORKS asks for ([DK24]), with its constant C = 1.
+
+    Parameters
+    ----------
+    d, k, error, bound, failure
+        As in `multiscale`, R the bound of Σ |w_i| over ReLUs. The theorem scales f to R = 1.
+
+    Returns
+    -------
+    list of Requirement
+
+    Examples
+    --------
+    >>> from relunet.theory.calculators import polynomial
+    >>> [round(row.log10, 1) for row in polynomial(d=10, k=2) if row.name == "degree D"]
+    [1.1]
+    """
+    _positive(d=d, k=k, error=error, bound=bound, failure=failure)
+    relative = error / bound
+    order = 4 * k
+    tensor_error = k * math.log10(relative / k)
+    degree = _least_degree(relative**2 / 2)
+    expansion_error = math.log10(relative**2 / (2 * degree))
+    terms = _log_binomial(k + degree, degree) / LN10
+    hidden: Constants = "up to a constant"
+    return [
+        Requirement("order of the moments", math.log10(order), "4k", "step 2", "explicit"),
+        Requirement("error of the tensors", tensor_error, "(ε/k)^k", "step 2", hidden),
+        Requirement(
+            "rows for the subspace",
+            hermite_samples(d, order, tensor_error, failure),
+            "C(d+m-1, m) ((t+2)/(t-2))^m ‖relu‖_t²/(δ error²), t = m+2 = 4k+2",
+            "Lemma 8",
+            hidden,
+        ),
+        Requirement("degree D", math.log10(degree), "least with R² Σ_{m>D} c_m² ≤ ε²/2", "Lemma 5", "explicit"),
+        Requirement("degree in the paper", math.log10(relative ** (-4 / 3)), "ε^(-4/3)", "step 5", hidden),
+        Requirement("coefficients", terms, "C(k+D, D)", "step 5", "explicit"),
+        Requirement(
+            "rows for the coefficients",
+            hermite_samples(k, degree, expansion_error / 2, failure),
+            "the same for d = k, m = D, error² = ε²/2D",
+            "Lemma 8",
+            "explicit",
+        ),
+    ]
+
+
+def hermite_samples(d: int, order: int, log10_error: float, failure: float = 0.1) -> float:
+    """Return log10 of a number of rows at which E[y H_m(X)] is known to an error: [DK24] Lemma 8, explicit.
+
+    For y = Σ w_i relu(v_i·x), Σ |w_i| ≤ 1, H_m with the factor 1/√m! and t = m + 2: C(d+m-1, m) coefficients of
+    variance ‖y‖_t² ((t+2)/(t-2))^m/N at most, and ‖y‖_t ≤ ‖relu(G)‖_t; the rest is Markov's inequality.
+
+    Parameters
+    ----------
+    d, order : int
+        Dimension and m ≥ 1.
+    log10_error : float
+        log10 of the error.
+    failure : float, default 0.1
+        δ.
+    """
+    t = order + 2
+    # E relu(G)^t = E|G|^t/2 = 2^{t/2} Γ((t+1)/2)/(2√π)
+    log_norm = (t / 2 * math.log(2) + math.lgamma((t + 1) / 2) - math.log(2 * math.sqrt(math.pi))) / t
+    log = _log_binomial(d + order - 1, order) + order * math.log((t + 2) / (t - 2)) + 2 * log_norm
+    return (log - math.log(failure)) / LN10 - 2 * log10_error
+
+
+def requirements(
+    method: Literal["multiscale", "net", "polynomial"],
+    d: int,
+    k: int,
+    error: float = 0.05,
+    bound: float = 1.0,
+    failure: float = 0.1,
+) -> list[Requirement]:
+    """Return the table of a method, named as on the command line.
+
+    Parameters
+    ----------
+    method : {"multiscale", "net", "polynomial"}
+        [CDGKM23], [CN24] or [DK24].
+    d, k, error, bound, failure
+        As in `multiscale`.
+
+    Raises
+    ------
+    ArgumentError
+        For another method, or numbers out of range.
+    """
+    tables = {"multiscale": multiscale, "net": net, "polynomial": polynomial}
+    if method not in tables:
+        raise ArgumentError(f"method: {method!r}, expected one of {', '.join(tables)}")
+    return tables[method](d, k, error, bound, failure)
+
+
+def _positive(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not (value > 0 and math.isfinite(value)):
+            raise ArgumentError(f"{name}: {value}, expected a positive number")
+
+
+def _log_binomial(n: float, m: float) -> float:
+    return math.lgamma(n + 1) - math.lgamma(m + 1) - math.lgamma(n - m + 1)
+
+
+def _log_kappa(degree: int) -> float:
+    """Return log |κ_l| = log (l-3)!!/√(2π) for even l ≥ 2; (2n-1)!! = 2^n Γ(n + 1/2)/√π."""
+    n = degree // 2 - 1
+    double_factorial = n * math.log(2) + math.lgamma(n + 0.5) - math.log(math.pi) / 2 if n else 0.0
+    return double_factorial - math.log(2 * math.pi) / 2
+
+
+def _least_degree(tail: float) -> int:
+    """Return the least even D with Σ_{m>D} c_m² at most `tail`, from 2^14 on a bound of it.
+
+    By C(2n, n) ≤ 4^n/√(πn) the tail is at most √(2/π)/(2π) (D^(-3/2)/3 + D^(-5/2)).
+    """
+    low, high = 0, 1
+    while high < 2**13 and relu_tail(2 * high) > tail:
+        low, high = high, 2 * high
+    if relu_tail(2 * high) > tail:
+        return 2 * math.ceil((math.sqrt(2 / math.pi) / (2 * math.pi) * (1 / 3 + 1 / (2 * high)) / tail) ** (2 / 3) / 2)
+    while high > low + 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if relu_tail(2 * middle) <= tail else (middle, high)
+    return 2 * high
+
+
+def _log_one_plus(log10: float) -> float:
+    """Return log10(1 + 10^log10)."""
+    return log10 if log10 > 16 else math.log10(1 + 10.0**log10)
+
+
+def _log_sum(log10s: list[float]) -> float:
+    largest = max(log10s)
+    return largest + math.log10(math.fsum(10.0 ** max(value - largest, -300.0) for value in log10s))
+
+
+def _log_net(r: int, log10_granularity: float) -> float:
+    """Return log10 (1 + 2/υ)^r, which bounds a smallest net over the unit vectors of R^r."""
+    return r * _log_one_plus(math.log10(2) - log10_granularity)
+
+
+def _log_interval(bound: float, log10_granularity: float) -> float:
+    """Return log10 (1 + 2R/υ), about the size of a net over [-R, R]."""
+    return _log_one_plus(math.log10(2 * bound) - log10_granularity)
+
+
+def _log_moment(d: int, degree: int, log10_error: float, bound: float, failure: float) -> float:
+    tensor = math.lgamma(degree + 1) + _log_binomial(d + degree - 1, degree)
+    log = math.log(1.5) / 2 + degree * math.log(3) + tensor - 2 * _log_kappa(degree)
+    return (log + 2 * math.log(bound) - math.log(failure)) / LN10 - 2 * log10_error

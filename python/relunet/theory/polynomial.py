@@ -1,0 +1,425 @@
+"""LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24]: the subspace of moments of order up to 4k, and a polynomial in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from relunet import _relunet
+from relunet.errors import ArgumentError, DataError
+from relunet.samples import Samples
+from relunet.theory.estimate import Fail, Target, target_error
+from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
+
+__all__ = ["Polynomial", "PolynomialEstimate", "PolynomialLearner", "relu_coefficients", "relu_tail"]
+
+Array = NDArray[np.float64]
+
+# Coefficients of a polynomial that are held: 128 MB.
+MAX_COEFFICIENTS, MAX_DEGREE = 2**24, 4000
+# Coefficients that are estimated from samples.
+MAX_ESTIMATED = 512
+# Numbers held while rows are evaluated.
+BLOCK = 2**22
+
+
+def relu_tail(degree: int) -> float:
+    """Return Σ_{m > degree} c_m², how much of E relu(t)² = 1/2 lies in Hermite degrees beyond `degree`.
+
+    c_m = E[relu(t) h_m(t)] is κ_m/√m! (Lemma 5), with c_m² = C(m-2, (m-2)/2)/(2^(m-2) 2π m (m-1)) for even m ≥ 2.
+    [DK24] takes the degree D = C ε^(-4/3) for the tail is O(D^(-3/2)); this is the tail itself.
+
+    Parameters
+    ----------
+    degree : int
+        At least 0.
+
+    Examples
+    --------
+    >>> from relunet.theory.polynomial import relu_tail
+    >>> [round(relu_tail(degree), 4) for degree in (1, 2, 4, 32)]
+    [0.0908, 0.0113, 0.0046, 0.0002]
+    """
+    tail = 0.5 - 1 / (2 * math.pi) - (0.25 if degree >= 1 else 0.0)
+    square = 1 / (4 * math.pi)
+    for m in range(2, degree + 1, 2):
+        tail -= square
+        # c_{m+2}²/c_m² = (m-1)²/((m+1)(m+2))
+        square *= (m - 1) ** 2 / ((m + 1) * (m + 2))
+    return max(tail, 0.0)
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """A polynomial: affine in x, and of any degree in z = Vᵀx. It is no network: the learner is improper.
+
+    F̃(x) = intercept + linear·x + Σ_α coefficients_α h_{α_1}(z_1) ⋯ h_{α_r}(z_r) over |α| ≤ D, h_n = He_n/√n!.
+
+    Attributes
+    ----------
+    intercept : float
+        Constant term.
+    linear : ndarray of shape (d,)
+        Linear term.
+    basis : ndarray of shape (d, r)
+        V, orthonormal columns.
+    degree : int
+        D, at least 1.
+    coefficients : ndarray of shape (C(D + r, r),)
+        In lexicographic order of α; zero where |α| < 2.
+    """
+
+    intercept: float
+    linear: Array
+    basis: Array
+    degree: int
+    coefficients: Array
+
+    @property
+    def gaussian_norm(self) -> float:
+        """√E F̃(x)² for x ~ N(0, I), by Parseval."""
+        square = self.intercept**2 + float(np.sum(self.linear**2)) + float(np.sum(self.coefficients**2))
+        return math.sqrt(square)
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return F̃ at the rows of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Inputs.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError
+            For a wrong shape.
+        """
+        x = np.ascontiguousarray(X, dtype=np.float64)
+        if x.ndim != 2 or x.shape[1] != len(self.linear):
+            raise DataError(f"X: shape {x.shape}, expected (n, {len(self.linear)})")
+        values = self.intercept + np.sum(x * self.linear, axis=1)
+        r = self.basis.shape[1]
+        size = max(BLOCK // ((self.degree + 1) * max(r, 1)), 1)
+        for start in range(0, len(x) if r else 0, size):
+            z = _relunet.matmul(x[start : start + size], np.ascontiguousarray(self.basis))
+            values[start : start + size] += _sum(self.coefficients, hermite_tables(z, self.degree), self.degree)
+        return np.asarray(values)
+
+
+@dataclass(frozen=True)
+class PolynomialEstimate:
+    """A validated polynomial.
+
+    Attributes
+    ----------
+    hypothesis : Polynomial
+        F̃.
+    risk : float
+        E(y - F̃(x))²: exact for exact moments, else the mean over the validation samples.
+    error : float
+        √risk in units of the part of f that is not affine.
+    spectrum : ndarray
+        Singular values of the moments, descending: square roots of the eigenvalues of the quadratic form Q.
+    """
+
+    hypothesis: Polynomial
+    risk: float
+    error: float
+    spectrum: Array
+
+
+class PolynomialLearner:
+    """LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24], with a validation that the paper does not need.
+
+    1. T_m = E[y H_m(x)] for m = 1, .., 4k (Lemma 8; H_m with the factor 1/√m!).
+    2. V is spanned by the k leading eigenvectors of Q(v) = Σ_m ‖T_m v‖²: f is close to a function of Vᵀx, for error
+       tensors of higher order are bounded by those of order up to 4k (Corollary 16, Proposition 18).
+    3. F̃ is the Hermite expansion of f in Vᵀx up to the degree D beyond which little is left (Lemma 5).
+
+    It is improper: F̃ is a polynomial, no network, and names no neurons.
+
+    Where this departs from the letter, and why it is the same:
+
+    - T_m is never formed. With M_m(g) its contraction along g in m-2 modes, ‖T_m v‖² is the squared norm of M_m v in
+      Sym^{m-2} ⊗ R^d, and for directions g_a whose powers span Sym^{m-2} it is Σ_ab (G⁺)_ab <M_m(g_a) v, M_m(g_b) v>,
+      G_ab = <g_a, g_b>^{m-2}: exactly Q from C(d+m-3, m-2) directions. With fewer it is the part of T_m v in the span
+      of the powers that there are. Already for one random direction that vanishes for m = 2, .., 4k only where Q does:
+      the (at most k) different <u_i, g>² are distinct with probability 1, and by their Vandermonde matrix the λ_i u_i
+      u_iᵀ are combinations of the M_m(g). More directions only help against noise.
+    - Odd orders from 3 on vanish for every f of the class and are left out.
+    - Eigenvectors of Q are right singular vectors of the stacked moments, without squaring their errors.
+    - The affine part, orders 0 and 1, is taken in all of R^d, so that a free linear part costs nothing.
+    - D is the least degree at which what is left of f, E f² - ‖F̃‖² by Parseval, is small enough, instead of C ε^(-4/3).
+      From samples D is where more degrees would add more noise than they explain.
+
+    Parameters
+    ----------
+    n_neurons : int
+        k, the promised bound.
+    epsilon : float, default 0.05
+        Error asked for, as a part of the norm of what is not affine in f.
+    n_directions : int, default 8
+        Directions g_a; an override, see above.
+    spectral_cut : float, default None
+        Singular values of the moments up to this are not taken into V even if V has fewer than k dimensions: noise
+        says nothing, and coefficients multiply with dimensions. An override; None is the norm of the noise, 0.0 the
+        published algorithm.
+    degree : int, default None
+        D; None chooses it.
+    random_state : int, default 0
+        Seed of the directions.
+
+    Raises
+    ------
+    ArgumentError
+        For numbers out of range.
+
+    Examples
+    --------
+    >>> from relunet import teachers
+    >>> from relunet.theory import PolynomialLearner, PopulationMoments
+    >>> network = teachers.level_fan(6, 4, rng=0).network  # M_2 = 0
+    >>> found = PolynomialLearner(4).learn(PopulationMoments(network))
+    >>> found.hypothesis.basis.shape, found.hypothesis.degree, found.error < 0.05
+    ((6, 2), 176, True)
+    """
+
+    def __init__(
+        self,
+        n_neurons: int,
+        epsilon: float = 0.05,
+        *,
+        n_directions: int = 8,
+        spectral_cut: float | None = None,
+        degree: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        # The core contracts degrees up to 64.
+        if not 1 <= n_neurons <= 16:
+            raise ArgumentError(f"n_neurons: {n_neurons}, expected 1 to 16")
+        if n_directions < 1:
+            raise ArgumentError(f"n_directions: {n_directions}, expected at least 1")
+        if degree is not None and degree < 1:
+            raise ArgumentError(f"degree: {degree}, expected at least 1")
+        self.n_neurons, self.epsilon, self.n_directions = n_neurons, epsilon, n_directions
+        self.spectral_cut, self.degree, self.random_state = spectral_cut, degree, random_state
+
+    def learn(self, moments: Moments) -> PolynomialEstimate:
+        """Return a validated polynomial close to the network behind `moments`.
+
+        Parameters
+        ----------
+        moments : PopulationMoments or SampleMoments
+            The unknown f.
+
+        Raises
+        ------
+        Fail
+            When the polynomial is not within the error asked for.
+        """
+        target = target_error(moments, self.epsilon)
+        basis, spectrum = self.subspace(moments)
+        if isinstance(moments, PopulationMoments):
+            hypothesis = self._expanded(moments, basis, target)
+            # Parseval: F̃ is a projection of f.
+            risk = max(moments.risk(None)[0] - hypothesis.gaussian_norm**2, 0.0)
+            passed = risk <= 2 * target.risk
+        elif isinstance(moments, SampleMoments):
+            hypothesis = self._estimated(moments, basis)
+            risk = _mean_square(moments.samples if moments.validation is None else moments.validation, hypothesis)
+            passed = risk <= target.risk
+        else:
+            raise ArgumentError(f"moments: {type(moments).__name__}, expected PopulationMoments or SampleMoments")
+        error = target.relative(risk)
+        if not passed:
+            found = f"the polynomial of degree {hypothesis.degree} in {basis.shape[1]} dimensions"
+            raise Fail(f"{found} has an error of {error:.3g} of what is not affine, asked was {self.epsilon:.3g}")
+        return PolynomialEstimate(hypothesis, risk, error, spectrum)
+
+    def subspace(self, moments: Moments) -> tuple[Array, Array]:
+        """Return V, (d, r), and the singular values of the stacked moments (steps 2 to 4 of the paper)."""
+        d = moments.n_features
+        g = np.random.default_rng(self.random_state).standard_normal((self.n_directions, d))
+        g /= np.sqrt(np.sum(g**2, axis=1, keepdims=True))
+        inner = _relunet.matmul(g, np.ascontiguousarray(g.T))
+        orders = (1, *range(2, 4 * self.n_neurons + 1, 2))
+        contracted = moments.moments(orders, g)
+        c = relu_coefficients(0.0, orders[-1])
+        noise = moments.noise(orders[1:])
+        stacked, largest_noise = [contracted[1][None, :]], 0.0
+        for m in orders[1:]:
+            # T_m is 2 c_m times M_m of the |·| form.
+            scale = 2 * abs(c[m])
+            values, vectors = _relunet.eigh(inner ** (m - 2))
+            kept = values > 1e-10 * values[-1]
+            roots = np.ascontiguousarray((vectors[:, kept] / np.sqrt(values[kept])).T)
+            rows = _relunet.matmul(roots, np.ascontiguousarray(contracted[m].reshape(len(g), -1)))
+            stacked.append(scale * rows.reshape(-1, d))
+            largest_noise = max(largest_noise, scale * noise[m])
+        stack = np.concatenate(stacked)
+        _, spectrum, vt = _relunet.svd(np.ascontiguousarray(stack))
+        cut = self.spectral_cut
+        if cut is None:
+            cut = largest_noise * (math.sqrt(len(stack)) + math.sqrt(d))
+        rank = min(int(np.sum(spectrum > cut)), self.n_neurons)
+        return np.ascontiguousarray(vt[:rank].T), spectrum
+
+    def _expanded(self, moments: PopulationMoments, basis: Array, target: Target) -> Polynomial:
+        """Return the projection of the network on polynomials in Vᵀx, and an affine part in x (step 5).
+
+        A neuron μ relu(u·x + b) has the coefficient μ E[relu(t + b) h_m(t)] √(m!/α!) z^α, z = Vᵀu, at h_α, |α| = m.
+        """
+        low = moments.moments((0, 1), np.eye(moments.n_features)[0])
+        norms = np.sqrt(np.sum(moments.network.weights**2, axis=1))
+        kept = norms > 0
+        mu, u = moments.network.output_weights[kept] * norms[kept], moments.network.weights[kept]
+        bias = moments.network.biases[kept] / norms[kept]
+        z = _relunet.matmul(np.ascontiguousarray(u / norms[kept, None]), basis)
+        r = basis.shape[1] if len(mu) else 0
+        highest = 1
+        while r and highest < MAX_DEGREE and math.comb(highest + 1 + r, r) <= MAX_COEFFICIENTS:
+            highest += 1
+        c = mu[:, None] * np.array([relu_coefficients(b, highest) for b in bias]).reshape(len(mu), highest + 1)
+        # By Parseval the risk at each degree is known before any coefficient is.
+        inner = np.clip(_relunet.matmul(z, np.ascontiguousarray(z.T)), -1.0, 1.0)
+        left = moments.risk(None)[0] - float(low[0]) ** 2 - float(np.sum(low[1] ** 2))
+        # Exact moments leave nothing to validation.
+        degree, power, allowed = 1, inner, 1.999 * target.risk
+        while degree < highest and (left > allowed if self.degree is None else degree < self.degree):
+            degree, power = degree + 1, power * inner
+            left -= float(np.sum(c[:, degree, None] * power * c[None, :, degree]))
+        return Polynomial(float(low[0]), low[1], basis[:, :r], degree, _expand(z[:, :r], c, degree))
+
+    def _estimated(self, moments: SampleMoments, basis: Array) -> Polynomial:
+        """Return the polynomial of the means of (y - ŵ·x) h_α(Vᵀx) (step 5, Lemma 8).
+
+        Least squares on rows, which the paper speaks of in its introduction, has less variance inside the sample but is
+        undetermined outside: h_m is largest near 2√m, where a Gaussian sample has no rows. Means have a variance of
+        O(m) each (Lemma 8 with t = m).
+        """
+        low = moments.moments((0, 1), np.eye(moments.n_features)[0])
+        affine = Polynomial(float(low[0]), low[1], basis[:, :0], 1, np.zeros(1))
+        r = basis.shape[1]
+        highest = 1
+        while r and math.comb(highest + 1 + r, r) <= MAX_ESTIMATED and highest != self.degree:
+            highest += 1
+        alpha = _exponents(r, highest)
+        first, second, total = np.zeros(len(alpha)), np.zeros(len(alpha)), []
+        for x, y, weight in moments.samples.blocks(BLOCK // MAX_ESTIMATED):
+            assert y is not None, "the samples are labelled"
+            tables = (
+                hermite_tables(_relunet.matmul(np.ascontiguousarray(x, dtype=np.float64), basis), highest) if r else []
+            )
+            features = np.ones((len(alpha), len(y)))
+            for table, exponents in zip(tables, alpha.T, strict=True):
+                features *= table[exponents]
+            features *= (y - affine.predict(x)) * (1.0 if weight is None else weight)
+            first += np.sum(features, axis=1)
+            second += np.sum(features**2, axis=1)
+            total.append(float(len(y) if weight is None else np.sum(weight)))
+        coefficients = first / math.fsum(total)
+        noise = second / math.fsum(total) ** 2
+        order = np.sum(alpha, axis=1)
+        coefficients[order < 2] = 0.0
+        # Each coefficient changes the risk by about noise - (coefficient² - noise).
+        change = np.bincount(order, 2 * noise - coefficients**2, minlength=highest + 1)
+        change[:2] = 0.0
+        degree = max(int(np.argmin(np.cumsum(change))), 1) if self.degree is None else highest
+        kept = order <= degree
+        return Polynomial(affine.intercept, affine.linear, basis, degree, coefficients[kept])
+
+
+def relu_coefficients(bias: float, degree: int) -> Array:
+    """Return E[relu(t + b) h_m(t)] for m = 0, .., degree: Lemma 5, with a bias.
+
+    From degree 2 on it is φ(b) h_{m-2}(-b)/√(m(m-1)).
+    """
+    density = math.exp(-(bias**2) / 2) / math.sqrt(2 * math.pi)
+    below = math.erfc(-bias / math.sqrt(2)) / 2
+    out = np.zeros(degree + 1)
+    out[:2] = np.array([density + bias * below, below])[: degree + 1]
+    if degree >= 2:
+        m = np.arange(2, degree + 1)
+        out[2:] = density * hermite_tables(np.array([[-bias]]), degree - 2)[0][:, 0] / np.sqrt(m * (m - 1.0))
+    return out
+
+
+def hermite_tables(z: Array, degree: int) -> list[Array]:
+    """Return h_n(z_j) = He_n(z_j)/√n! for each column j of z, as arrays of shape (degree + 1, n_rows)."""
+    tables = []
+    for column in z.T:
+        table = np.ones((degree + 1, len(z)))
+        if degree >= 1:
+            table[1] = column
+        for n in range(1, degree):
+            table[n + 1] = (column * table[n] - math.sqrt(n) * table[n - 1]) / math.sqrt(n + 1)
+        tables.append(table)
+    return tables
+
+
+def _exponents(r: int, degree: int) -> NDArray[np.intp]:
+    """Return all α in N^r with |α| ≤ degree, in lexicographic order, as rows; r = 0 has the empty one."""
+    if r == 0:
+        return np.zeros((1, 0), dtype=np.intp)
+    parts = [_exponents(r - 1, degree - a) for a in range(degree + 1)]
+    return np.concatenate([np.insert(part, 0, a, axis=1) for a, part in enumerate(parts)])
+
+
+def _sum(coefficients: Array, tables: list[Array], degree: int) -> Array:
+    """Return Σ_α coefficients_α Π_j tables_j[α_j] over |α| ≤ degree, one variable after another."""
+    first, rest = tables[0][: degree + 1], tables[1:]
+    if not rest:
+        return np.asarray(_relunet.matmul(coefficients[None, :], first)[0])
+    if len(rest) == 1:
+        order = np.arange(degree + 1)
+        square = np.zeros((degree + 1, degree + 1))
+        square[order[:, None] + order <= degree] = coefficients
+        return np.asarray(np.sum(first * _relunet.matmul(square, rest[0][: degree + 1]), axis=0))
+    out, start = np.zeros(first.shape[1]), 0
+    for a in range(degree + 1):
+        size = math.comb(degree - a + len(rest), len(rest))
+        out += first[a] * _sum(coefficients[start : start + size], rest, degree - a)
+        start += size
+    return out
+
+
+def _expand(z: Array, c: Array, degree: int) -> Array:
+    """Return Σ_i c_i,m √(m!/α!) z_i^α for |α| = m from 2 to degree, in lexicographic order of α; zero for m < 2.
+
+    It is the tensor Σ_i c_i,m z_i^{⊗m} of each order m in the basis of the Hermite polynomials h_α.
+    """
+    r = z.shape[1]
+    order = np.arange(degree + 1)
+    powers = z[:, :, None] ** order
+    half_log = np.array([math.lgamma(m + 1) / 2 for m in order])
+    weight = np.where(order >= 2, c[:, : degree + 1], 0.0)
+    out = np.zeros(math.comb(degree + r, r))
+    start = 0
+    # Runs of α with the same α_1, .., α_{r-1}.
+    for prefix in _exponents(r - 1, degree) if r else ():
+        m = int(np.sum(prefix))
+        rest = order[: degree + 1 - m]
+        before = np.prod(powers[:, np.arange(r - 1), prefix], axis=1)
+        terms = weight[:, m:] * powers[:, -1, : len(rest)] * before[:, None]
+        multinomial = np.exp(half_log[m:] - half_log[: len(rest)] - np.sum(half_log[prefix]))
+        out[start : start + len(rest)] = np.sum(terms, axis=0) * multinomial
+        start += len(rest)
+    return out
+
+
+def _mean_square(samples: Samples, hypothesis: Polynomial) -> float:
+    """Return the weighted mean of (y - F̃(x))² over samples."""
+    sums, weights = [], []
+    for x, y, weight in samples.blocks():
+        assert y is not None, "the samples are labelled"
+        square = (y - hypothesis.predict(x)) ** 2
+        sums.append(float(np.sum(square if weight is None else square * weight)))
+        weights.append(float(len(y) if weight is None else np.sum(weight)))
+    return math.fsum(sums) / math.fsum(weights)

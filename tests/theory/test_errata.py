@@ -1,0 +1,204 @@
+"""A counterexample to each slip of a published statement or proof, in the order of docs/errata.md."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, pairwise, product
+
+import numpy as np
+import pytest
+from lemmas import gaussian_plane, hermite, hermite_tensors, matrix, tensor
+
+from relunet import ReLUNetwork
+from relunet.theory import AbsoluteForm, PopulationMoments
+from relunet.theory.clumping import is_good, play
+from relunet.theory.one_direction import one_direction
+from relunet.theory.polynomial import relu_coefficients
+from relunet.theory.spans import joint_span
+
+
+def test_lemma_3_has_no_room_for_one_neuron():
+    """The upper bound c'/√d √(log k) is 0 at k = 1."""
+    g = np.array([0.6, 0.8])
+    assert abs((2 * np.array([1.0, 0.0])) @ g) / 2 > math.sqrt(math.log(1))
+
+
+def test_lemma_5_needs_bounded_nodes():
+    a = np.array([10.0, 11.0])
+    solution = np.linalg.solve(np.vander(a, increasing=True), [1.0, 0.0])
+    assert np.linalg.norm(solution) > 2 * 1.0 ** (-2) * 1.0
+
+
+def test_lemma_7_is_not_about_the_tensor_it_names():
+    """With entries divided by √n_j! and κ_l/l! the estimate of T_2 is not u uᵀ, nor a multiple of it."""
+    u = np.array([0.6, 0.8])
+    x, weight = gaussian_plane(u[None, :])
+    label = weight * np.abs(x @ u)
+    c = (hermite(2, np.zeros(1))[0] + 2) / (math.sqrt(2 * math.pi) * 2)
+    published = np.tensordot(label, hermite_tensors(x, 2, divide=True), 1) / (2 * c)
+    np.testing.assert_allclose(published / np.outer(u, u), [[math.sqrt(2), 2], [2, math.sqrt(2)]], atol=1e-9)
+    kappa = 1 / math.sqrt(2 * math.pi)
+    np.testing.assert_allclose(np.tensordot(label, hermite_tensors(x, 2), 1) / (2 * kappa), np.outer(u, u), atol=1e-9)
+
+
+def test_appendix_b1_coefficients_decay_like_the_power_5_4():
+    """Of normalised polynomials; l^{-5/2} is their square."""
+    c = relu_coefficients(0.0, 1024)
+    assert 0.95 < abs(c[1024] / c[512]) / 2**-1.25 < 1.05
+
+
+def test_lemma_10_leaves_out_the_linear_part():
+    """relu(e_1·x) + relu(e_2·x) after |e_1·x|/2 leaves |e_2·x|/2 and w = (e_1 + e_2)/2, of which e_1/2 is off e_2."""
+    f = AbsoluteForm.of(ReLUNetwork(np.eye(2), [1.0, 1.0]))
+    left = AbsoluteForm(f.w, f.lam[1:], f.u[1:]).network()
+    exact = PopulationMoments(f.network())
+    known = AbsoluteForm(np.zeros(2), f.lam[:1], f.u[:1]).network()
+    moments = exact.moments((1, 2), [1.0, 0.0], known)
+    lam, u = one_direction(moments[2])
+
+    # The best h = μ⁺ relu(u·x) + μ⁻ relu(-u·x) keeps the part of w along u.
+    along = moments[1] @ u
+    h = ReLUNetwork([u, -u], [lam + along, lam - along])
+    assert math.isclose(h.gaussian_distance(left), 0.5, rel_tol=1e-9)
+    corrected = AbsoluteForm(moments[1], np.array([lam]), u[None, :]).network()
+    assert corrected.gaussian_distance(left) < 1e-12
+
+
+def test_lemmas_12_and_13_need_absolute_values():
+    """One neuron with λ = -1: rᵀ M_l r is never above C_1 ‖r‖⁴ - C_2, and no top eigenvalue finds it."""
+    u, g = np.array([1.0, 0.0]), np.array([0.6, 0.8])
+    for degree in (2, 4):
+        m = matrix(np.array([-1.0]), u[None, :], g, degree)
+        assert u @ m @ u < 0
+        values, vectors = np.linalg.eigh(m)
+        assert abs(vectors[:, np.argmax(values)] @ u) < 1e-12
+        assert abs(vectors[:, np.argmax(np.abs(values))] @ u) > 1 - 1e-12
+
+
+def test_equation_10_is_off_by_a_square():
+    """rᵀ M_l r is <v^{l-2}, q>, not <v^l, q>."""
+    v, u, r = 0.5, np.array([0.5, math.sqrt(0.75)]), np.array([0.0, 1.0])
+    m = matrix(np.ones(1), u[None, :], np.array([1.0, 0.0]), 4)
+    assert math.isclose(r @ m @ r, v**2 * (u @ r) ** 2)
+    assert not math.isclose(r @ m @ r, v**4 * (u @ r) ** 2)
+
+
+def test_the_literal_joint_span_can_be_everything():
+    """Of d = 6 dimensions, for k = 2: three matrices with noise that is far below every neuron."""
+    rng = np.random.default_rng(0)
+    exact = {degree: np.diag([1.0, 0.5, 0, 0, 0, 0]) * (1e-6 if degree == 2 else 1.0) for degree in (2, 4, 6)}
+    noisy = {}
+    for degree, m in exact.items():
+        error = 1e-3 * rng.standard_normal((6, 6))
+        # M_2 and M_4 cancel here: their top singular vectors are noise.
+        noisy[degree] = (error + error.T) + (m if degree == 6 else 0)
+    assert joint_span(noisy, 2).shape == (6, 6)
+    assert joint_span(noisy, 2, dict.fromkeys(noisy, 1e-3), 2.0).shape == (6, 2)
+
+
+def test_lemma_20_centres_with_the_wrong_mean():
+    """E F² and not E F is what F² has to be compared with; its own bound is one-sided."""
+    relu = ReLUNetwork([[1.0]], [1.0])
+    mean = 1 / math.sqrt(2 * math.pi)
+    assert math.isclose(relu.gaussian_norm() ** 2, 0.5)
+    assert abs(mean - 0.5) > 0.1
+
+
+def test_lemma_21_has_the_constant_of_relu():
+    """For |·|, where the paper uses it, 5/6 is too small and 1 is the least."""
+    u, v = np.array([1.0, 0.0]), np.array([math.cos(0.1), math.sin(0.1)])
+    zero = np.zeros(2)
+    gap = np.sum((u - v) ** 2)
+    distance = (
+        AbsoluteForm(zero, np.ones(1), u[None])
+        .network()
+        .gaussian_distance(AbsoluteForm(zero, np.ones(1), v[None]).network())
+    )
+    assert 5 / 6 * gap < 0.9 * gap < distance**2 < gap
+
+
+@pytest.mark.parametrize("degree", [2, 4, 6, 8, 20])
+def test_lemma_23_divides_by_too_much(degree):
+    """From (l-3)!! ‖T‖ ≤ √2π d^{l/2} √l! ‖f‖ the bound follows by (l-3)!! ≥ √l!, which is never so."""
+    assert math.prod(range(1, degree - 2, 2)) < math.sqrt(math.factorial(degree))
+
+
+def test_lemma_27_needs_numbers_of_one_sign():
+    v, q = np.array([0.5, -0.5]), np.array([1.0, -1.0])
+    assert all(np.sum(q * v**degree) == 0 for degree in range(0, 12, 2))
+    # k' = 1, α = 1/2, γ = 1: the claim is a positive lower bound.
+    assert 1.0 / 4 * (0.5**2 * 1.0**2 / 8) ** 2 > 0
+
+
+def test_lemma_27s_proof_bounds_what_is_not_bounded():
+    """ε_i = v_i²/v_1² - 1 is not in [γ², 1]: it is as large as 1/α²."""
+    assert 1.0 / 0.1**2 - 1 > 1
+
+
+def test_definition_31_lets_a_partition_be_too_large():
+    """Literally, j_{a+1} > i_a + 1: [1, 1], [2, 3], [4, 4] would be separated, three of four (Lemma 32)."""
+    intervals = [(1, 1), (2, 3), (4, 4)]
+    literal = [b[1] > a[0] + 1 for a, b in pairwise(intervals)]
+    meant = [b[0] > a[1] + 1 for a, b in pairwise(intervals)]
+    assert all(literal)
+    assert not any(meant)
+    assert len(intervals) > math.ceil(4 / 2)
+
+
+def test_lemma_33_needs_low_ends():
+    """For w = (0, 3, 3.5, 0), τ = 3, τ' = 1: [2, 4] is moderate, but no moves replace it alone by its minimum."""
+    w, tau = [0.0, 3.0, 3.5, 0.0], 3.0
+    assert max(w[1], w[3]) <= tau
+    assert all(level <= 1 or level > 2 for level in w[1:])
+
+    def reachable(state):
+        pairs = [pair for pair in combinations(range(len(state)), 2) if is_good(state, *pair, tau)]
+        moves = [[pair] for pair in pairs] + [[p, q] for p, q in product(pairs, pairs) if p[1] <= q[0]]
+        return {tuple(play(state, move, tau)[0]) for move in moves}
+
+    once = reachable(w)
+    assert (0.0, 0.0) not in once | {end for state in once for end in reachable(list(state))}
+
+
+def test_figure_2_ends_in_two_ones():
+    w = [0, 3.1, 2, 2, 3.1, 1, 1, 3.1, 2, 2, 3.1, 0]
+    assert play(w, [(0, 2), (3, 5), (6, 8), (9, 11)], 3)[0] == [0, 1, 1, 0] != [0, 1, 0]
+
+
+def test_cn24_lemma_7_has_half_the_degree_at_most():
+    assert all(i * (k - i) <= k * k // 4 < k * k for k in range(1, 20) for i in range(1, k + 1))
+
+
+def test_cn24_normalising_a_projection_moves_it_further():
+    """A unit vector 4ξ from V is not always within 2ξ of a unit vector of V."""
+    xi = 0.01
+    u = np.array([math.sqrt(1 - (4 * xi) ** 2), 4 * xi])
+    assert np.linalg.norm(u - [1.0, 0.0]) > 2 * xi
+
+
+def test_dk24_lemma_5_has_a_complex_sign():
+    """(-1/4)^{(m-2)/4} is i/2 for m = 4, where c_4 < 0."""
+    assert abs(((-0.25 + 0j) ** ((4 - 2) / 4)).real) < 1e-12
+    assert relu_coefficients(0.0, 4)[4] < 0
+
+
+def test_dk24_definition_9_has_the_exponents_reversed():
+    """With x_i^{λ_j + j - 1} and λ descending, s_(1)(x_1, x_2) would be 0 and not x_1 + x_2."""
+    x, lam = np.array([0.3, 0.7]), np.array([1, 0])
+    assert abs(np.linalg.det(x[:, None] ** (lam + np.arange(2)))) < 1e-15
+    right = np.linalg.det(x[:, None] ** (lam + 1 - np.arange(2))) / np.linalg.det(x[:, None] ** (1 - np.arange(2)))
+    assert math.isclose(right, 1.0)
+
+
+def test_dk24_equation_3_is_not_of_order_t():
+    """The partition (t - k - 1, 1, .., 1) makes M_a ⊗ s of order t - 2; Claim 14 has t - k + 1."""
+    k, t = 3, 7
+    assert all(a + (t - k - 1) + (k - 1 - a) == t - 2 for a in range(k))
+    assert all(a + (t - k + 1) + (k - 1 - a) == t for a in range(k))
+
+
+def test_dk24_lemma_17_is_about_one_mode():
+    """‖M_m v‖ is small for v off V, not ‖M_m‖."""
+    u, v = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    m = tensor(np.ones(1), u[None, :], 4)
+    assert np.linalg.norm(np.tensordot(m, v, 1)) == 0 < np.linalg.norm(m)
