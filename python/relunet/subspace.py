@@ -2,8 +2,9 @@
 
 Any function of the label sees span(u_i), also where every moment linear in the label vanishes: with slices h of the
 label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z zᵀ - I in slice h, z whitened. That is
-every function at once, and the noise of all of them: where little is left to see, the one contraction
-C = E[c(y) (z zᵀ - I)] = Σ p_h c_h M_h, c_h the normal score of the slice, sees more.
+every function at once, and the noise of all of them: where little is left to see, single contractions
+C_n = E[He_n(c(y)) (z zᵀ - I)] = Σ p_h He_n(c_h) M_h, c_h the normal score of slice h, see more: C_1 weak neurons under
+noise, C_2 what cancels in every moment linear in the label.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Subspace:
     spectrum : ndarray of shape (r,)
         Eigenvalues of K, descending.
     directions : ndarray of shape (r, r)
-        An orthonormal basis, as columns, in whitened coordinates: the eigenvectors of K above its bulk edge, those of
-        C off their span above its own, and the rest by the size of C.
+        An orthonormal basis, as columns, in whitened coordinates: the eigenvectors of K above its bulk edge, then those
+        of C_1, and of C_2, off the span of all before them and above their own edges, then the rest.
     bulk_edge : float
         What the largest eigenvalue of K would be if labels and inputs were independent.
     n_visible : int
@@ -83,46 +84,47 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     r = whiten.shape[1]
     filled = np.flatnonzero(weights > 0)
     share = weights[filled] / weights.sum()
-    scores = _normal_scores(share)
-    k, c = np.zeros((r, r)), np.zeros((r, r))
+    k, contractions = np.zeros((r, r)), np.zeros((2, r, r))
     edge = 0.0
-    for h, p, score in zip(filled, share, scores, strict=True):
+    for h, p, scores in zip(filled, share, _normal_scores(share), strict=True):
         v = vectors[h] / weights[h]
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
         excess = _relunet.matmul(_relunet.matmul(whiten.T.copy(), centred), whiten) - np.eye(r)
         m = _relunet.matmul((v - mean)[None, :], whiten)[0]
         k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
-        c += p * score * excess
+        contractions += (p * scores)[:, None, None] * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
         edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
     values, directions = _relunet.eigh((k + k.T) / 2)
-    seen = directions[:, values > edge][:, ::-1]
-    n_seen = seen.shape[1]
-    # What C shows off the directions that K shows: without structure its eigenvalues fill a semicircle.
-    unseen = directions[:, values <= edge]
-    rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), (c + c.T) / 2), unseen)
+    seen, unseen = directions[:, values > edge][:, ::-1], directions[:, values <= edge]
+    # Without structure the eigenvalues of a contraction fill a semicircle.
     radius = 2 * np.sqrt(r / slices.n_rows) * (1 + 2 * r ** (-2 / 3))
-    contracted, axes = _relunet.eigh(rest)
-    order = np.argsort(-np.abs(contracted), kind="stable")
-    found = int(np.sum(np.abs(contracted) > radius))
+    for contraction in contractions:
+        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), contraction), unseen)
+        contracted, axes = _relunet.eigh((rest + rest.T) / 2)
+        order = np.argsort(-np.abs(contracted), kind="stable")
+        unseen = _relunet.matmul(unseen, axes[:, order])
+        found = int(np.sum(np.abs(contracted) > radius))
+        seen, unseen = np.concatenate([seen, unseen[:, :found]], axis=1), unseen[:, found:]
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
     visible_share = min(edge * (np.pi - 2), radius**2 * (np.pi / 2 - 1))
     return Subspace(
         values[::-1].copy(),
-        np.concatenate([seen, _relunet.matmul(unseen, axes[:, order])], axis=1),
+        np.concatenate([seen, unseen], axis=1),
         edge,
-        n_seen + found,
+        seen.shape[1],
         visible_share,
     )
 
 
 def _normal_scores(share: Array) -> Array:
-    """Return a score per slice, by increasing label: normal quantiles, of mean 0 and mean square 1."""
-    scores = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
-    scores -= np.sum(share * scores)
-    return scores / max(np.sqrt(np.sum(share * scores**2)), 1e-300)
+    """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), of mean 0 and mean square 1."""
+    quantiles = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
+    scores = np.stack([quantiles, quantiles**2 - 1], axis=1)
+    scores -= np.sum(share[:, None] * scores, axis=0)
+    return scores / np.maximum(np.sqrt(np.sum(share[:, None] * scores**2, axis=0)), 1e-9)
 
 
 def span(columns: Array) -> Array:
