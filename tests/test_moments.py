@@ -426,8 +426,8 @@ class TestBytes:
         stored = InputMoments(2).to_bytes()
         with pytest.raises(ArgumentError, match="expected a stored RowSample, got InputMoments"):
             RowSample.from_bytes(stored)
-        with pytest.raises(ArgumentError, match="format version 2, expected 1"):
-            Accumulator.from_bytes(sealed(stored[:8] + (2).to_bytes(4, "little") + stored[12:-8]))
+        with pytest.raises(ArgumentError, match="format version 3, expected 2"):
+            Accumulator.from_bytes(sealed(stored[:8] + (3).to_bytes(4, "little") + stored[12:-8]))
         with pytest.raises(ArgumentError, match="unknown kind 99"):
             Accumulator.from_bytes(sealed(stored[:12] + (99).to_bytes(4, "little") + stored[16:-8]))
         with pytest.raises(ArgumentError, match="not a stored accumulator"):

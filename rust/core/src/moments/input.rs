@@ -5,7 +5,7 @@ use super::residual::row_weight;
 use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::Result;
-use crate::gram::WeightedGrams;
+use crate::gram::{Precision, Rows, WeightedGrams};
 
 /// Weighted mean and centred second moments of the columns (x, y); y is zero where rows have no label.
 #[derive(Clone, Debug)]
@@ -120,8 +120,8 @@ impl Accumulator for InputMoments {
         }
         scratch.weights.clear();
         scratch.weights.extend((0..block.n_rows).map(|p| row_weight(block, p)));
-        let mut gram = WeightedGrams::new(c, 1);
-        gram.update(&scratch.rows, &scratch.weights, &mut scratch.pack);
+        let mut gram = WeightedGrams::new(c, 1, Precision::Double);
+        gram.update(0, Rows::all(&scratch.rows, c), &scratch.weights, &mut scratch.pack);
         // The mean of the block is rounded: its centred rows sum to almost, not quite, zero.
         let rest: Vec<f64> = gram.vector(0).iter().map(|v| v / weight).collect();
         let scatter = gram.matrix(0);
