@@ -171,11 +171,20 @@ impl WeightedGrams {
     pub fn matrix(&self, c: usize) -> Vec<f64> {
         let (d, layout, sums) = (self.n_features, self.layout(), self.sums(c));
         let mut out = vec![0.0; d * d];
-        for i in 0..d {
-            for j in 0..=i {
-                let value = sums[layout.entry(i, j)];
-                out[i * d + j] = value;
-                out[j * d + i] = value;
+        for a in 0..d {
+            for b in a - a % layout.width..=a {
+                let value = sums[layout.entry(a, b)];
+                (out[a * d + b], out[b * d + a]) = (value, value);
+            }
+        }
+        for i in 1..layout.n_panels {
+            // Block by block, so that the transposed half is written in pieces of cache lines.
+            for (block, j) in sums[layout.block(i, 0) * WIDTH..].chunks_exact(layout.width * layout.width).zip(0..i) {
+                let columns = j * layout.width;
+                for (line, a) in block.chunks_exact(layout.width).zip(i * layout.width..d) {
+                    out[a * d + columns..][..layout.width].copy_from_slice(line);
+                    line.iter().enumerate().for_each(|(l, &value)| out[(columns + l) * d + a] = value);
+                }
             }
         }
         out
@@ -277,19 +286,56 @@ pub struct Rows<'a> {
     x: &'a [f64],
     n_features: usize,
     chosen: Option<&'a [u32]>,
+    ahead: Ahead,
+}
+
+/// Memory that will be read next, and is asked for while the processor is busy; it is never read here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead {
+    address: usize,
+    len: usize,
+}
+
+impl From<&[f64]> for Ahead {
+    fn from(values: &[f64]) -> Self {
+        Self { address: values.as_ptr().addr(), len: values.len() }
+    }
+}
+
+impl Ahead {
+    /// The first `n` values, and the others.
+    #[inline(always)]
+    #[must_use]
+    pub fn split(self, n: usize) -> (Self, Self) {
+        let n = n.min(self.len);
+        (Self { len: n, ..self }, Self { address: self.address + n * size_of::<f64>(), len: self.len - n })
+    }
+
+    #[inline(always)]
+    fn fetch<S: Simd>(self, at: usize) {
+        if at < self.len {
+            S::fetch(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
+        }
+    }
 }
 
 impl<'a> Rows<'a> {
     /// All rows of `x`.
     #[must_use]
     pub fn all(x: &'a [f64], n_features: usize) -> Self {
-        Self { x, n_features, chosen: None }
+        Self { x, n_features, chosen: None, ahead: Ahead::default() }
     }
 
     /// The rows of `x` with the numbers `chosen`, in this order.
     #[must_use]
     pub fn chosen(x: &'a [f64], n_features: usize, chosen: &'a [u32]) -> Self {
-        Self { x, n_features, chosen: Some(chosen) }
+        Self { x, n_features, chosen: Some(chosen), ahead: Ahead::default() }
+    }
+
+    /// The same rows; meanwhile `ahead` is brought into the cache.
+    #[must_use]
+    pub fn fetching(self, ahead: Ahead) -> Self {
+        Self { ahead, ..self }
     }
 
     fn len(&self) -> usize {
@@ -297,9 +343,11 @@ impl<'a> Rows<'a> {
     }
 
     fn part(self, start: usize, length: usize) -> Self {
+        let (_, ahead) = self.ahead.split(start * self.n_features);
+        let (ahead, _) = ahead.split(length * self.n_features);
         match self.chosen {
-            Some(chosen) => Self { chosen: Some(&chosen[start..start + length]), ..self },
-            None => Self { x: &self.x[start * self.n_features..(start + length) * self.n_features], ..self },
+            Some(chosen) => Self { chosen: Some(&chosen[start..start + length]), ahead, ..self },
+            None => Self { x: &self.x[start * self.n_features..(start + length) * self.n_features], ahead, ..self },
         }
     }
 
@@ -371,11 +419,16 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
         let panel = |i: usize| &panels[i * distance..][..n_rows];
         // As many weights at once as have room for the sums of their diagonals in the registers.
         let group = if S::PANELS == 1 { 1 } else { 4 * WIDTH / S::WIDTH };
+        let mut ahead = rows.ahead;
         scaled.resize(group * distance, E::ZERO);
         for first in (0..n_weights).step_by(group) {
             let here = group.min(n_weights - first);
-            weights.clear();
-            weights.extend((first..first + here).flat_map(|c| chunk.column(c)).map(|&w| E::from_f64(w)));
+            weights.resize(group * n_rows, E::from_f64(0.0));
+            for (g, to) in weights.chunks_exact_mut(n_rows).enumerate().take(here) {
+                for (to, &weight) in to.iter_mut().zip(chunk.column(first + g)) {
+                    *to = E::from_f64(weight);
+                }
+            }
             let sums = &mut sums[first * layout.len()..][..here * layout.len()];
             for i in 0..layout.n_panels {
                 let columns = S::WIDTH.min(rows.n_features - i * S::WIDTH);
@@ -392,10 +445,13 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
                     for (scaled, sums) in scaled.chunks_exact(distance).zip(sums.chunks_exact_mut(layout.len())) {
                         let a = &scaled[..n_rows];
                         let sums = &mut sums[layout.block(i, j)..];
+                        // One line in two rows is what the memory delivers meanwhile.
+                        let (now, later) = ahead.split(n_rows * WIDTH / 2);
+                        ahead = later;
                         match step {
-                            1 => multiply::<S, 1>(a, columns, [panel(j)], sums),
-                            2 => multiply::<S, 2>(a, columns, [panel(j), panel(j + 1)], sums),
-                            _ => multiply::<S, 3>(a, columns, [panel(j), panel(j + 1), panel(j + 2)], sums),
+                            1 => multiply::<S, 1>(a, columns, [panel(j)], sums, now),
+                            2 => multiply::<S, 2>(a, columns, [panel(j), panel(j + 1)], sums, now),
+                            _ => multiply::<S, 3>(a, columns, [panel(j), panel(j + 1), panel(j + 2)], sums, now),
                         }
                     }
                     j += step;
@@ -413,7 +469,8 @@ fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
     }
     let range = 2.0_f64.powi(RANGE);
     (0..chunk.n_weights).all(|c| {
-        let largest = chunk.column(c).iter().fold(0.0_f64, |largest, w| if w.abs() > largest { w.abs() } else { largest });
+        let largest =
+            chunk.column(c).iter().fold(0.0_f64, |largest, w| if w.abs() > largest { w.abs() } else { largest });
         largest == 0.0 || (1.0 / range..=range).contains(&largest)
     })
 }
@@ -427,15 +484,21 @@ fn pack<S: Simd>(rows: Rows<'_>, distance: usize, panels: &mut [LineOf<S>]) -> b
     for p in 0..rows.len() {
         // Plain loops here and below: closures would be compiled without the instructions of `S`.
         let row = rows.row(p);
-        let mut to = p;
-        let mut from = 0;
-        while from < d {
-            let line = S::load_doubles(&row[from..d.min(from + S::WIDTH)]);
+        let (mut from, mut to) = (0, p);
+        while from + S::WIDTH <= d {
+            let line = S::load_doubles(&row[from..][..S::WIDTH]);
             if S::WIDTH > WIDTH {
                 largest = S::max(largest, S::max(line, S::mul(line, minus)));
             }
             S::store(line, &mut panels[to]);
             (from, to) = (from + S::WIDTH, to + distance);
+        }
+        if from < d {
+            let line = S::load_doubles(&row[from..]);
+            if S::WIDTH > WIDTH {
+                largest = S::max(largest, S::max(line, S::mul(line, minus)));
+            }
+            S::store(line, &mut panels[to]);
         }
     }
     if S::WIDTH == WIDTH {
@@ -499,14 +562,15 @@ fn multiply<S: Simd, const N: usize>(
     n_columns: usize,
     b: [&[LineOf<S>]; N],
     sums: &mut [Lane],
+    ahead: Ahead,
 ) {
     for first in (0..n_columns).step_by(S::ROWS) {
         match n_columns - first {
-            1 | 2 => tile::<S, 2, N>(a, first, b, sums),
-            3 | 4 if S::ROWS > 2 => tile::<S, 4, N>(a, first, b, sums),
-            _ if S::ROWS == 2 => tile::<S, 2, N>(a, first, b, sums),
-            _ if S::ROWS == 4 => tile::<S, 4, N>(a, first, b, sums),
-            _ => tile::<S, 8, N>(a, first, b, sums),
+            1 | 2 => tile::<S, 2, N>(a, first, b, sums, ahead),
+            3 | 4 if S::ROWS > 2 => tile::<S, 4, N>(a, first, b, sums, ahead),
+            _ if S::ROWS == 2 => tile::<S, 2, N>(a, first, b, sums, ahead),
+            _ if S::ROWS == 4 => tile::<S, 4, N>(a, first, b, sums, ahead),
+            _ => tile::<S, 8, N>(a, first, b, sums, ahead),
         }
     }
 }
@@ -518,15 +582,17 @@ fn tile<S: Simd, const R: usize, const N: usize>(
     first: usize,
     b: [&[LineOf<S>]; N],
     sums: &mut [Lane],
+    ahead: Ahead,
 ) {
     let line = S::WIDTH / WIDTH;
     for lane in sums[first * line..].chunks(S::WIDTH * line).take(N).flat_map(|block| &block[..R * line]) {
-        S::prefetch(lane);
+        S::fetch(lane.0.as_ptr());
     }
     // Equal lengths, told once, spare the checks inside the loop.
     let b = b.map(|panel| &panel[..a.len()]);
     let mut tile = [[S::zero(); N]; R];
     for p in 0..a.len() {
+        ahead.fetch::<S>(p * WIDTH / 2);
         let left = &S::Element::flat(&a[p..=p])[first..][..R];
         let right: [S::Vector; N] = std::array::from_fn(|n| S::load(&b[n][p]));
         for r in 0..R {
@@ -634,7 +700,8 @@ mod tests {
                     .into();
                 for (name, grams, done) in &mut all {
                     let chunk = Chunk { rows: Rows::all(&x, d), weights: &weights, stride: n, n_weights: m };
-                    let ran = simd::run_on(name, AddChunk { chunk, buffers: &mut buffers, sums: &mut grams.lanes, done });
+                    let ran =
+                        simd::run_on(name, AddChunk { chunk, buffers: &mut buffers, sums: &mut grams.lanes, done });
                     for c in 0..m {
                         grams.totals[c] = sum(chunk.column(c));
                     }

@@ -90,8 +90,8 @@ pub trait Simd {
     fn load(line: &LineOf<Self>) -> Self::Vector;
     /// At most `WIDTH` doubles from anywhere in memory, in this precision; zeros in the remaining places.
     fn load_doubles(values: &[f64]) -> Self::Vector;
-    /// Asks for a line of memory that will soon be needed.
-    fn prefetch(lane: &Lane);
+    /// Asks for memory that will soon be read; any address is allowed.
+    fn fetch(address: *const f64);
     /// A line to memory.
     fn store(vector: Self::Vector, line: &mut LineOf<Self>);
     /// Adds a line, in double precision, to the first `WIDTH` doubles of `sums`.
@@ -190,7 +190,7 @@ macro_rules! portable {
                 vector
             }
             #[inline(always)]
-            fn prefetch(_lane: &Lane) {}
+            fn fetch(_address: *const f64) {}
             #[inline(always)]
             fn store(vector: Self::Vector, line: &mut LineOf<Self>) {
                 line.0 = vector;
@@ -294,8 +294,8 @@ mod x86 {
             load_masked(values)
         }
         #[inline(always)]
-        fn prefetch(lane: &Lane) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(lane.0.as_ptr().cast()) }
+        fn fetch(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         fn store(vector: __m512d, line: &mut Lane) {
@@ -365,8 +365,8 @@ mod x86 {
             }
         }
         #[inline(always)]
-        fn prefetch(lane: &Lane) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(lane.0.as_ptr().cast()) }
+        fn fetch(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         fn store(vector: __m512, line: &mut LineOf<Self>) {
@@ -459,8 +459,8 @@ mod x86 {
             load_eight(values)
         }
         #[inline(always)]
-        fn prefetch(lane: &Lane) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(lane.0.as_ptr().cast()) }
+        fn fetch(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         fn store(vector: [__m256d; 2], line: &mut Lane) {
@@ -544,8 +544,8 @@ mod x86 {
             })
         }
         #[inline(always)]
-        fn prefetch(lane: &Lane) {
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(lane.0.as_ptr().cast()) }
+        fn fetch(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
         fn store(vector: [__m256; 2], line: &mut LineOf<Self>) {

@@ -75,15 +75,28 @@ impl Directions {
     /// Projections where there are few directions: eight components at a time, not eight directions.
     #[inline(always)]
     fn project_few<S: Simd<Element = f64>>(&self, x: &[f64], out: &mut [Lane]) {
-        let d = self.n_features;
+        let (d, n_lanes) = (self.n_features, self.n_features.div_ceil(WIDTH));
+        let n_full = d / WIDTH;
         for (row, out) in x.chunks_exact(d).zip(out) {
             *out = self.offsets[0];
-            for (i, lanes) in self.few.chunks_exact(d.div_ceil(WIDTH)).enumerate() {
-                let mut sums = [S::zero(); 2];
-                for (j, (part, lane)) in row.chunks(WIDTH).zip(lanes).enumerate() {
-                    sums[j % 2] = S::mul_add(S::load_doubles(part), S::load(lane), sums[j % 2]);
+            for i in 0..self.n_directions {
+                let lanes = &self.few[i * n_lanes..][..n_lanes];
+                let mut sums = [S::zero(); 4];
+                let mut j = 0;
+                while j + 4 <= n_full {
+                    let part = &row[j * WIDTH..][..4 * WIDTH];
+                    for l in 0..4 {
+                        let values = S::load_doubles(&part[l * WIDTH..][..WIDTH]);
+                        sums[l] = S::mul_add(values, S::load(&lanes[j + l]), sums[l]);
+                    }
+                    j += 4;
                 }
-                out.0[i] += S::sum(S::add(sums[0], sums[1]));
+                while j < n_lanes {
+                    let values = S::load_doubles(&row[j * WIDTH..d.min((j + 1) * WIDTH)]);
+                    sums[0] = S::mul_add(values, S::load(&lanes[j]), sums[0]);
+                    j += 1;
+                }
+                out.0[i] += S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
             }
         }
     }

@@ -41,7 +41,9 @@ fn precision(py: Python<'_>, name: &str) -> PyResult<Precision> {
     match name {
         "double" => Ok(Precision::Double),
         "mixed" => Ok(Precision::Mixed),
-        _ => Err(to_python(py, Error::argument("precision", format!("expected \"double\" or \"mixed\", got {name:?}")))),
+        _ => {
+            Err(to_python(py, Error::argument("precision", format!("expected \"double\" or \"mixed\", got {name:?}"))))
+        }
     }
 }
 
@@ -144,8 +146,8 @@ impl Accumulator {
             return Ok(());
         }
         let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
-        let moments = slf.try_borrow()?.moments.clone();
-        let sums = sweep::run(&samples.getattr("source")?, vec![moments], None, None)?;
+        let empty = slf.try_borrow()?.moments.empty();
+        let sums = sweep::run(&samples.getattr("source")?, vec![empty], None, None)?;
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 
@@ -486,7 +488,11 @@ impl SliceMoments {
     ) -> PyResult<PyClassInitializer<Self>> {
         let edges: Vec<f64> = edges.as_array().iter().copied().collect();
         let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
-        init(py, Self {}, CoreSlice::new(n_features, &edges, optional_network(network)?, self::precision(py, precision)?))
+        init(
+            py,
+            Self {},
+            CoreSlice::new(n_features, &edges, optional_network(network)?, self::precision(py, precision)?),
+        )
     }
 
     /// The precision of the products, `"double"` or `"mixed"`.

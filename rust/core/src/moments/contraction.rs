@@ -191,7 +191,7 @@ impl Accumulator for ContractionMoments {
         self.projection.project(block.x, n, &mut scratch.lanes);
         let n_panels = self.projection.n_panels();
         scratch.weights.resize(n_degrees * n, 0.0);
-        let Scratch { lanes, labels, weights, steps, pack, .. } = scratch;
+        let Scratch { lanes, labels, weights, steps, pack, ahead, .. } = scratch;
         let reaches_below: Vec<usize> = (0..n_degrees).filter(|&place| self.degrees[place] > 2).collect();
         let mut lower = vec![ZERO; n * reaches_below.len().div_ceil(WIDTH)];
         let mut vectors = vec![0.0; reaches_below.len() * d];
@@ -206,7 +206,8 @@ impl Accumulator for ContractionMoments {
             let totals = &mut self.totals[first..][..n_degrees];
             let degrees = &self.degrees;
             simd::dispatch(Weights { degrees, y: labels, t, previous, current, weights, lower: &mut lower, totals });
-            self.grams.update(first, Rows::all(block.x, d), weights, pack);
+            let rows = Rows::all(block.x, d).fetching(std::mem::take(ahead));
+            self.grams.update(first, rows, weights, pack);
             vectors.fill(0.0);
             add_weighted_rows(block.x, d, &lower, reaches_below.len(), &mut vectors);
             for (&place, vector) in reaches_below.iter().zip(vectors.chunks_exact(d)) {

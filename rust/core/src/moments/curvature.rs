@@ -93,7 +93,7 @@ impl Accumulator for CurvatureMoments {
         let (n, k, n_panels) = (block.n_rows, self.network.n_neurons(), self.residual.n_panels());
         self.residual.project(block, scratch);
         self.n_rows += n as u64;
-        let Scratch { lanes, weights, pack, .. } = scratch;
+        let Scratch { lanes, weights, pack, ahead, .. } = scratch;
         weights.clear();
         weights.extend((0..n).map(|p| row_weight(block, p)));
         let on = |p: usize, i: usize| lanes[p * n_panels + i / WIDTH].0[i % WIDTH] > 0.0;
@@ -102,7 +102,8 @@ impl Accumulator for CurvatureMoments {
                 weights.extend((0..n).map(|p| if on(p, i) && on(p, j) { row_weight(block, p) } else { 0.0 }));
             }
         }
-        self.grams.update(0, Rows::all(block.x, self.network.n_features), weights, pack);
+        let rows = Rows::all(block.x, self.network.n_features).fetching(std::mem::take(ahead));
+        self.grams.update(0, rows, weights, pack);
     }
 
     fn merge(&mut self, other: &Self) {

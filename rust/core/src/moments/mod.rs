@@ -20,13 +20,15 @@ pub use slices::SliceMoments;
 
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::Pack;
+use crate::gram::{Ahead, Pack};
 use crate::simd::Lane;
 use bytes::{Reader, Writer};
 
 /// Memory of one worker, reused from block to block.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// Rows of the block that comes next, for the first accumulator that has time to fetch them.
+    pub ahead: Ahead,
     pack: Pack,
     lanes: Vec<Lane>,
     labels: Vec<f64>,

@@ -106,7 +106,7 @@ impl Accumulator for SliceMoments {
         let d = self.n_features;
         labels(self.residual.as_ref(), block, scratch);
         self.n_rows += block.n_rows as u64;
-        let Scratch { labels, order, starts, weights, pack, .. } = scratch;
+        let Scratch { labels, order, starts, weights, pack, ahead, .. } = scratch;
         // Rows of a slice are listed, in their order, so that each slice is one call of the kernel.
         let slice_of = |y: &f64| self.edges.partition_point(|edge| edge <= y);
         starts.clear();
@@ -126,7 +126,9 @@ impl Accumulator for SliceMoments {
         // Every start has moved to the end of its slice.
         let mut start = 0;
         for (h, &end) in starts[..self.edges.len() + 1].iter().enumerate() {
-            let rows = Rows::chosen(block.x, d, &order[start..end]);
+            let (now, later) = ahead.split((end - start) * d);
+            let rows = Rows::chosen(block.x, d, &order[start..end]).fetching(now);
+            *ahead = later;
             self.grams.update(h, rows, &weights[start..end], pack);
             start = end;
         }
