@@ -426,8 +426,8 @@ class TestBytes:
         stored = InputMoments(2).to_bytes()
         with pytest.raises(ArgumentError, match="expected a stored RowSample, got InputMoments"):
             RowSample.from_bytes(stored)
-        with pytest.raises(ArgumentError, match="format version 2, expected 1"):
-            Accumulator.from_bytes(sealed(stored[:8] + (2).to_bytes(4, "little") + stored[12:-8]))
+        with pytest.raises(ArgumentError, match="format version 3, expected 2"):
+            Accumulator.from_bytes(sealed(stored[:8] + (3).to_bytes(4, "little") + stored[12:-8]))
         with pytest.raises(ArgumentError, match="unknown kind 99"):
             Accumulator.from_bytes(sealed(stored[:12] + (99).to_bytes(4, "little") + stored[16:-8]))
         with pytest.raises(ArgumentError, match="not a stored accumulator"):
@@ -678,3 +678,39 @@ def test_documentation_is_right(name):
     for test in found:
         runner.run(test, out=report.append)
     assert not runner.failures, "".join(report)
+
+
+class TestPrecision:
+    @settings(max_examples=30)
+    @given(n=st.integers(1, 700), d=st.integers(1, 40), exponent=st.integers(-40, 40), seed=st.integers(0, 1000))
+    def test_mixed_sums_are_within_their_bound(self, n: int, d: int, exponent: int, seed: int):
+        X, y, weight = data(n, d, seed)
+        X *= 2.0**exponent
+        mixed = SliceMoments(d, EDGES, precision="mixed")
+        mixed.update(X, y, weight)
+        for h, (low, high) in enumerate(itertools.pairwise((-np.inf, *EDGES, np.inf))):
+            here = (low <= y) & (y < high)
+            rows, w = X[here], weight[here]
+            size = np.abs(rows).T @ (w[:, None] * np.abs(rows))
+            error = np.abs(mixed.grams[h] - rows.T @ (w[:, None] * rows))
+            assert np.all(error <= (131 * 2.0**-24 + 1e-12) * size + n * 2.0**-126)
+            assert mixed.weights[h] == w.sum()
+
+    def test_mixed_contractions_estimate_the_same(self):
+        X, y, weight = data(20_000, 30)
+        exact, mixed = (
+            ContractionMoments(30, directions(30), (2, 4, 6), precision=precision) for precision in ("double", "mixed")
+        )
+        for accumulator in (exact, mixed):
+            accumulator.update(X, y, weight)
+        for degree, expected in exact.contractions().items():
+            np.testing.assert_allclose(mixed.contractions()[degree], expected, atol=1e-5 * np.abs(expected).max())
+            assert not np.array_equal(mixed.contractions()[degree], expected)
+
+    def test_precision_is_part_of_the_configuration(self):
+        double, mixed = SliceMoments(3, EDGES), SliceMoments(3, EDGES, precision="mixed")
+        with pytest.raises(ArgumentError, match="same configuration"):
+            double.merge(mixed)
+        assert (double.precision, pickle.loads(pickle.dumps(mixed)).precision) == ("double", "mixed")
+        with pytest.raises(ArgumentError, match='precision: expected "double" or "mixed", got "half"'):
+            SliceMoments(3, EDGES, precision="half")

@@ -118,8 +118,16 @@ class InputMoments(Accumulator):
 @final
 class ContractionMoments(Accumulator):
     def __new__(
-        cls, n_features: int, directions: ArrayLike, degrees: Sequence[int], network: ReLUNetwork | None = None
+        cls,
+        n_features: int,
+        directions: ArrayLike,
+        degrees: Sequence[int],
+        network: ReLUNetwork | None = None,
+        *,
+        precision: str = "double",
     ) -> Self: ...
+    @property
+    def precision(self) -> str: ...
     @property
     def degrees(self) -> list[int]: ...
     def contractions(self) -> dict[int, _Array]: ...
@@ -127,7 +135,11 @@ class ContractionMoments(Accumulator):
 
 @final
 class SliceMoments(Accumulator):
-    def __new__(cls, n_features: int, edges: ArrayLike, network: ReLUNetwork | None = None) -> Self: ...
+    def __new__(
+        cls, n_features: int, edges: ArrayLike, network: ReLUNetwork | None = None, *, precision: str = "double"
+    ) -> Self: ...
+    @property
+    def precision(self) -> str: ...
     @property
     def weights(self) -> _Array: ...
     @property

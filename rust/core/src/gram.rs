@@ -1,19 +1,116 @@
 //! The weighted Gram kernel, in which every statistic of the package is computed: for weight columns w_c over rows X
 //! the matrices Xᵀ diag(w_c) X, the vectors Xᵀ w_c and the sums of w_c.
 //!
-//! Rows are packed once, chunk by chunk, into panels of eight columns; for every weight a panel is scaled once and
-//! multiplied with the panels on and left of the diagonal, so only the lower triangle is computed.
+//! Rows are packed once, chunk by chunk, into panels of one cache line of columns. For every weight a panel is scaled
+//! once and multiplied with the panels left of it in tiles of sums that stay in registers; its products with itself come
+//! from its rotations, each pair of columns once, so that hardly more than the lower triangle is computed. The sums lie
+//! tile after tile, as the kernel adds to them, and are put into squares only when they are asked for.
 
-use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
+use crate::simd::{self, Element, Lane, LineOf, Simd, WIDTH, ZERO};
 
-/// Rows of one chunk: a panel then takes a third of the first-level cache.
-const CHUNK: usize = 256;
+/// Rows of one chunk: two panels then stay in the first-level cache beside the one that is scaled, and sums of single
+/// precision stay short.
+const CHUNK: usize = 128;
+
+/// Rotations of a panel of singles.
+const MOST_ROTATIONS: usize = WIDTH + 1;
+
+/// Rows of single precision and their weights lie within 2^±`RANGE`, so that no product leaves the range of a single.
+const RANGE: i32 = 30;
+
+/// In what precision products are computed; sums are held in double precision in either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Doubles throughout.
+    #[default]
+    Double,
+    /// Products and their sums over at most 128 rows in singles, twice as fast. An entry is off by at most
+    /// 131 · 2⁻²⁴ Σ |w x_i x_j| + n 2⁻¹²⁶ over n rows, besides the rounding of the doubles. Chunks with entries or
+    /// weights beyond 2³⁰, or with no weight above 2⁻³⁰, are computed in doubles.
+    Mixed,
+}
 
 /// Scratch of one worker: the packed panels.
 #[derive(Clone, Debug, Default)]
 pub struct Pack {
-    panels: Vec<Lane>,
-    scaled: Vec<Lane>,
+    double: Buffers<f64>,
+    single: Buffers<f32>,
+}
+
+/// Scratch in one precision.
+#[derive(Clone, Debug)]
+struct Buffers<E: Element> {
+    panels: Vec<E::Line>,
+    scaled: Vec<E::Line>,
+    weights: Vec<E>,
+}
+
+impl<E: Element> Default for Buffers<E> {
+    fn default() -> Self {
+        Self { panels: Vec::new(), scaled: Vec::new(), weights: Vec::new() }
+    }
+}
+
+/// Where the sums of one weight lie, counted in lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Layout {
+    /// Columns of a panel.
+    width: usize,
+    n_panels: usize,
+}
+
+impl Layout {
+    fn new(n_features: usize, precision: Precision) -> Self {
+        let width = match precision {
+            Precision::Double => WIDTH,
+            Precision::Mixed => 2 * WIDTH,
+        };
+        Self { width, n_panels: n_features.div_ceil(width) }
+    }
+
+    /// Lanes of a line of sums.
+    fn line(self) -> usize {
+        self.width / WIDTH
+    }
+
+    /// Rotations of a panel that meet every pair of its columns.
+    fn n_rotations(self) -> usize {
+        self.width / 2 + 1
+    }
+
+    /// Xᵀ w of panel `i`: one line.
+    fn vector(self, i: usize) -> usize {
+        i * self.line()
+    }
+
+    /// Products of panel `i` with itself: line s holds those of its columns l and (l + s) mod width.
+    fn diagonal(self, i: usize) -> usize {
+        (self.n_panels + i * self.n_rotations()) * self.line()
+    }
+
+    /// Products of panel `i` with panel `j` < `i`: a line a column of `i`. Those of the next `j` follow.
+    fn block(self, i: usize, j: usize) -> usize {
+        (self.n_panels * (1 + self.n_rotations()) + (i * i.saturating_sub(1) / 2 + j) * self.width) * self.line()
+    }
+
+    /// All lanes.
+    fn len(self) -> usize {
+        self.block(self.n_panels, 0)
+    }
+
+    /// Where the double for the columns `a` ≥ `b` lies.
+    fn entry(self, a: usize, b: usize) -> usize {
+        let (i, j) = (a / self.width, b / self.width);
+        let (row, column) = (a % self.width, b % self.width);
+        if i > j {
+            return self.block(i, j) * WIDTH + row * self.width + column;
+        }
+        let (distance, from) = match row - column {
+            s if s <= self.width / 2 => (s, column),
+            s => (self.width - s, row),
+        };
+        self.diagonal(i) * WIDTH + distance * self.width + from
+    }
 }
 
 /// Sums over rows of w, w x and w x xᵀ, for several weights w at once.
@@ -21,16 +118,18 @@ pub struct Pack {
 pub struct WeightedGrams {
     n_features: usize,
     n_weights: usize,
-    /// Per weight: the sum of w, then Xᵀ w, then the lower triangle of Xᵀ diag(w) X in a full square.
-    sums: Vec<f64>,
+    precision: Precision,
+    totals: Vec<f64>,
+    /// Weight after weight, as [`Layout`] says.
+    lanes: Vec<Lane>,
 }
 
 impl WeightedGrams {
     /// Empty sums.
     #[must_use]
-    pub fn new(n_features: usize, n_weights: usize) -> Self {
-        let stride = 1 + n_features + n_features * n_features;
-        Self { n_features, n_weights, sums: vec![0.0; n_weights * stride] }
+    pub fn new(n_features: usize, n_weights: usize, precision: Precision) -> Self {
+        let stride = Layout::new(n_features, precision).len();
+        Self { n_features, n_weights, precision, totals: vec![0.0; n_weights], lanes: vec![ZERO; n_weights * stride] }
     }
 
     /// Number of features.
@@ -45,184 +144,467 @@ impl WeightedGrams {
         self.n_weights
     }
 
-    fn stride(&self) -> usize {
-        1 + self.n_features + self.n_features * self.n_features
+    fn layout(&self) -> Layout {
+        Layout::new(self.n_features, self.precision)
+    }
+
+    /// The sums of weight `c` but their total.
+    fn sums(&self, c: usize) -> &[f64] {
+        let stride = self.layout().len();
+        f64::flat(&self.lanes[c * stride..][..stride])
     }
 
     /// The sum of weight `c`.
     #[must_use]
     pub fn total(&self, c: usize) -> f64 {
-        self.sums[c * self.stride()]
+        self.totals[c]
     }
 
     /// Xᵀ w_c.
     #[must_use]
     pub fn vector(&self, c: usize) -> &[f64] {
-        let at = c * self.stride() + 1;
-        &self.sums[at..at + self.n_features]
+        &self.sums(c)[..self.n_features]
     }
 
     /// Xᵀ diag(w_c) X, row-major, both triangles.
     #[must_use]
     pub fn matrix(&self, c: usize) -> Vec<f64> {
-        let d = self.n_features;
-        let at = c * self.stride() + 1 + d;
-        let mut out = self.sums[at..at + d * d].to_vec();
-        for i in 0..d {
-            for j in 0..i {
-                out[j * d + i] = out[i * d + j];
+        let (d, layout, sums) = (self.n_features, self.layout(), self.sums(c));
+        let mut out = vec![0.0; d * d];
+        for a in 0..d {
+            for b in a - a % layout.width..=a {
+                let value = sums[layout.entry(a, b)];
+                (out[a * d + b], out[b * d + a]) = (value, value);
+            }
+        }
+        for i in 1..layout.n_panels {
+            // Block by block, so that the transposed half is written in pieces of cache lines.
+            for (block, j) in sums[layout.block(i, 0) * WIDTH..].chunks_exact(layout.width * layout.width).zip(0..i) {
+                let columns = j * layout.width;
+                for (line, a) in block.chunks_exact(layout.width).zip(i * layout.width..d) {
+                    out[a * d + columns..][..layout.width].copy_from_slice(line);
+                    line.iter().enumerate().for_each(|(l, &value)| out[(columns + l) * d + a] = value);
+                }
             }
         }
         out
     }
 
-    /// The raw sums, for storage.
+    /// All sums in an order that does not depend on the kernel: per weight the total, the vector and the rows of the
+    /// lower triangle.
     #[must_use]
-    pub fn as_slice(&self) -> &[f64] {
-        &self.sums
+    pub fn to_vec(&self) -> Vec<f64> {
+        let (d, layout) = (self.n_features, self.layout());
+        let mut out = Vec::with_capacity(self.n_weights * (1 + d + d * (d + 1) / 2));
+        for c in 0..self.n_weights {
+            let sums = self.sums(c);
+            out.push(self.totals[c]);
+            out.extend_from_slice(self.vector(c));
+            out.extend((0..d).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| sums[layout.entry(i, j)]));
+        }
+        out
     }
 
-    /// The raw sums, to be read back from storage.
-    pub fn as_mut_slice(&mut self) -> &mut [f64] {
-        &mut self.sums
+    /// Replaces all sums by what [`WeightedGrams::to_vec`] has returned; false for another number of sums.
+    #[must_use]
+    pub fn set(&mut self, values: &[f64]) -> bool {
+        let (d, layout) = (self.n_features, self.layout());
+        let size = 1 + d + d * (d + 1) / 2;
+        if values.len() != self.n_weights * size {
+            return false;
+        }
+        let stride = layout.len();
+        self.lanes.fill(ZERO);
+        for (c, part) in values.chunks_exact(size).enumerate() {
+            self.totals[c] = part[0];
+            let sums = &mut self.lanes[c * stride..][..stride];
+            let mut put = |at: usize, value: f64| sums[at / WIDTH].0[at % WIDTH] = value;
+            part[1..=d].iter().enumerate().for_each(|(j, &value)| put(j, value));
+            let pairs = (0..d).flat_map(|i| (0..=i).map(move |j| (i, j)));
+            pairs.zip(&part[1 + d..]).for_each(|((i, j), &value)| put(layout.entry(i, j), value));
+        }
+        true
     }
 
     /// Adds the sums of other rows; both sides have the same shape.
     pub fn merge(&mut self, other: &Self) {
-        debug_assert_eq!(self.sums.len(), other.sums.len());
-        for (a, b) in self.sums.iter_mut().zip(&other.sums) {
-            *a += b;
+        debug_assert_eq!(self.lanes.len(), other.lanes.len());
+        self.totals.iter_mut().zip(&other.totals).for_each(|(a, b)| *a += b);
+        for (a, b) in self.lanes.iter_mut().zip(&other.lanes) {
+            a.0.iter_mut().zip(&b.0).for_each(|(a, b)| *a += b);
         }
     }
 
-    /// Adds rows `x`, row-major; `weights` holds one contiguous column of as many values as there are rows a weight.
-    pub fn update(&mut self, x: &[f64], weights: &[f64], pack: &mut Pack) {
-        self.update_from(0, x, weights, pack);
-    }
-
-    /// Adds rows to the sums of the weights from `first` on, as many as `weights` has columns.
-    pub fn update_from(&mut self, first: usize, x: &[f64], weights: &[f64], pack: &mut Pack) {
-        let d = self.n_features;
-        let n_rows = x.len() / d;
+    /// Adds rows to the sums of the weights from `first` on: `weights` holds one contiguous column a weight, of as many
+    /// values as there are rows.
+    pub fn update(&mut self, first: usize, rows: Rows<'_>, weights: &[f64], pack: &mut Pack) {
+        let n_rows = rows.len();
         if n_rows == 0 {
             return;
         }
-        let stride = self.stride();
-        pack.scaled.resize(CHUNK, ZERO);
+        let stride = self.layout().len();
+        let n_weights = weights.len() / n_rows;
         for start in (0..n_rows).step_by(CHUNK) {
-            let rows = CHUNK.min(n_rows - start);
-            pack_rows(&x[start * d..(start + rows) * d], d, rows, &mut pack.panels);
-            for (c, column) in weights.chunks_exact(n_rows).enumerate() {
-                let sums = &mut self.sums[(first + c) * stride..][..stride];
-                let w = &column[start..start + rows];
-                simd::dispatch(AddChunk { w, d, panels: &pack.panels, scaled: &mut pack.scaled, sums });
+            let length = CHUNK.min(n_rows - start);
+            let chunk = Chunk { rows: rows.part(start, length), weights: &weights[start..], stride: n_rows, n_weights };
+            let sums = &mut self.lanes[first * stride..][..n_weights * stride];
+            let done = match self.precision {
+                Precision::Double => add::<f64>(chunk, &mut pack.double, sums),
+                Precision::Mixed => add::<f32>(chunk, &mut pack.single, sums),
+            };
+            if !done {
+                self.add_doubles(first, chunk, &mut pack.double);
+            }
+            for (c, total) in self.totals[first..][..n_weights].iter_mut().enumerate() {
+                *total += sum(chunk.column(c));
+            }
+        }
+    }
+
+    /// Adds a chunk that single precision cannot hold.
+    #[cold]
+    fn add_doubles(&mut self, first: usize, chunk: Chunk<'_>, buffers: &mut Buffers<f64>) {
+        let d = self.n_features;
+        let (to, from) = (self.layout(), Layout::new(d, Precision::Double));
+        let mut sums = vec![ZERO; chunk.n_weights * from.len()];
+        add::<f64>(chunk, buffers, &mut sums);
+        for (c, sums) in sums.chunks_exact(from.len()).enumerate() {
+            let sums = f64::flat(sums);
+            let lanes = &mut self.lanes[(first + c) * to.len()..][..to.len()];
+            let mut add = |at: usize, value: f64| lanes[at / WIDTH].0[at % WIDTH] += value;
+            (0..d).for_each(|i| add(i, sums[i]));
+            for i in 0..d {
+                (0..=i).for_each(|j| add(to.entry(i, j), sums[from.entry(i, j)]));
             }
         }
     }
 }
 
-/// Rows of `x` as panels: panel j holds the columns 8j..8j+8 of all rows, padded with zeros.
-fn pack_rows(x: &[f64], d: usize, rows: usize, panels: &mut Vec<Lane>) {
-    panels.resize(d.div_ceil(WIDTH) * rows, ZERO);
-    for (j, panel) in panels.chunks_exact_mut(rows).enumerate() {
-        let columns = j * WIDTH..d.min((j + 1) * WIDTH);
-        for (lane, row) in panel.iter_mut().zip(x.chunks_exact(d)) {
-            let part = &row[columns.clone()];
-            if let Ok(full) = part.try_into() {
-                *lane = Lane(full);
-            } else {
-                *lane = ZERO;
-                lane.0[..part.len()].copy_from_slice(part);
-            }
-        }
+/// Rows of a row-major table: all of them, or those of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    x: &'a [f64],
+    n_features: usize,
+    chosen: Option<&'a [u32]>,
+    ahead: Ahead,
+}
+
+/// Memory that will be read next, and is asked for while the processor is busy; it is never read here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead {
+    address: usize,
+    len: usize,
+}
+
+impl From<&[f64]> for Ahead {
+    fn from(values: &[f64]) -> Self {
+        Self { address: values.as_ptr().addr(), len: values.len() }
     }
 }
 
-/// One packed chunk, to be added to the sums of one weight.
-struct AddChunk<'a> {
-    w: &'a [f64],
-    d: usize,
-    panels: &'a [Lane],
-    scaled: &'a mut [Lane],
-    sums: &'a mut [f64],
-}
-
-impl simd::Operation for AddChunk<'_> {
+impl Ahead {
+    /// The first `n` values, and the others.
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        let Self { w, d, panels, scaled, sums } = self;
-        let rows = w.len();
-        let (head, gram) = sums.split_at_mut(1 + d);
-        let (total, vector) = head.split_at_mut(1);
-        total[0] += w.iter().sum::<f64>();
-        let a = &mut scaled[..rows];
-        for (i, panel) in panels.chunks_exact(rows).enumerate() {
-            let column_sums = scale::<S>(w, panel, a);
-            for (v, s) in vector[i * WIDTH..].iter_mut().zip(column_sums.0) {
-                *v += s;
+    #[must_use]
+    pub fn split(self, n: usize) -> (Self, Self) {
+        let n = n.min(self.len);
+        (Self { len: n, ..self }, Self { address: self.address + n * size_of::<f64>(), len: self.len - n })
+    }
+
+    #[inline(always)]
+    fn fetch<S: Simd>(self, at: usize) {
+        if at < self.len {
+            S::fetch(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of `x`.
+    #[must_use]
+    pub fn all(x: &'a [f64], n_features: usize) -> Self {
+        Self { x, n_features, chosen: None, ahead: Ahead::default() }
+    }
+
+    /// The rows of `x` with the numbers `chosen`, in this order.
+    #[must_use]
+    pub fn chosen(x: &'a [f64], n_features: usize, chosen: &'a [u32]) -> Self {
+        Self { x, n_features, chosen: Some(chosen), ahead: Ahead::default() }
+    }
+
+    /// The same rows; meanwhile `ahead` is brought into the cache.
+    #[must_use]
+    pub fn fetching(self, ahead: Ahead) -> Self {
+        Self { ahead, ..self }
+    }
+
+    fn len(&self) -> usize {
+        self.chosen.map_or(self.x.len() / self.n_features, <[u32]>::len)
+    }
+
+    fn part(self, start: usize, length: usize) -> Self {
+        let (_, ahead) = self.ahead.split(start * self.n_features);
+        let (ahead, _) = ahead.split(length * self.n_features);
+        match self.chosen {
+            Some(chosen) => Self { chosen: Some(&chosen[start..start + length]), ahead, ..self },
+            None => Self { x: &self.x[start * self.n_features..(start + length) * self.n_features], ahead, ..self },
+        }
+    }
+
+    #[inline(always)]
+    fn row(&self, p: usize) -> &'a [f64] {
+        let p = self.chosen.map_or(p, |chosen| chosen[p] as usize);
+        &self.x[p * self.n_features..][..self.n_features]
+    }
+}
+
+/// Sum of a column of weights, in eight sums that do not wait for each other.
+#[inline(always)]
+pub fn sum(values: &[f64]) -> f64 {
+    let (lanes, rest) = values.as_chunks::<WIDTH>();
+    let mut sums = [0.0; WIDTH];
+    for lane in lanes {
+        sums.iter_mut().zip(lane).for_each(|(sum, value)| *sum += value);
+    }
+    sums.iter().chain(rest).sum()
+}
+
+/// Rows of one chunk and their weights: column c starts at `weights[c * stride]`.
+#[derive(Clone, Copy)]
+struct Chunk<'a> {
+    rows: Rows<'a>,
+    weights: &'a [f64],
+    stride: usize,
+    n_weights: usize,
+}
+
+impl<'a> Chunk<'a> {
+    #[inline(always)]
+    fn column(&self, c: usize) -> &'a [f64] {
+        &self.weights[c * self.stride..][..self.rows.len()]
+    }
+}
+
+/// Adds a chunk to the sums of its weights, with products of precision `E`; false, and nothing is added, if it cannot
+/// hold them.
+fn add<E: Element>(chunk: Chunk<'_>, buffers: &mut Buffers<E>, sums: &mut [Lane]) -> bool {
+    let mut done = false;
+    simd::dispatch(AddChunk { chunk, buffers, sums, done: &mut done });
+    done
+}
+
+struct AddChunk<'a, E: Element> {
+    chunk: Chunk<'a>,
+    buffers: &'a mut Buffers<E>,
+    sums: &'a mut [Lane],
+    done: &'a mut bool,
+}
+
+impl<E: Element> simd::Operation for AddChunk<'_, E> {
+    type Element = E;
+
+    #[inline(always)]
+    fn run<S: Simd<Element = E>>(self) {
+        let Self { chunk, buffers: Buffers { panels, scaled, weights }, sums, done } = self;
+        let Chunk { rows, n_weights, .. } = chunk;
+        let n_rows = rows.len();
+        // An odd distance keeps panels from competing for the same sets of the cache.
+        let distance = n_rows | 1;
+        let layout = Layout { width: S::WIDTH, n_panels: rows.n_features.div_ceil(S::WIDTH) };
+        panels.resize(layout.n_panels * distance, E::ZERO);
+        *done = pack::<S>(rows, distance, panels) && weights_fit::<S>(chunk);
+        if !*done {
+            return;
+        }
+        let panel = |i: usize| &panels[i * distance..][..n_rows];
+        // As many weights at once as have room for the sums of their diagonals in the registers.
+        let group = if S::PANELS == 1 { 1 } else { 4 * WIDTH / S::WIDTH };
+        let mut ahead = rows.ahead;
+        scaled.resize(group * distance, E::ZERO);
+        for first in (0..n_weights).step_by(group) {
+            let here = group.min(n_weights - first);
+            weights.resize(group * n_rows, E::from_f64(0.0));
+            for (g, to) in weights.chunks_exact_mut(n_rows).enumerate().take(here) {
+                for (to, &weight) in to.iter_mut().zip(chunk.column(first + g)) {
+                    *to = E::from_f64(weight);
+                }
             }
-            let mut left = panels[..(i + 1) * rows].chunks_exact(rows).enumerate();
-            while let Some((j, b0)) = left.next() {
-                // Two panels at a time share the broadcasts of the scaled one; the diagonal may remain alone.
-                if let Some((_, b1)) = left.next() {
-                    multiply::<S, 2>(a, [b0, b1], |row, n, line| store(gram, d, i * WIDTH + row, j + n, line));
-                } else {
-                    multiply::<S, 1>(a, [b0], |row, _, line| store(gram, d, i * WIDTH + row, j, line));
+            let sums = &mut sums[first * layout.len()..][..here * layout.len()];
+            for i in 0..layout.n_panels {
+                let columns = S::WIDTH.min(rows.n_features - i * S::WIDTH);
+                match here {
+                    1 => scale::<S, 1>(layout, i, panel(i), weights, distance, scaled, sums),
+                    2 => scale::<S, 2>(layout, i, panel(i), weights, distance, scaled, sums),
+                    3 => scale::<S, 3>(layout, i, panel(i), weights, distance, scaled, sums),
+                    _ => scale::<S, 4>(layout, i, panel(i), weights, distance, scaled, sums),
+                }
+                let mut j = 0;
+                while j < i {
+                    // The panels of a step stay in the first-level cache for all weights. One alone is slow: 4 = 2 + 2.
+                    let step = S::PANELS.min(if i - j == 4 { 2 } else { i - j });
+                    for (scaled, sums) in scaled.chunks_exact(distance).zip(sums.chunks_exact_mut(layout.len())) {
+                        let a = &scaled[..n_rows];
+                        let sums = &mut sums[layout.block(i, j)..];
+                        // One line in two rows is what the memory delivers meanwhile.
+                        let (now, later) = ahead.split(n_rows * WIDTH / 2);
+                        ahead = later;
+                        match step {
+                            1 => multiply::<S, 1>(a, columns, [panel(j)], sums, now),
+                            2 => multiply::<S, 2>(a, columns, [panel(j), panel(j + 1)], sums, now),
+                            _ => multiply::<S, 3>(a, columns, [panel(j), panel(j + 1), panel(j + 2)], sums, now),
+                        }
+                    }
+                    j += step;
                 }
             }
         }
     }
 }
 
-/// Scales a panel by the weights of its rows; returns the sums of its columns.
+/// Whether weights of single precision keep products in range.
 #[inline(always)]
-fn scale<S: Simd>(w: &[f64], panel: &[Lane], scaled: &mut [Lane]) -> Lane {
-    // Four sums, so that an addition does not wait for the one before it.
-    let mut sums = [S::zero(); 4];
-    for (p, (&weight, (out, lane))) in w.iter().zip(scaled.iter_mut().zip(panel)).enumerate() {
-        let product = S::mul(S::splat(weight), S::load(lane));
-        S::store(product, out);
-        sums[p % 4] = S::add(sums[p % 4], product);
+fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
+    if S::WIDTH == WIDTH {
+        return true;
     }
-    let mut total = ZERO;
-    S::store(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])), &mut total);
-    total
+    let range = 2.0_f64.powi(RANGE);
+    (0..chunk.n_weights).all(|c| {
+        let largest =
+            chunk.column(c).iter().fold(0.0_f64, |largest, w| if w.abs() > largest { w.abs() } else { largest });
+        largest == 0.0 || (1.0 / range..=range).contains(&largest)
+    })
 }
 
-/// Products of the columns of panel `a` with those of the panels `b`, summed over rows: `emit(column of a, panel, line)`.
+/// Packs rows into panels `distance` lines apart: panel j holds the columns from j `WIDTH` on, padded with zeros.
+/// False if an entry leaves the range of single precision.
 #[inline(always)]
-fn multiply<S: Simd, const N: usize>(a: &[Lane], b: [&[Lane]; N], mut emit: impl FnMut(usize, usize, &Lane)) {
+fn pack<S: Simd>(rows: Rows<'_>, distance: usize, panels: &mut [LineOf<S>]) -> bool {
+    let d = rows.n_features;
+    let (mut largest, minus) = (S::zero(), S::splat(S::Element::from_f64(-1.0)));
+    for p in 0..rows.len() {
+        // Plain loops here and below: closures would be compiled without the instructions of `S`.
+        let row = rows.row(p);
+        let (mut from, mut to) = (0, p);
+        while from + S::WIDTH <= d {
+            let line = S::load_doubles(&row[from..][..S::WIDTH]);
+            if S::WIDTH > WIDTH {
+                largest = S::max(largest, S::max(line, S::mul(line, minus)));
+            }
+            S::store(line, &mut panels[to]);
+            (from, to) = (from + S::WIDTH, to + distance);
+        }
+        if from < d {
+            let line = S::load_doubles(&row[from..]);
+            if S::WIDTH > WIDTH {
+                largest = S::max(largest, S::max(line, S::mul(line, minus)));
+            }
+            S::store(line, &mut panels[to]);
+        }
+    }
+    if S::WIDTH == WIDTH {
+        return true;
+    }
+    let mut line = [<S::Element as Element>::ZERO];
+    S::store(largest, &mut line[0]);
+    S::Element::flat(&line).iter().all(|&value| S::Element::to_f64(value) <= 2.0_f64.powi(RANGE))
+}
+
+/// Scales panel `i` by `G` weights of its rows; adds the sums of the columns and the products of the panel with itself.
+#[inline(always)]
+fn scale<S: Simd, const G: usize>(
+    layout: Layout,
+    i: usize,
+    panel: &[LineOf<S>],
+    weights: &[S::Element],
+    distance: usize,
+    scaled: &mut [LineOf<S>],
+    sums: &mut [Lane],
+) {
+    let n_rows = panel.len();
+    // Equal lengths, told once, spare the checks inside the loop.
+    let weights: [&[S::Element]; G] = std::array::from_fn(|g| &weights[g * n_rows..][..n_rows]);
+    let mut targets = scaled.chunks_exact_mut(distance);
+    let targets: [_; G] = std::array::from_fn(|_| &mut targets.next().unwrap_or_default()[..n_rows]);
+    let n_rotations = S::WIDTH / 2 + 1;
+    let mut vectors = [S::zero(); G];
+    let mut diagonals = [[S::zero(); MOST_ROTATIONS]; G];
+    for (p, line) in panel.iter().enumerate() {
+        let line = S::load(line);
+        let products: [S::Vector; G] = std::array::from_fn(|g| S::mul(S::splat(weights[g][p]), line));
+        for g in 0..G {
+            S::store(products[g], &mut targets[g][p]);
+            vectors[g] = S::add(vectors[g], products[g]);
+        }
+        let mut turned = line;
+        // Of fixed length, so that it is unrolled and the sums stay in registers.
+        for s in 0..MOST_ROTATIONS {
+            if s < n_rotations {
+                for g in 0..G {
+                    diagonals[g][s] = S::mul_add(products[g], turned, diagonals[g][s]);
+                }
+                turned = S::rotate(turned);
+            }
+        }
+    }
+    for (g, sums) in sums.chunks_exact_mut(layout.len()).enumerate() {
+        S::add_to(vectors[g], &mut sums[layout.vector(i)..]);
+        for s in 0..n_rotations {
+            S::add_to(diagonals[g][s], &mut sums[layout.diagonal(i) + s * layout.line()..]);
+        }
+    }
+}
+
+/// Adds the products of the columns of a scaled panel, `n_columns` of them, with those of the panels `b`, summed over
+/// rows.
+#[inline(always)]
+fn multiply<S: Simd, const N: usize>(
+    a: &[LineOf<S>],
+    n_columns: usize,
+    b: [&[LineOf<S>]; N],
+    sums: &mut [Lane],
+    ahead: Ahead,
+) {
+    for first in (0..n_columns).step_by(S::ROWS) {
+        match n_columns - first {
+            1 | 2 => tile::<S, 2, N>(a, first, b, sums, ahead),
+            3 | 4 if S::ROWS > 2 => tile::<S, 4, N>(a, first, b, sums, ahead),
+            _ if S::ROWS == 2 => tile::<S, 2, N>(a, first, b, sums, ahead),
+            _ if S::ROWS == 4 => tile::<S, 4, N>(a, first, b, sums, ahead),
+            _ => tile::<S, 8, N>(a, first, b, sums, ahead),
+        }
+    }
+}
+
+/// The tile of `R` columns of the scaled panel from `first` on.
+#[inline(always)]
+fn tile<S: Simd, const R: usize, const N: usize>(
+    a: &[LineOf<S>],
+    first: usize,
+    b: [&[LineOf<S>]; N],
+    sums: &mut [Lane],
+    ahead: Ahead,
+) {
+    let line = S::WIDTH / WIDTH;
+    for lane in sums[first * line..].chunks(S::WIDTH * line).take(N).flat_map(|block| &block[..R * line]) {
+        S::fetch(lane.0.as_ptr());
+    }
     // Equal lengths, told once, spare the checks inside the loop.
     let b = b.map(|panel| &panel[..a.len()]);
-    for strip in (0..WIDTH).step_by(S::STRIP) {
-        let mut tile = [[S::zero(); N]; WIDTH];
-        for p in 0..a.len() {
-            let left = &a[p].0;
-            let right: [S::Vector; N] = std::array::from_fn(|n| S::load(&b[n][p]));
-            for s in 0..S::STRIP {
-                let factor = S::splat(left[strip + s]);
-                for n in 0..N {
-                    tile[s][n] = S::mul_add(factor, right[n], tile[s][n]);
-                }
-            }
-        }
-        for (s, sums) in tile.iter().enumerate().take(S::STRIP) {
-            for (n, &sum) in sums.iter().enumerate() {
-                let mut line = ZERO;
-                S::store(sum, &mut line);
-                emit(strip + s, n, &line);
+    let mut tile = [[S::zero(); N]; R];
+    for p in 0..a.len() {
+        ahead.fetch::<S>(p * WIDTH / 2);
+        let left = &S::Element::flat(&a[p..=p])[first..][..R];
+        let right: [S::Vector; N] = std::array::from_fn(|n| S::load(&b[n][p]));
+        for r in 0..R {
+            let factor = S::splat(left[r]);
+            for n in 0..N {
+                tile[r][n] = S::mul_add(factor, right[n], tile[r][n]);
             }
         }
     }
-}
-
-/// Adds a line of eight products to row `row` and panel `panel` of the full square `gram`, as far as it lies inside.
-#[inline(always)]
-fn store(gram: &mut [f64], d: usize, row: usize, panel: usize, line: &Lane) {
-    if row < d {
-        let columns = &mut gram[row * d..(row + 1) * d][(panel * WIDTH).min(d)..];
-        for (sum, value) in columns.iter_mut().zip(line.0) {
-            *sum += value;
+    for n in 0..N {
+        for r in 0..R {
+            S::add_to(tile[r][n], &mut sums[(n * S::WIDTH + first + r) * line..]);
         }
     }
 }
@@ -232,51 +614,117 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn plain(x: &[f64], d: usize, weights: &[f64], n: usize) -> Vec<f64> {
-        let mut out = Vec::new();
+    /// Sum over rows of w, w x, w x xᵀ for each weight, in the order of `to_vec`, and the same sums of absolute values.
+    fn plain(x: &[f64], d: usize, weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let n = x.len() / d;
+        let (mut out, mut absolute) = (Vec::new(), Vec::new());
         for w in weights.chunks_exact(n) {
-            out.push(w.iter().sum());
-            out.extend((0..d).map(|i| (0..n).map(|p| w[p] * x[p * d + i]).sum::<f64>()));
+            let mut push = |term: &dyn Fn(usize) -> f64| {
+                out.push((0..n).map(term).sum());
+                absolute.push((0..n).map(|p| term(p).abs()).sum());
+            };
+            push(&|p| w[p]);
+            (0..d).for_each(|i| push(&|p| w[p] * x[p * d + i]));
             for i in 0..d {
-                out.extend((0..d).map(|j| (0..n).map(|p| w[p] * x[p * d + i] * x[p * d + j]).sum::<f64>()));
+                (0..=i).for_each(|j| push(&|p| w[p] * x[p * d + i] * x[p * d + j]));
             }
         }
-        out
+        (out, absolute)
+    }
+
+    fn value(i: usize, seed: usize) -> f64 {
+        ((i + 1).wrapping_mul(seed * 2 + 7919) % 1009) as f64 / 500.0 - 1.0
+    }
+
+    fn values(n: usize, seed: usize) -> Vec<f64> {
+        (0..n).map(|i| value(i, seed)).collect()
+    }
+
+    fn relative_error(got: &[f64], (expected, absolute): &(Vec<f64>, Vec<f64>)) -> f64 {
+        assert_eq!(got.len(), expected.len());
+        let errors = got.iter().zip(expected).zip(absolute).map(|((a, b), size)| (a - b).abs() / (size + 1e-300));
+        errors.fold(0.0, |largest, error| if error <= largest { largest } else { error })
     }
 
     proptest! {
         #[test]
-        fn agrees_with_the_plain_loop(n in 1_usize..600, d in 1_usize..35, m in 1_usize..4, seed in 1_u64..1000) {
-            let value = |i: usize| (((i as u64 + 1) * (seed * 2 + 7919)) % 1009) as f64 / 500.0 - 1.0;
-            let x: Vec<f64> = (0..n * d).map(value).collect();
-            let weights: Vec<f64> = (0..n * m).map(|i| value(i + 77)).collect();
-            let mut grams = WeightedGrams::new(d, m);
-            grams.update(&x, &weights, &mut Pack::default());
-            let expected = plain(&x, d, &weights, n);
-            let stride = 1 + d + d * d;
-            for c in 0..m {
-                let part = &expected[c * stride..][..stride];
-                prop_assert!((grams.total(c) - part[0]).abs() < 1e-10);
-                prop_assert!(grams.vector(c).iter().zip(&part[1..]).all(|(a, b)| (a - b).abs() < 1e-10));
-                prop_assert!(grams.matrix(c).iter().zip(&part[1 + d..]).all(|(a, b)| (a - b).abs() < 1e-10));
+        fn agrees_with_the_plain_loop(n in 1_usize..600, d in 1_usize..70, m in 1_usize..8, seed in 0_usize..1000) {
+            let (x, weights) = (values(n * d, seed), values(n * m, seed + 1));
+            let expected = plain(&x, d, &weights);
+            for (precision, bound) in [(Precision::Double, 1e-13), (Precision::Mixed, 131.0 / 2.0_f64.powi(24))] {
+                let mut grams = WeightedGrams::new(d, m + 1, precision);
+                grams.update(1, Rows::all(&x, d), &weights, &mut Pack::default());
+                let all = grams.to_vec();
+                let (unused, used) = all.split_at(all.len() / (m + 1));
+                prop_assert!(unused.iter().all(|&v| v == 0.0));
+                prop_assert!(relative_error(used, &expected) <= bound);
+                let mut copy = WeightedGrams::new(d, m + 1, precision);
+                prop_assert!(copy.set(&all));
+                prop_assert_eq!(&copy.to_vec(), &all);
+                for c in 0..m {
+                    let part = &used[c * (1 + d + d * (d + 1) / 2)..];
+                    let matrix = grams.matrix(c + 1);
+                    prop_assert_eq!(grams.total(c + 1), part[0]);
+                    prop_assert_eq!(grams.vector(c + 1), &part[1..=d]);
+                    for i in 0..d {
+                        prop_assert_eq!(&matrix[i * d..][..=i], &part[1 + d + i * (i + 1) / 2..][..=i]);
+                        prop_assert!((0..i).all(|j| matrix[j * d + i] == matrix[i * d + j]));
+                    }
+                }
             }
+        }
+
+        #[test]
+        fn chosen_rows_are_those_rows(n in 1_usize..400, d in 1_usize..20, seed in 0_usize..1000) {
+            let (x, weights) = (values(n * d, seed), values(2 * n, seed + 1));
+            let chosen: Vec<u32> = (0..n).map(|i| ((i * 31 + seed) % n) as u32).collect();
+            let copied: Vec<f64> = chosen.iter().flat_map(|&p| &x[p as usize * d..][..d]).copied().collect();
+            let [a, b] = [Rows::chosen(&x, d, &chosen), Rows::all(&copied, d)].map(|rows| {
+                let mut grams = WeightedGrams::new(d, 2, Precision::Double);
+                grams.update(0, rows, &weights, &mut Pack::default());
+                grams
+            });
+            prop_assert_eq!(a, b);
         }
     }
 
     #[test]
     fn every_instruction_set_agrees() {
-        let (n, d) = (300, 21);
-        let x: Vec<f64> = (0..n * d).map(|i| f64::from((i * 7919 % 1009) as u32) / 500.0 - 1.0).collect();
-        let w: Vec<f64> = (0..n).map(|i| f64::from((i * 31 % 17) as u32) - 8.0).collect();
-        let mut panels = Vec::new();
-        let rows = 256;
-        pack_rows(&x[..rows * d], d, rows, &mut panels);
-        let mut scaled = vec![ZERO; CHUNK];
-        let mut portable = vec![0.0; 1 + d + d * d];
-        let mut best = portable.clone();
-        let w = &w[..rows];
-        simd::run_portable(AddChunk { w, d, panels: &panels, scaled: &mut scaled, sums: &mut portable });
-        simd::dispatch(AddChunk { w, d, panels: &panels, scaled: &mut scaled, sums: &mut best });
-        assert!(portable.iter().zip(&best).all(|(a, b)| (a - b).abs() < 1e-9));
+        fn check<E: Element>(precision: Precision, bound: f64) {
+            for (n, d, m) in [(1, 1, 1), (256, 21, 3), (100, 64, 5), (33, 17, 4), (256, 90, 2)] {
+                let (x, weights) = (values(n * d, 1), values(n * m, 2));
+                let expected = plain(&x, d, &weights);
+                let mut buffers = Buffers::<E>::default();
+                let mut all: Vec<(&str, WeightedGrams, bool)> = ["portable", "avx2", "avx512"]
+                    .map(|name| (name, WeightedGrams::new(d, m, precision), false))
+                    .into();
+                for (name, grams, done) in &mut all {
+                    let chunk = Chunk { rows: Rows::all(&x, d), weights: &weights, stride: n, n_weights: m };
+                    let ran =
+                        simd::run_on(name, AddChunk { chunk, buffers: &mut buffers, sums: &mut grams.lanes, done });
+                    for c in 0..m {
+                        grams.totals[c] = sum(chunk.column(c));
+                    }
+                    assert_eq!(ran, *done);
+                    assert!(!ran || relative_error(&grams.to_vec(), &expected) <= bound, "{name}, {n} x {d}, {m}");
+                }
+                assert!(all[0].2);
+            }
+        }
+        check::<f64>(Precision::Double, 1e-13);
+        check::<f32>(Precision::Mixed, 131.0 / 2.0_f64.powi(24));
+    }
+
+    #[test]
+    fn what_singles_cannot_hold_is_computed_in_doubles() {
+        let (n, d) = (300, 19);
+        for (x_scale, w_scale) in [(1e30, 1.0), (1.0, 1e100), (1.0, 1e-100), (1e-5, 0.0), (1e9, 1e9), (1e9, 1e-9)] {
+            let x: Vec<f64> = values(n * d, 3).iter().map(|v| v * x_scale).collect();
+            let weights: Vec<f64> = values(2 * n, 4).iter().map(|v| v * w_scale).collect();
+            let mut grams = WeightedGrams::new(d, 2, Precision::Mixed);
+            grams.update(0, Rows::all(&x, d), &weights, &mut Pack::default());
+            let error = relative_error(&grams.to_vec(), &plain(&x, d, &weights));
+            assert!(error <= 131.0 / 2.0_f64.powi(24), "{x_scale}, {w_scale}: {error}");
+        }
     }
 }

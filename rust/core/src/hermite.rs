@@ -3,6 +3,7 @@
 use std::f64::consts::PI;
 
 /// Replaces `next`, which holds He_{n-1}(t), and `current`, He_n(t), by He_n(t) and He_{n+1}(t), row by row.
+#[inline(always)]
 pub fn advance(n: usize, t: &[f64], previous: &mut [f64], current: &mut [f64]) {
     for ((&t, previous), current) in t.iter().zip(previous).zip(current) {
         let next = t * *current - n as f64 * *previous;

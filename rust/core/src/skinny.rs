@@ -4,6 +4,8 @@ use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 
 /// Rows that share the loads of one direction panel.
 const ROWS: usize = 8;
+/// Directions that are projected on one by one.
+const FEW: usize = 2;
 
 /// Directions packed eight at a time, ready to have rows projected onto them.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub struct Directions {
     lanes: Vec<Lane>,
     /// Per panel: the offsets added to the projections.
     offsets: Vec<Lane>,
+    /// Where there are at most `FEW`: the directions themselves, each padded with zeros.
+    few: Vec<Lane>,
 }
 
 impl Directions {
@@ -31,7 +35,15 @@ impl Directions {
                 lanes[panel * n_features + j].0[place] = directions[i * n_features + j];
             }
         }
-        Self { n_features, n_directions, lanes, offsets: offset_lanes }
+        let mut few = Vec::new();
+        if n_directions <= FEW {
+            for row in directions.chunks_exact(n_features).flat_map(|direction| direction.chunks(WIDTH)) {
+                let mut lane = ZERO;
+                lane.0[..row.len()].copy_from_slice(row);
+                few.push(lane);
+            }
+        }
+        Self { n_features, n_directions, lanes, offsets: offset_lanes, few }
     }
 
     /// Number of directions.
@@ -59,6 +71,37 @@ impl Directions {
     }
 }
 
+impl Directions {
+    /// Projections where there are few directions: eight components at a time, not eight directions.
+    #[inline(always)]
+    fn project_few<S: Simd<Element = f64>>(&self, x: &[f64], out: &mut [Lane]) {
+        let (d, n_lanes) = (self.n_features, self.n_features.div_ceil(WIDTH));
+        let n_full = d / WIDTH;
+        for (row, out) in x.chunks_exact(d).zip(out) {
+            *out = self.offsets[0];
+            for i in 0..self.n_directions {
+                let lanes = &self.few[i * n_lanes..][..n_lanes];
+                let mut sums = [S::zero(); 4];
+                let mut j = 0;
+                while j + 4 <= n_full {
+                    let part = &row[j * WIDTH..][..4 * WIDTH];
+                    for l in 0..4 {
+                        let values = S::load_doubles(&part[l * WIDTH..][..WIDTH]);
+                        sums[l] = S::mul_add(values, S::load(&lanes[j + l]), sums[l]);
+                    }
+                    j += 4;
+                }
+                while j < n_lanes {
+                    let values = S::load_doubles(&row[j * WIDTH..d.min((j + 1) * WIDTH)]);
+                    sums[0] = S::mul_add(values, S::load(&lanes[j]), sums[0]);
+                    j += 1;
+                }
+                out.0[i] += S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+            }
+        }
+    }
+}
+
 struct Project<'a> {
     directions: &'a Directions,
     x: &'a [f64],
@@ -67,9 +110,14 @@ struct Project<'a> {
 }
 
 impl simd::Operation for Project<'_> {
+    type Element = f64;
+
     #[inline(always)]
-    fn run<S: Simd>(self) {
+    fn run<S: Simd<Element = f64>>(self) {
         let Self { directions, x, n_rows, out } = self;
+        if directions.n_directions <= FEW {
+            return directions.project_few::<S>(x, out);
+        }
         let (d, n_panels) = (directions.n_features, directions.n_panels());
         for panel in 0..n_panels {
             let lanes = &directions.lanes[panel * d..][..d];
@@ -116,62 +164,71 @@ struct AddWeightedRows<'a> {
 }
 
 impl simd::Operation for AddWeightedRows<'_> {
+    type Element = f64;
+
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        let Self { x, n_features: d, weights, n_weights, sums } = self;
-        let n_panels = n_weights.div_ceil(WIDTH);
-        for panel in 0..n_panels {
-            // Weights go four at a time where few are left, so that narrow networks do not pay for eight.
-            let left = (n_weights - panel * WIDTH).min(WIDTH);
-            for column in (0..d).step_by(WIDTH) {
-                let width = WIDTH.min(d - column);
-                let mut tile = [ZERO; WIDTH];
-                if left <= 4 {
-                    column_sums::<S, 4>(x, d, column, width, weights, n_panels, panel, &mut tile);
-                } else {
-                    column_sums::<S, WIDTH>(x, d, column, width, weights, n_panels, panel, &mut tile);
-                }
-                for (i, lane) in tile.iter().enumerate().take(left) {
-                    let out = &mut sums[(panel * WIDTH + i) * d + column..][..width];
-                    for (sum, value) in out.iter_mut().zip(lane.0) {
-                        *sum += value;
-                    }
-                }
+    fn run<S: Simd<Element = f64>>(mut self) {
+        // Narrow networks do not pay for eight weights.
+        for panel in 0..self.n_weights.div_ceil(WIDTH) {
+            match self.n_weights - panel * WIDTH {
+                1 | 2 => add_panel::<S, 2>(&mut self, panel),
+                3 | 4 => add_panel::<S, 4>(&mut self, panel),
+                _ => add_panel::<S, WIDTH>(&mut self, panel),
             }
         }
     }
 }
 
-/// Sums over rows of the first `N` weights of a panel times the columns `column..column + width`.
+/// Adds the sums for the first `N` weights of a panel; sixteen lines of sums at once hide the latency of each.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)]
-fn column_sums<S: Simd, const N: usize>(
-    x: &[f64],
-    d: usize,
-    column: usize,
-    width: usize,
-    weights: &[Lane],
-    n_panels: usize,
+fn add_panel<S: Simd<Element = f64>, const N: usize>(operation: &mut AddWeightedRows<'_>, panel: usize) {
+    let d = operation.n_features;
+    let mut column = 0;
+    while column < d {
+        let lines = if S::PANELS == 1 { 1 } else { (d - column).div_ceil(WIDTH) };
+        column += WIDTH
+            * match lines {
+                1 => add_columns::<S, N, 1>(operation, panel, column),
+                4.. if N <= 4 => add_columns::<S, N, 4>(operation, panel, column),
+                _ => add_columns::<S, N, 2>(operation, panel, column),
+            };
+    }
+}
+
+/// The same for the `C` lines of columns from `column` on; returns `C`.
+#[inline(always)]
+fn add_columns<S: Simd<Element = f64>, const N: usize, const C: usize>(
+    operation: &mut AddWeightedRows<'_>,
     panel: usize,
-    tile: &mut [Lane; WIDTH],
-) {
-    let mut sums = [S::zero(); N];
-    for (row, lanes) in x.chunks_exact(d).zip(weights.chunks_exact(n_panels)) {
-        let part = &row[column..column + width];
-        let values = if let Ok(full) = <&[f64; WIDTH]>::try_from(part) {
-            S::load_unaligned(full)
-        } else {
-            let mut lane = ZERO;
-            lane.0[..width].copy_from_slice(part);
-            S::load(&lane)
-        };
+    column: usize,
+) -> usize {
+    let AddWeightedRows { x, n_features: d, weights, n_weights, sums } = operation;
+    let d = *d;
+    let columns: [_; C] = std::array::from_fn(|c| column + c * WIDTH..d.min(column + (c + 1) * WIDTH));
+    let mut tile = [[S::zero(); C]; N];
+    for (row, lanes) in x.chunks_exact(d).zip(weights.chunks_exact(n_weights.div_ceil(WIDTH))) {
+        let mut values = [S::zero(); C];
+        for c in 0..C {
+            values[c] = S::load_doubles(&row[columns[c].start..columns[c].end]);
+        }
         for i in 0..N {
-            sums[i] = S::mul_add(S::splat(lanes[panel].0[i]), values, sums[i]);
+            let weight = S::splat(lanes[panel].0[i]);
+            for c in 0..C {
+                tile[i][c] = S::mul_add(weight, values[c], tile[i][c]);
+            }
         }
     }
-    for (sum, out) in sums.into_iter().zip(tile) {
-        S::store(sum, out);
+    for (i, lines) in tile.into_iter().enumerate().take(*n_weights - panel * WIDTH) {
+        for c in 0..C {
+            let mut lane = ZERO;
+            S::store(lines[c], &mut lane);
+            let out = &mut sums[(panel * WIDTH + i) * d..][columns[c].start..columns[c].end];
+            for (sum, value) in out.iter_mut().zip(lane.0) {
+                *sum += value;
+            }
+        }
     }
+    C
 }
 
 #[cfg(test)]

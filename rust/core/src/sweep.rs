@@ -13,8 +13,10 @@ use crate::error::{Error, Result};
 use crate::moments::{Moments, Scratch};
 use crate::source::Source;
 
-/// Doubles of one block: together with its packed panels it stays in the second-level cache.
-const BLOCK_SIZE: usize = 1 << 17;
+/// Doubles of one block: it stays in the second-level cache together with the next one, which is fetched meanwhile.
+const BLOCK_SIZE: usize = 1 << 16;
+/// Fewest rows of a part, where there are more: with fewer, its sums would be merged at a cost that is felt.
+const LEAF_ROWS: u64 = 2048;
 /// Most parts that are accumulated on their own and then merged: enough for many threads, few enough to hold.
 const MAX_LEAVES: u64 = 64;
 
@@ -43,7 +45,8 @@ pub fn sweep(
     }
     let plan = Plan::new(source.n_rows(), source.n_features());
     let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
-    let task = Task { source, empty, plan, control, failed: AtomicU64::new(u64::MAX) };
+    let (scratch, failed) = (Mutex::default(), AtomicU64::new(u64::MAX));
+    let task = Task { source, empty, plan, control, scratch, failed };
     let sums = pool(n_threads)?.install(|| task.reduce(0..task.plan.n_leaves))?;
     for (accumulator, sum) in accumulators.iter_mut().zip(&sums) {
         accumulator.merge(sum)?;
@@ -61,9 +64,10 @@ struct Plan {
 
 impl Plan {
     fn new(n_rows: u64, n_features: usize) -> Self {
-        let fitting = (BLOCK_SIZE / n_features.max(1)).clamp(64, 8192);
+        let fitting = (BLOCK_SIZE / n_features.max(1)).clamp(128, 8192);
         let block_rows = 1_u64 << fitting.ilog2();
-        let leaf_rows = block_rows * n_rows.div_ceil(block_rows).div_ceil(MAX_LEAVES).max(1);
+        let leaf_rows =
+            block_rows * n_rows.div_ceil(block_rows).div_ceil(MAX_LEAVES).max(LEAF_ROWS.div_ceil(block_rows));
         Self { n_rows, block_rows, leaf_rows, n_leaves: n_rows.div_ceil(leaf_rows) }
     }
 }
@@ -73,6 +77,8 @@ struct Task<'a> {
     empty: Vec<Moments>,
     plan: Plan,
     control: &'a Control,
+    /// Memory of workers that are done with their leaf.
+    scratch: Mutex<Vec<(BlockBuffer, Scratch)>>,
     /// The first leaf known to have failed: later ones need not go on, earlier ones must, to report the first error.
     failed: AtomicU64,
 }
@@ -101,7 +107,8 @@ impl Task<'_> {
 
     fn accumulate(&self, leaves: &Range<u64>) -> Result<Vec<Moments>> {
         let mut sums = self.empty.clone();
-        let (mut buffer, mut scratch) = (BlockBuffer::default(), Scratch::default());
+        let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (mut buffer, mut scratch) = idle.unwrap_or_default();
         let end = self.plan.n_rows.min(leaves.end * self.plan.leaf_rows);
         let mut start = leaves.start * self.plan.leaf_rows;
         while start < end {
@@ -110,6 +117,8 @@ impl Task<'_> {
                 return Err(Error::Cancelled);
             }
             let rows = start..end.min(start + self.plan.block_rows);
+            let next = rows.end..end.min(rows.end + self.plan.block_rows);
+            scratch.ahead = self.source.ahead(next).into();
             let block = self.source.block(rows.clone(), &mut buffer)?;
             for sum in &mut sums {
                 sum.update(&block, &mut scratch);
@@ -117,6 +126,7 @@ impl Task<'_> {
             self.control.add_rows(rows.end - rows.start);
             start = rows.end;
         }
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push((buffer, scratch));
         Ok(sums)
     }
 }
@@ -240,7 +250,7 @@ mod tests {
             // The error is that of the first bad block, whichever thread meets its own first.
             let source = Generated { bad: Some(20_000), ..generated(500_000) };
             let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
-            assert!(error.to_string().ends_with("asked for 16384"), "{error}");
+            assert!(error.to_string().ends_with("asked for 18432"), "{error}");
 
             let control = Control::default();
             let source = Generated { cancel: Some((200_000, &control)), ..generated(500_000) };

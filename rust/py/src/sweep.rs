@@ -9,15 +9,14 @@ use crate::interrupt::watched;
 use crate::moments::Accumulator;
 use crate::source::with_source;
 
-/// Sums of `accumulators` over all rows of a source; the accumulators themselves serve as configurations.
+/// `sums`, which are empty, over all rows of a source.
 pub fn run(
     source: &Bound<'_, PyAny>,
-    accumulators: Vec<Moments>,
+    mut sums: Vec<Moments>,
     n_threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Vec<Moments>> {
     let py = source.py();
-    let mut sums: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
     let sums = with_source(source, move |source| {
         let control = Control::default();
         let swept = watched(&control, progress.as_ref(), || core_sweep(source, &mut sums, n_threads, &control));
@@ -41,8 +40,8 @@ pub fn sweep(
     n_threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
-    let moments = accumulators.iter().map(|a| Ok(a.try_borrow()?.moments().clone())).collect::<PyResult<Vec<_>>>()?;
-    let sums = run(source, moments, n_threads, progress)?;
+    let sums = accumulators.iter().map(|a| Ok(a.try_borrow()?.moments().empty())).collect::<PyResult<Vec<_>>>()?;
+    let sums = run(source, sums, n_threads, progress)?;
     for (accumulator, sum) in accumulators.iter().zip(&sums) {
         accumulator.try_borrow_mut()?.add(source.py(), sum)?;
     }

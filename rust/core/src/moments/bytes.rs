@@ -1,10 +1,11 @@
 //! The stored form of an accumulator: magic, version, kind, fields in little-endian order, checksum.
 
 use crate::error::{Error, Result};
+use crate::gram::{Precision, WeightedGrams};
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"RELUNETm";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of magic, version and kind.
 const HEAD: usize = 16;
 
@@ -36,6 +37,13 @@ impl Writer {
     pub fn integers(&mut self, values: &[u64]) {
         self.integer(values.len() as u64);
         values.iter().for_each(|&v| self.integer(v));
+    }
+
+    pub fn precision(&mut self, precision: Precision) {
+        self.integer(match precision {
+            Precision::Double => 0,
+            Precision::Mixed => 1,
+        });
     }
 
     pub fn network(&mut self, network: Option<&Network>) {
@@ -121,6 +129,20 @@ impl<'a> Reader<'a> {
             return Err(damaged("damaged: sizes do not fit"));
         }
         values.iter_mut().try_for_each(|v| self.float().map(|read| *v = read))
+    }
+
+    /// Reads the sums of grams of the same shape.
+    pub fn grams_into(&mut self, grams: &mut WeightedGrams) -> Result<()> {
+        let values = self.floats()?;
+        if grams.set(&values) { Ok(()) } else { Err(damaged("damaged: sizes do not fit")) }
+    }
+
+    pub fn precision(&mut self) -> Result<Precision> {
+        match self.integer()? {
+            0 => Ok(Precision::Double),
+            1 => Ok(Precision::Mixed),
+            _ => Err(damaged("damaged: no such precision")),
+        }
     }
 
     pub fn network(&mut self) -> Result<Option<Network>> {

@@ -5,10 +5,10 @@ use super::residual::{Residual, labels, row_weight};
 use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::WeightedGrams;
+use crate::gram::{self, Precision, Rows, WeightedGrams};
 use crate::hermite;
 use crate::network::Network;
-use crate::simd::{WIDTH, ZERO};
+use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::{Directions, add_weighted_rows};
 
 /// Sums of y He_j(t), y He_j(t) x and y He_j(t) x xᵀ with t = g·x, from which the contraction of every degree follows:
@@ -18,6 +18,7 @@ use crate::skinny::{Directions, add_weighted_rows};
 pub struct ContractionMoments {
     n_features: usize,
     degrees: Vec<u64>,
+    precision: Precision,
     /// Whether the one direction was given as a vector, not as a matrix of one row.
     is_single: bool,
     /// Unit directions, row-major.
@@ -48,6 +49,7 @@ impl ContractionMoments {
         is_single: bool,
         degrees: &[u64],
         network: Option<Network>,
+        precision: Precision,
     ) -> Result<Self> {
         check_features(n_features)?;
         if directions.is_empty() || !directions.len().is_multiple_of(n_features) {
@@ -83,16 +85,23 @@ impl ContractionMoments {
             n_features,
             is_single: is_single && n_directions == 1,
             degrees: degrees.to_vec(),
+            precision,
             directions: directions.to_vec(),
             projection: Directions::new(directions, &vec![0.0; n_directions], n_features),
             residual: network.as_ref().map(Residual::new),
             network,
             n_rows: 0,
             weight: 0.0,
-            grams: WeightedGrams::new(n_features, n_sums),
+            grams: WeightedGrams::new(n_features, n_sums, precision),
             vectors: vec![0.0; n_sums * n_features],
             totals: vec![0.0; n_sums],
         })
+    }
+
+    /// The precision of the products.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The degrees l, as given.
@@ -159,7 +168,7 @@ impl Accumulator for ContractionMoments {
         Self {
             n_rows: 0,
             weight: 0.0,
-            grams: WeightedGrams::new(self.n_features, self.totals.len()),
+            grams: WeightedGrams::new(self.n_features, self.totals.len(), self.precision),
             vectors: vec![0.0; self.vectors.len()],
             totals: vec![0.0; self.totals.len()],
             ..self.clone()
@@ -167,8 +176,8 @@ impl Accumulator for ContractionMoments {
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
-        (self.n_features, &self.degrees, &self.directions, &self.network)
-            == (other.n_features, &other.degrees, &other.directions, &other.network)
+        (self.n_features, &self.degrees, self.precision, &self.directions, &self.network)
+            == (other.n_features, &other.degrees, other.precision, &other.directions, &other.network)
     }
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
@@ -181,38 +190,30 @@ impl Accumulator for ContractionMoments {
         self.weight += (0..n).map(|p| row_weight(block, p)).sum::<f64>();
         self.projection.project(block.x, n, &mut scratch.lanes);
         let n_panels = self.projection.n_panels();
-        let top = self.degrees.iter().max().map_or(0, |l| *l as usize - 2);
         scratch.weights.resize(n_degrees * n, 0.0);
-        let Scratch { lanes, labels, weights, pack, .. } = scratch;
-        // He_j is needed at j = l-2 for the matrix, l-3 for the vector, l-4 for the number.
-        let (mut t, mut previous, mut current) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-        let lower_panels = n_degrees.div_ceil(WIDTH);
-        let mut lower = vec![ZERO; n * lower_panels];
+        let Scratch { lanes, labels, weights, steps, pack, ahead, .. } = scratch;
+        let reaches_below: Vec<usize> = (0..n_degrees).filter(|&place| self.degrees[place] > 2).collect();
+        let mut lower = vec![ZERO; n * reaches_below.len().div_ceil(WIDTH)];
+        let mut vectors = vec![0.0; reaches_below.len() * d];
         for direction in 0..self.n_directions() {
-            for (p, t) in t.iter_mut().enumerate() {
-                *t = lanes[p * n_panels + direction / WIDTH].0[direction % WIDTH];
-            }
-            previous.fill(0.0);
-            current.copy_from_slice(labels);
-            for j in 0..=top {
-                for (place, &l) in self.degrees.iter().enumerate() {
-                    let at = direction * n_degrees + place;
-                    let l = l as usize;
-                    if j + 2 == l {
-                        weights[place * n..][..n].copy_from_slice(&current);
-                    } else if j + 3 == l {
-                        for (row, w) in lower.chunks_exact_mut(lower_panels).zip(&current) {
-                            row[place / WIDTH].0[place % WIDTH] = *w;
-                        }
-                    } else if j + 4 == l {
-                        self.totals[at] += current.iter().sum::<f64>();
-                    }
-                }
-                hermite::advance(j, &t, &mut previous, &mut current);
-            }
             let first = direction * n_degrees;
-            add_weighted_rows(block.x, d, &lower, n_degrees, &mut self.vectors[first * d..][..n_degrees * d]);
-            self.grams.update_from(first, block.x, &weights[..n_degrees * n], pack);
+            steps.resize(3 * n, 0.0);
+            let (t, rest) = steps.split_at_mut(n);
+            for (t, row) in t.iter_mut().zip(lanes.chunks_exact(n_panels)) {
+                *t = row[direction / WIDTH].0[direction % WIDTH];
+            }
+            let (previous, current) = rest.split_at_mut(n);
+            let totals = &mut self.totals[first..][..n_degrees];
+            let degrees = &self.degrees;
+            simd::dispatch(Weights { degrees, y: labels, t, previous, current, weights, lower: &mut lower, totals });
+            let rows = Rows::all(block.x, d).fetching(std::mem::take(ahead));
+            self.grams.update(first, rows, weights, pack);
+            vectors.fill(0.0);
+            add_weighted_rows(block.x, d, &lower, reaches_below.len(), &mut vectors);
+            for (&place, vector) in reaches_below.iter().zip(vectors.chunks_exact(d)) {
+                let sums = &mut self.vectors[(first + place) * d..][..d];
+                sums.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value);
+            }
         }
     }
 
@@ -229,23 +230,71 @@ impl Accumulator for ContractionMoments {
         writer.integer(u64::from(self.is_single));
         writer.floats(&self.directions);
         writer.integers(&self.degrees);
+        writer.precision(self.precision);
         writer.network(self.network.as_ref());
         writer.integer(self.n_rows);
         writer.float(self.weight);
-        writer.floats(self.grams.as_slice());
+        writer.floats(&self.grams.to_vec());
         writer.floats(&self.vectors);
         writer.floats(&self.totals);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
         let (n_features, is_single) = (reader.size()?, reader.integer()? == 1);
-        let (directions, degrees, network) = (reader.floats()?, reader.integers()?, reader.network()?);
-        let mut moments = Self::new(n_features, &directions, is_single, &degrees, network)?;
+        let (directions, degrees) = (reader.floats()?, reader.integers()?);
+        let (precision, network) = (reader.precision()?, reader.network()?);
+        let mut moments = Self::new(n_features, &directions, is_single, &degrees, network, precision)?;
         moments.n_rows = reader.integer()?;
         moments.weight = reader.float()?;
-        reader.floats_into(moments.grams.as_mut_slice())?;
+        reader.grams_into(&mut moments.grams)?;
         reader.floats_into(&mut moments.vectors)?;
         reader.floats_into(&mut moments.totals)?;
         Ok(moments)
+    }
+}
+
+/// The weights y He_j(t) of rows by the recurrence of the polynomials; j is l-2 for the matrix of degree l, l-3 for its
+/// vector, l-4 for its number.
+struct Weights<'a> {
+    degrees: &'a [u64],
+    y: &'a [f64],
+    t: &'a [f64],
+    previous: &'a mut [f64],
+    current: &'a mut [f64],
+    /// Per degree a column: y He_{l-2}(t).
+    weights: &'a mut [f64],
+    /// Per row, in lanes: y He_{l-3}(t) for the degrees above 2.
+    lower: &'a mut [Lane],
+    /// Per degree: Σ y He_{l-4}(t) is added.
+    totals: &'a mut [f64],
+}
+
+impl simd::Operation for Weights<'_> {
+    type Element = f64;
+
+    #[inline(always)]
+    fn run<S: Simd<Element = f64>>(self) {
+        let Self { degrees, y, t, previous, current, weights, lower, totals } = self;
+        let (n, top) = (y.len(), degrees.iter().max().map_or(0, |l| *l as usize));
+        let n_lower = degrees.iter().filter(|l| **l > 2).count().div_ceil(WIDTH);
+        previous.fill(0.0);
+        current.copy_from_slice(y);
+        for j in 0..top.saturating_sub(1) {
+            let mut below = 0;
+            for (place, &l) in degrees.iter().enumerate() {
+                match (l as usize).wrapping_sub(j) {
+                    2 => weights[place * n..][..n].copy_from_slice(current),
+                    3 => {
+                        for (row, &weight) in lower.chunks_exact_mut(n_lower).zip(&*current) {
+                            row[below / WIDTH].0[below % WIDTH] = weight;
+                        }
+                    }
+                    4 => totals[place] += gram::sum(current),
+                    _ => {}
+                }
+                below += usize::from(l > 2);
+            }
+            hermite::advance(j, t, previous, current);
+        }
     }
 }

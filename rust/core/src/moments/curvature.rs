@@ -5,7 +5,7 @@ use super::residual::{Residual, row_weight};
 use super::{Accumulator, Scratch, check_room};
 use crate::block::Block;
 use crate::error::Result;
-use crate::gram::WeightedGrams;
+use crate::gram::{Precision, Rows, WeightedGrams};
 use crate::network::Network;
 use crate::simd::WIDTH;
 
@@ -28,7 +28,7 @@ impl CurvatureMoments {
         let k = network.n_neurons();
         let n_matrices = 1 + k * (k + 1) / 2;
         check_room(network.n_features, n_matrices)?;
-        let grams = WeightedGrams::new(network.n_features, n_matrices);
+        let grams = WeightedGrams::new(network.n_features, n_matrices, Precision::Double);
         Ok(Self { residual: Residual::new(&network), n_rows: 0, grams, network })
     }
 
@@ -81,7 +81,7 @@ impl Accumulator for CurvatureMoments {
     }
 
     fn empty(&self) -> Self {
-        let grams = WeightedGrams::new(self.network.n_features, self.grams.n_weights());
+        let grams = WeightedGrams::new(self.network.n_features, self.grams.n_weights(), Precision::Double);
         Self { network: self.network.clone(), residual: self.residual.clone(), n_rows: 0, grams }
     }
 
@@ -93,7 +93,7 @@ impl Accumulator for CurvatureMoments {
         let (n, k, n_panels) = (block.n_rows, self.network.n_neurons(), self.residual.n_panels());
         self.residual.project(block, scratch);
         self.n_rows += n as u64;
-        let Scratch { lanes, weights, pack, .. } = scratch;
+        let Scratch { lanes, weights, pack, ahead, .. } = scratch;
         weights.clear();
         weights.extend((0..n).map(|p| row_weight(block, p)));
         let on = |p: usize, i: usize| lanes[p * n_panels + i / WIDTH].0[i % WIDTH] > 0.0;
@@ -102,7 +102,8 @@ impl Accumulator for CurvatureMoments {
                 weights.extend((0..n).map(|p| if on(p, i) && on(p, j) { row_weight(block, p) } else { 0.0 }));
             }
         }
-        self.grams.update(block.x, weights, pack);
+        let rows = Rows::all(block.x, self.network.n_features).fetching(std::mem::take(ahead));
+        self.grams.update(0, rows, weights, pack);
     }
 
     fn merge(&mut self, other: &Self) {
@@ -113,13 +114,13 @@ impl Accumulator for CurvatureMoments {
     fn write(&self, writer: &mut Writer) {
         writer.network(Some(&self.network));
         writer.integer(self.n_rows);
-        writer.floats(self.grams.as_slice());
+        writer.floats(&self.grams.to_vec());
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
         let mut moments = Self::new(reader.some_network()?)?;
         moments.n_rows = reader.integer()?;
-        reader.floats_into(moments.grams.as_mut_slice())?;
+        reader.grams_into(&mut moments.grams)?;
         Ok(moments)
     }
 }

@@ -80,19 +80,13 @@ impl Accumulator for GradientMoments {
         let (k, n_panels) = (self.residual.n_neurons(), self.residual.n_panels());
         self.residual.compute(block, scratch);
         self.n_rows += block.n_rows as u64;
-        let mut totals = vec![ZERO; n_panels];
-        for (p, (&r, row)) in scratch.labels.iter().zip(scratch.lanes.chunks_exact_mut(n_panels)).enumerate() {
+        for (p, r) in scratch.labels.iter_mut().enumerate() {
             let w = row_weight(block, p);
-            self.risk.add(w, r);
-            // The place of the affine part is always on.
-            row[k / WIDTH].0[k % WIDTH] = 1.0;
-            for (lane, total) in row.iter_mut().zip(&mut totals) {
-                for (value, sum) in lane.0.iter_mut().zip(&mut total.0) {
-                    *value = if *value > 0.0 { w * r } else { 0.0 };
-                    *sum += *value;
-                }
-            }
+            self.risk.add(w, *r);
+            *r *= w;
         }
+        let mut totals = vec![ZERO; n_panels];
+        self.residual.gate(&mut scratch.lanes, &scratch.labels, &mut totals);
         for (i, total) in self.totals.iter_mut().enumerate() {
             *total += totals[i / WIDTH].0[i % WIDTH];
         }

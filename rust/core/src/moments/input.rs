@@ -5,7 +5,9 @@ use super::residual::row_weight;
 use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::Result;
-use crate::gram::WeightedGrams;
+use crate::gram::{Precision, Rows, WeightedGrams};
+use crate::simd::ZERO;
+use crate::skinny::add_weighted_rows;
 
 /// Weighted mean and centred second moments of the columns (x, y); y is zero where rows have no label.
 #[derive(Clone, Debug)]
@@ -104,27 +106,40 @@ impl Accumulator for InputMoments {
             return;
         }
         let label = |p: usize| block.y.get(p).copied().unwrap_or(0.0);
+        let Scratch { lanes, rows, weights, pack, ahead, .. } = scratch;
+        weights.clear();
+        weights.extend((0..block.n_rows).map(|p| row_weight(block, p)));
+        lanes.resize(block.n_rows, ZERO);
+        lanes.iter_mut().zip(&*weights).for_each(|(lane, w)| lane.0[0] = *w);
         let mut mean = vec![0.0; c];
-        for (p, row) in block.x.chunks_exact(d).enumerate() {
-            let w = row_weight(block, p);
-            for (m, v) in mean.iter_mut().zip(row) {
-                *m += w * v;
-            }
-            mean[d] += w * label(p);
-        }
+        add_weighted_rows(block.x, d, lanes, 1, &mut mean[..d]);
+        mean[d] = weights.iter().enumerate().map(|(p, w)| w * label(p)).sum();
         mean.iter_mut().for_each(|m| *m /= weight);
-        scratch.rows.clear();
-        for (p, row) in block.x.chunks_exact(d).enumerate() {
-            scratch.rows.extend(row.iter().zip(&mean).map(|(v, m)| v - m));
-            scratch.rows.push(label(p) - mean[d]);
+        rows.resize(block.x.len(), 0.0);
+        for (to, from) in rows.chunks_exact_mut(d).zip(block.x.chunks_exact(d)) {
+            to.iter_mut().zip(from).zip(&mean).for_each(|((to, v), m)| *to = v - m);
         }
-        scratch.weights.clear();
-        scratch.weights.extend((0..block.n_rows).map(|p| row_weight(block, p)));
-        let mut gram = WeightedGrams::new(c, 1);
-        gram.update(&scratch.rows, &scratch.weights, &mut scratch.pack);
+        let mut gram = WeightedGrams::new(d, 1, Precision::Double);
+        gram.update(0, Rows::all(rows, d).fetching(std::mem::take(ahead)), weights, pack);
+        // The label's row: Σ w (y - mean)(x - mean), Σ w (y - mean)², Σ w (y - mean).
+        let mut label_row = vec![0.0; c];
+        let mut label_rest = 0.0;
+        for (p, (lane, w)) in lanes.iter_mut().zip(&*weights).enumerate() {
+            let centred = label(p) - mean[d];
+            lane.0[0] = w * centred;
+            label_rest += w * centred;
+            label_row[d] += w * centred * centred;
+        }
+        add_weighted_rows(rows, d, lanes, 1, &mut label_row[..d]);
+        let mut scatter = vec![0.0; c * c];
+        for (to, from) in scatter.chunks_exact_mut(c).zip(gram.matrix(0).chunks_exact(d)) {
+            to[..d].copy_from_slice(from);
+        }
+        for (j, &value) in label_row.iter().enumerate() {
+            (scatter[d * c + j], scatter[j * c + d]) = (value, value);
+        }
         // The mean of the block is rounded: its centred rows sum to almost, not quite, zero.
-        let rest: Vec<f64> = gram.vector(0).iter().map(|v| v / weight).collect();
-        let scatter = gram.matrix(0);
+        let rest: Vec<f64> = gram.vector(0).iter().chain([&label_rest]).map(|v| v / weight).collect();
         mean.iter_mut().zip(&rest).for_each(|(m, r)| *m += r);
         self.add(weight, &mean, |at| scatter[at] - weight * rest[at / c] * rest[at % c]);
     }

@@ -20,19 +20,23 @@ pub use slices::SliceMoments;
 
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::Pack;
+use crate::gram::{Ahead, Pack};
 use crate::simd::Lane;
 use bytes::{Reader, Writer};
 
 /// Memory of one worker, reused from block to block.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// Rows of the block that comes next, for the first accumulator that has time to fetch them.
+    pub ahead: Ahead,
     pack: Pack,
     lanes: Vec<Lane>,
     labels: Vec<f64>,
     weights: Vec<f64>,
     rows: Vec<f64>,
+    steps: Vec<f64>,
     order: Vec<u32>,
+    starts: Vec<usize>,
 }
 
 /// What every accumulator does.
@@ -196,6 +200,7 @@ fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::gram::Precision;
     use crate::network::Network;
     use proptest::prelude::*;
 
@@ -208,10 +213,10 @@ pub(crate) mod tests {
         g[d - 1] = 1.0;
         vec![
             InputMoments::new(d).unwrap().into(),
-            ContractionMoments::new(d, &g, true, &[2, 3, 6], None).unwrap().into(),
-            ContractionMoments::new(d, &g, false, &[4], Some(network())).unwrap().into(),
-            SliceMoments::new(d, &[-0.5, 0.25], None).unwrap().into(),
-            SliceMoments::new(d, &[], Some(network())).unwrap().into(),
+            ContractionMoments::new(d, &g, true, &[2, 3, 6], None, Precision::Double).unwrap().into(),
+            ContractionMoments::new(d, &g, false, &[4], Some(network()), Precision::Mixed).unwrap().into(),
+            SliceMoments::new(d, &[-0.5, 0.25], None, Precision::Mixed).unwrap().into(),
+            SliceMoments::new(d, &[], Some(network()), Precision::Double).unwrap().into(),
             GradientMoments::new(network()).into(),
             CurvatureMoments::new(network()).unwrap().into(),
             RiskMoments::new(network()).into(),
@@ -277,6 +282,6 @@ pub(crate) mod tests {
     #[test]
     fn sums_beyond_memory_are_refused() {
         assert!(InputMoments::new(usize::MAX).is_err());
-        assert!(SliceMoments::new(1 << 40, &[], None).is_err());
+        assert!(SliceMoments::new(1 << 40, &[], None, Precision::Double).is_err());
     }
 }

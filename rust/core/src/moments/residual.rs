@@ -3,14 +3,18 @@
 use super::Scratch;
 use crate::block::Block;
 use crate::network::Network;
-use crate::simd::WIDTH;
+use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::Directions;
 
 /// A network ready to be subtracted from labels: its linear part is packed as one more direction, after the neurons.
 #[derive(Clone, Debug)]
 pub struct Residual {
     directions: Directions,
-    output_weights: Vec<f64>,
+    n_neurons: usize,
+    /// Output weights at the places of the neurons, 1 at that of the affine part.
+    factors: Vec<Lane>,
+    /// Below these projections count as these: 0 for neurons, -∞ for the affine part.
+    floors: Vec<Lane>,
 }
 
 impl Residual {
@@ -19,15 +23,19 @@ impl Residual {
         rows.extend(&network.linear);
         let mut offsets = network.biases.clone();
         offsets.push(network.intercept);
-        Self {
-            directions: Directions::new(&rows, &offsets, network.n_features),
-            output_weights: network.output_weights.clone(),
+        let directions = Directions::new(&rows, &offsets, network.n_features);
+        let n_neurons = network.n_neurons();
+        let (mut factors, mut floors) = (vec![ZERO; directions.n_panels()], vec![ZERO; directions.n_panels()]);
+        for (i, &factor) in network.output_weights.iter().chain([&1.0]).enumerate() {
+            factors[i / WIDTH].0[i % WIDTH] = factor;
         }
+        floors[n_neurons / WIDTH].0[n_neurons % WIDTH] = f64::NEG_INFINITY;
+        Self { directions, n_neurons, factors, floors }
     }
 
     /// Number of neurons.
     pub fn n_neurons(&self) -> usize {
-        self.output_weights.len()
+        self.n_neurons
     }
 
     /// Lanes a row.
@@ -43,17 +51,62 @@ impl Residual {
     /// Leaves y - f(x) in `scratch.labels` and the projections in `scratch.lanes`.
     pub fn compute(&self, block: &Block<'_>, scratch: &mut Scratch) {
         self.project(block, scratch);
-        let k = self.n_neurons();
         scratch.labels.clear();
-        scratch.labels.extend(scratch.lanes.chunks_exact(self.n_panels()).zip(block.y).map(|(row, y)| {
-            let affine = row[k / WIDTH].0[k % WIDTH];
-            let value = self
-                .output_weights
-                .iter()
-                .enumerate()
-                .fold(affine, |f, (i, c)| f + c * row[i / WIDTH].0[i % WIDTH].max(0.0));
-            y - value
-        }));
+        scratch.labels.extend_from_slice(block.y);
+        simd::dispatch(Subtract { residual: self, lanes: &scratch.lanes, labels: &mut scratch.labels });
+    }
+
+    /// Replaces projections by the weights of their rows where a neuron is on, by zeros where it is off; the place of
+    /// the affine part is always on. Adds the sums over rows to `totals`, a lane a panel.
+    pub fn gate(&self, lanes: &mut [Lane], weights: &[f64], totals: &mut [Lane]) {
+        simd::dispatch(Gate { residual: self, lanes, weights, totals });
+    }
+}
+
+struct Subtract<'a> {
+    residual: &'a Residual,
+    lanes: &'a [Lane],
+    labels: &'a mut [f64],
+}
+
+impl simd::Operation for Subtract<'_> {
+    type Element = f64;
+
+    #[inline(always)]
+    fn run<S: Simd<Element = f64>>(self) {
+        let Residual { factors, floors, .. } = self.residual;
+        for (row, label) in self.lanes.chunks_exact(factors.len()).zip(self.labels) {
+            let mut value = S::zero();
+            for ((lane, factor), floor) in row.iter().zip(factors).zip(floors) {
+                value = S::mul_add(S::load(factor), S::max(S::load(lane), S::load(floor)), value);
+            }
+            *label -= S::sum(value);
+        }
+    }
+}
+
+struct Gate<'a> {
+    residual: &'a Residual,
+    lanes: &'a mut [Lane],
+    weights: &'a [f64],
+    totals: &'a mut [Lane],
+}
+
+impl simd::Operation for Gate<'_> {
+    type Element = f64;
+
+    #[inline(always)]
+    fn run<S: Simd<Element = f64>>(self) {
+        let floors = &self.residual.floors;
+        for (panel, (floor, total)) in floors.iter().zip(self.totals).enumerate() {
+            let (floor, mut sum) = (S::load(floor), S::zero());
+            for (row, &weight) in self.lanes.chunks_exact_mut(floors.len()).zip(self.weights) {
+                let gated = S::where_above(S::load(&row[panel]), floor, S::splat(weight));
+                S::store(gated, &mut row[panel]);
+                sum = S::add(sum, gated);
+            }
+            S::store(S::add(S::load(total), sum), total);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::residual::{Residual, labels, row_weight};
 use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::WeightedGrams;
+use crate::gram::{Precision, Rows, WeightedGrams};
 use crate::network::Network;
 
 /// Per slice h of y, or of y - network(x): Σ w, Σ w x and Σ w x xᵀ over its rows. A row feeds one slice, so the cost is
@@ -15,6 +15,7 @@ pub struct SliceMoments {
     n_features: usize,
     /// Ascending: slice h holds the labels in [edges[h-1], edges[h]).
     edges: Vec<f64>,
+    precision: Precision,
     network: Option<Network>,
     residual: Option<Residual>,
     n_rows: u64,
@@ -26,7 +27,7 @@ impl SliceMoments {
     ///
     /// # Errors
     /// No columns, edges that do not ascend, a network of other inputs, sums that do not fit into memory.
-    pub fn new(n_features: usize, edges: &[f64], network: Option<Network>) -> Result<Self> {
+    pub fn new(n_features: usize, edges: &[f64], network: Option<Network>, precision: Precision) -> Result<Self> {
         check_features(n_features)?;
         if edges.iter().any(|v| v.is_nan()) || edges.windows(2).any(|w| w[0] >= w[1]) {
             return Err(Error::argument("edges", "expected strictly ascending numbers"));
@@ -41,10 +42,11 @@ impl SliceMoments {
         Ok(Self {
             n_features,
             edges: edges.to_vec(),
+            precision,
             residual: network.as_ref().map(Residual::new),
             network,
             n_rows: 0,
-            grams: WeightedGrams::new(n_features, edges.len() + 1),
+            grams: WeightedGrams::new(n_features, edges.len() + 1, precision),
         })
     }
 
@@ -52,6 +54,12 @@ impl SliceMoments {
     #[must_use]
     pub fn grams(&self) -> &WeightedGrams {
         &self.grams
+    }
+
+    /// The precision of the products.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The edges between slices.
@@ -77,10 +85,11 @@ impl Accumulator for SliceMoments {
     }
 
     fn empty(&self) -> Self {
-        let grams = WeightedGrams::new(self.n_features, self.grams.n_weights());
+        let grams = WeightedGrams::new(self.n_features, self.grams.n_weights(), self.precision);
         Self {
             n_features: self.n_features,
             edges: self.edges.clone(),
+            precision: self.precision,
             network: self.network.clone(),
             residual: self.residual.clone(),
             n_rows: 0,
@@ -89,28 +98,39 @@ impl Accumulator for SliceMoments {
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
-        (self.n_features, &self.edges, &self.network) == (other.n_features, &other.edges, &other.network)
+        (self.n_features, &self.edges, self.precision, &self.network)
+            == (other.n_features, &other.edges, other.precision, &other.network)
     }
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         let d = self.n_features;
         labels(self.residual.as_ref(), block, scratch);
         self.n_rows += block.n_rows as u64;
-        let Scratch { labels, order, rows, weights, pack, .. } = scratch;
-        // Rows of a slice are gathered, in their order, so that each slice is one call of the kernel.
-        let slice_of: Vec<usize> = labels.iter().map(|y| self.edges.partition_point(|edge| edge <= y)).collect();
-        order.clear();
-        order.extend(0..block.n_rows as u32);
-        order.sort_by_key(|&p| slice_of[p as usize]);
-        for group in order.chunk_by(|&a, &b| slice_of[a as usize] == slice_of[b as usize]) {
-            rows.clear();
-            weights.clear();
-            for &p in group {
-                let p = p as usize;
-                rows.extend_from_slice(&block.x[p * d..(p + 1) * d]);
-                weights.push(row_weight(block, p));
-            }
-            self.grams.update_from(slice_of[group[0] as usize], rows, weights, pack);
+        let Scratch { labels, order, starts, weights, pack, ahead, .. } = scratch;
+        // Rows of a slice are listed, in their order, so that each slice is one call of the kernel.
+        let slice_of = |y: &f64| self.edges.partition_point(|edge| edge <= y);
+        starts.clear();
+        starts.resize(self.edges.len() + 2, 0);
+        labels.iter().for_each(|y| starts[slice_of(y) + 1] += 1);
+        for h in 1..starts.len() {
+            starts[h] += starts[h - 1];
+        }
+        order.resize(block.n_rows, 0);
+        for (p, y) in labels.iter().enumerate() {
+            let place = &mut starts[slice_of(y)];
+            order[*place] = p as u32;
+            *place += 1;
+        }
+        weights.clear();
+        weights.extend(order.iter().map(|&p| row_weight(block, p as usize)));
+        // Every start has moved to the end of its slice.
+        let mut start = 0;
+        for (h, &end) in starts[..self.edges.len() + 1].iter().enumerate() {
+            let (now, later) = ahead.split((end - start) * d);
+            let rows = Rows::chosen(block.x, d, &order[start..end]).fetching(now);
+            *ahead = later;
+            self.grams.update(h, rows, &weights[start..end], pack);
+            start = end;
         }
     }
 
@@ -122,15 +142,20 @@ impl Accumulator for SliceMoments {
     fn write(&self, writer: &mut Writer) {
         writer.integer(self.n_features as u64);
         writer.floats(&self.edges);
+        writer.precision(self.precision);
         writer.network(self.network.as_ref());
         writer.integer(self.n_rows);
-        writer.floats(self.grams.as_slice());
+        writer.floats(&self.grams.to_vec());
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut moments = Self::new(reader.size()?, &reader.floats()?, reader.network()?)?;
+        let mut moments = {
+            let (n_features, edges) = (reader.size()?, reader.floats()?);
+            let (precision, network) = (reader.precision()?, reader.network()?);
+            Self::new(n_features, &edges, network, precision)?
+        };
         moments.n_rows = reader.integer()?;
-        reader.floats_into(moments.grams.as_mut_slice())?;
+        reader.grams_into(&mut moments.grams)?;
         Ok(moments)
     }
 }

@@ -157,6 +157,13 @@ impl Source for ArraySource<'_> {
         )?;
         Ok(Block { x, y, weight, n_features, n_rows })
     }
+
+    fn ahead(&self, rows: Range<u64>) -> &[f64] {
+        match (self.x, row_range(&rows, self.n_rows())) {
+            (Matrix::F64(view), Ok(rows)) => view.slice_move(s![rows, ..]).to_slice().unwrap_or_default(),
+            _ => &[],
+        }
+    }
 }
 
 #[cfg(test)]

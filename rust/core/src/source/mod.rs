@@ -27,6 +27,11 @@ pub trait Source: Sync {
     /// # Errors
     /// Rows that cannot be read, and entries that are NaN or infinite, named by row and column.
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>>;
+    /// The inputs of `rows` where they lie in memory as [`Source::block`] would lend them, for them to be fetched into the
+    /// cache beforehand; nothing is checked, and empty is always an answer.
+    fn ahead(&self, _rows: Range<u64>) -> &[f64] {
+        &[]
+    }
 }
 
 /// `rows` as indices, once they are known to lie within `0..n_rows`.
