@@ -44,6 +44,7 @@ pub fn sweep(
     let plan = Plan::new(source.n_rows(), source.n_features());
     let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
     let task = Task { source, empty, plan, control, failed: AtomicU64::new(u64::MAX) };
+    let n_threads = if source.is_sequential() { Some(1) } else { n_threads };
     let sums = pool(n_threads)?.install(|| task.reduce(0..task.plan.n_leaves))?;
     for (accumulator, sum) in accumulators.iter_mut().zip(&sums) {
         accumulator.merge(sum)?;

@@ -14,8 +14,32 @@ use crate::error::{Error, Result};
 pub(super) struct StableFile {
     path: PathBuf,
     file: File,
+    stamp: Stamp,
+}
+
+/// What tells that a file is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
     n_bytes: u64,
     modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self { n_bytes: metadata.len(), modified: metadata.modified().ok() }
+    }
+
+    /// Refuses a file that was otherwise.
+    fn require(self, now: Self, path: &Path) -> Result<()> {
+        if now.n_bytes != self.n_bytes {
+            let message = format!("holds {} bytes, but held {} when it was opened", now.n_bytes, self.n_bytes);
+            return Err(Error::file(path, message));
+        }
+        if now.modified != self.modified {
+            return Err(Error::file(path, "has been written to since it was opened"));
+        }
+        Ok(())
+    }
 }
 
 impl StableFile {
@@ -28,7 +52,17 @@ impl StableFile {
         }
         let file = File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
-        Ok(Self { path: path.into(), file, n_bytes: metadata.len(), modified: modified(&metadata) })
+        Ok(Self { path: path.into(), file, stamp: Stamp::of(&metadata) })
+    }
+
+    /// Opens a file again that must be as it was when it was opened first.
+    pub(super) fn reopen(path: &Path, stamp: Stamp) -> Result<Self> {
+        let file = Self::open(path)?;
+        stamp.require(file.stamp, path).map(|()| file)
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -37,44 +71,39 @@ impl StableFile {
 
     /// Number of bytes when the file was opened.
     pub(super) fn n_bytes(&self) -> u64 {
-        self.n_bytes
+        self.stamp.n_bytes
     }
 
     /// Fills `bytes` from the position `offset`.
-    pub(super) fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> Result<()> {
-        while !bytes.is_empty() {
-            match read_at(&self.file, bytes, offset) {
-                Ok(0) => {
-                    self.require_unchanged()?;
-                    return Err(Error::file(&self.path, format!("ends at byte {offset}, {} bytes short", bytes.len())));
-                }
-                Ok(n_read) => {
-                    bytes = &mut bytes[n_read..];
-                    offset += n_read as u64;
-                }
+    pub(super) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        let n_read = self.read_at(bytes, offset)?;
+        if n_read == bytes.len() {
+            return Ok(());
+        }
+        self.require_unchanged()?;
+        let (end, short) = (offset + n_read as u64, bytes.len() - n_read);
+        Err(Error::file(&self.path, format!("ends at byte {end}, {short} bytes short")))
+    }
+
+    /// Reads from the position `offset` as many of `bytes` as the file holds, and returns how many.
+    pub(super) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize> {
+        let mut n_read = 0;
+        while n_read < bytes.len() {
+            match read_at(&self.file, &mut bytes[n_read..], offset + n_read as u64) {
+                Ok(0) => break,
+                Ok(n) => n_read += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(Error::io(&self.path, &error)),
             }
         }
-        Ok(())
+        Ok(n_read)
     }
 
     /// Refuses a file whose length or time of change is no longer what it was: call it after reading.
     pub(super) fn require_unchanged(&self) -> Result<()> {
         let metadata = self.file.metadata().map_err(|error| Error::io(&self.path, &error))?;
-        if metadata.len() != self.n_bytes {
-            let message = format!("holds {} bytes, but held {} when it was opened", metadata.len(), self.n_bytes);
-            return Err(Error::file(&self.path, message));
-        }
-        if modified(&metadata) != self.modified {
-            return Err(Error::file(&self.path, "has been written to since it was opened"));
-        }
-        Ok(())
+        self.stamp.require(Stamp::of(&metadata), &self.path)
     }
-}
-
-fn modified(metadata: &Metadata) -> Option<SystemTime> {
-    metadata.modified().ok()
 }
 
 #[cfg(unix)]
