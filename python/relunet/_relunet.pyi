@@ -119,6 +119,7 @@ def open_csv(
     columns: Sequence[int | str] | None = None,
     weight: int | str | None = None,
 ) -> TableSource: ...
+
 @final
 class ArrowStream:
     def __new__(
@@ -243,7 +244,7 @@ class RowSample(Accumulator):
     def rows(self) -> tuple[NDArray[np.uint64], _Array, _Array, _Array]: ...
 
 def sweep(
-    source: ArraySource | NpySource,
+    source: ArraySource | NpySource | TableSource | RowReader,
     accumulators: Sequence[Accumulator],
     *,
     n_threads: int | None = None,

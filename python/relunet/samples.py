@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -23,7 +24,6 @@ from relunet.streams import (
     Piece,
     Shape,
     SlicedArrays,
-    as_piece,
     is_sliced,
     pieces_of,
     spill,
@@ -186,9 +186,7 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     inputs = as_matrix(X, "X")
     labels = None if y is None else as_vector(y, "y")
     weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
-    return _SourceSamples(
-        ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again
-    )
+    return _SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again)
 
 
 def scan_npy(
@@ -316,7 +314,7 @@ def scan_csv(
     names: Sequence[str] | None = None,
     delimiter: str = ",",
 ) -> Samples:
-    """Rows of CSV files, which may be larger than memory.
+    r"""Rows of CSV files, which may be larger than memory.
 
     One pass counts the rows and marks places in the files; then rows are parsed each time they are read. Where a fit
     takes long, a file of another kind is faster: text is parsed anew in every sweep.
@@ -358,7 +356,7 @@ def scan_csv(
     >>> from relunet import scan_csv
     >>> path = os.path.join(tempfile.mkdtemp(), "samples.csv")
     >>> with open(path, "w") as file:
-    ...     _ = file.write("heat,flow,yield\\n1,2,0.5\\n3,4,0.25\\n")
+    ...     _ = file.write("heat,flow,yield\n1,2,0.5\n3,4,0.25\n")
     >>> samples = scan_csv(path, target="yield")
     >>> samples.columns, samples.n_rows
     (('heat', 'flow'), 2)
@@ -380,7 +378,7 @@ def scan_arrow(
     weight: Column | None = None,
     spill: Spill = None,
 ) -> Samples:
-    """Rows of an object that speaks the Arrow PyCapsule protocol: data frames and tables of pandas, polars, pyarrow, duckdb.
+    """Rows of an object that speaks Arrow's PyCapsule protocol: tables of pandas, polars, pyarrow, duckdb and others.
 
     Tables whose columns lie in memory as Arrow sees them are read where they lie, by several threads. Of all others,
     such as a query of duckdb, each sweep reads a new stream, batch by batch. Nothing of pyarrow is needed for it.
@@ -427,21 +425,21 @@ def scan_arrow(
     if spill is not None and spill is not False:
         first, _ = _first_table(stream, kind)
         rest = ArrowTables.pieces(stream)
-        return _spilled(_and_then(first, rest), spill, kind, tuple(first.columns), np.dtype(first.dtype))
+        return _spilled(chain([first], rest), spill, kind, tuple(first.columns), np.dtype(first.dtype))
     if any(hasattr(obj, name) for name in ("__next__", "read_next_batch", "read_next")):
         raise ArgumentError(_one_shot("obj", kind, "pass the table or query that it comes from"))
     again = partial(scan_arrow, obj, **wanted)
+    # one stream after another, for a query may have only one; the first batch stays, and so does its place in memory
     first, address = _first_table(stream, kind)
+    n_rows = first.n_rows + sum(table.n_rows for table in ArrowTables.pieces(stream))
+    del stream
     other, other_address = _first_table(tables.open(), kind)
     names, origin = tuple(first.columns), f"a {kind}"
     if address == other_address != 0:
         return _SourceSamples(tables.open().table(), names, origin, again)
-    sample = slice(0, min(first.n_rows, 64))
-    if other.n_rows != first.n_rows or not np.array_equal(
-        first.read(sample.start, sample.stop)[0], other.read(sample.start, sample.stop)[0]
-    ):
+    n_same = min(first.n_rows, other.n_rows, 64)
+    if not np.array_equal(first.read(0, n_same)[0], other.read(0, n_same)[0]):
         raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
-    n_rows = first.n_rows + sum(table.n_rows for table in ArrowTables.pieces(stream))
     shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
     reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
     return _SourceSamples(reader, names, origin, again)
@@ -489,44 +487,39 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
     <Samples from batches: 1500 labelled rows, 3 columns, float64>
     """
     name = getattr(factory, "__name__", type(factory).__name__)
-    one_shot = isinstance(factory, Iterator)
+    if not callable(factory) and not hasattr(factory, "__iter__") and not hasattr(factory, "__getitem__"):
+        raise ArgumentError(f"factory: {name}; expected a function that returns an iterator of batches, or a sequence")
+    if n_rows is not None and n_rows < 1:
+        raise ArgumentError(f"n_rows: {n_rows}; expected at least 1")
+    start: Callable[[], Iterator[Any]] = lambda: iter(factory() if callable(factory) else factory)  # noqa: E731
     if spill is not None and spill is not False:
-        start = (lambda: iter(factory)) if not callable(factory) else (lambda: iter(factory()))
         pieces = pieces_of(start(), name)
         first = next((piece for piece in pieces if piece.n_rows), None)
         if first is None:
             raise DataError(f"{name}: 0 rows; at least 1 is needed")
         shape = Shape.of(first.rows)
-        return _spilled(_and_then(first, pieces), spill, name, _default_names(shape.n_columns), shape.dtype)
-    if one_shot:
+        return _spilled(chain([first], pieces), spill, name, _default_names(shape.n_columns), shape.dtype)
+    if isinstance(factory, Iterator):
         raise ArgumentError(_one_shot("factory", name, "pass a function that returns a new iterator"))
-    if n_rows is not None and n_rows < 1:
-        raise ArgumentError(f"n_rows: {n_rows}; expected at least 1")
+    read: IndexedBatches | OnwardReader
     if not callable(factory) and hasattr(factory, "__len__") and hasattr(factory, "__getitem__"):
-        indexed = IndexedBatches(factory, name, n_rows)
-        again = partial(scan_batches, factory, n_rows=n_rows)
-        reader = _row_reader(indexed, name, indexed.n_rows, indexed.shape, sequential=False)
-        return _SourceSamples(reader, _default_names(indexed.shape.n_columns), name, again)
-    if not callable(factory) and not hasattr(factory, "__iter__"):
-        raise ArgumentError(f"factory: {name}; expected a function that returns an iterator of batches, or a sequence")
-    new = factory if callable(factory) else factory.__iter__
-    batches = iter(new())
-    if batches is iter(new()):
-        raise ArgumentError(_one_shot("factory", name, "return a new iterator from each call"))
-    first_batch = next(batches, None)
-    if first_batch is None:
-        raise DataError(f"{name}: no batches; expected at least 1")
-    shape = Shape.of(as_piece(first_batch, f"{name}, batch 0").rows)
-    if n_rows is None:
-        n_rows = len(as_matrix(first_batch[0] if isinstance(first_batch, tuple) else first_batch, "X"))
-        n_rows += sum(piece.n_rows for piece in pieces_of(batches, name, shape))
+        read = IndexedBatches(factory, name, n_rows)
+        n_rows, shape = read.n_rows, read.shape
+    else:
+        batches = start()
+        if batches is start():
+            raise ArgumentError(_one_shot("factory", name, "return a new iterator from each call"))
+        pieces = pieces_of(batches, name)
+        first = next(pieces, None)
+        if first is None:
+            raise DataError(f"{name}: no batches; expected at least 1")
+        shape = Shape.of(first.rows)
+        if n_rows is None:
+            n_rows = first.n_rows + sum(piece.n_rows for piece in pieces)
+        read = OnwardReader(lambda: pieces_of(start(), name, shape), n_rows, name)
     if n_rows == 0:
         raise DataError(f"{name}: 0 rows; at least 1 is needed")
-
-    def start_pass() -> Iterator[Piece]:
-        return pieces_of(new(), name, shape)
-
-    reader = _row_reader(OnwardReader(start_pass, n_rows, name), name, n_rows, shape, sequential=True)
+    reader = _row_reader(read, name, n_rows, shape, sequential=isinstance(read, OnwardReader))
     again = partial(scan_batches, factory, n_rows=n_rows)
     return _SourceSamples(reader, _default_names(shape.n_columns), name, again)
 
@@ -568,11 +561,6 @@ def _first_table(stream: Any, origin: str) -> tuple[TableSource, int]:
         if found[0].n_rows:
             return found  # type: ignore[no-any-return]
     raise DataError(f"{origin}: 0 rows; at least 1 is needed")
-
-
-def _and_then(first: Piece, rest: Iterator[Piece]) -> Iterator[Piece]:
-    yield first
-    yield from rest
 
 
 def _files(path: PathLike | Sequence[PathLike], suffixes: tuple[str, ...]) -> list[str]:

@@ -57,7 +57,8 @@ mod tests {
                 for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                     let mut values = vec![-1.5; length];
                     values[index] = bad;
-                    let error = require_finite(&values, |at| ("X".into(), at as u64, Some(Column::Index(7)))).unwrap_err();
+                    let error =
+                        require_finite(&values, |at| ("X".into(), at as u64, Some(Column::Index(7)))).unwrap_err();
                     assert!(error.to_string().starts_with(&format!("X, row {index}, column 7: ")), "{error}");
                 }
             }

@@ -540,7 +540,8 @@ impl RowReader {
             let found = (source.n_rows(), source.n_features(), source.has_labels());
             if found != (n_rows, self.n_columns, self.has_labels) {
                 let (found_rows, found_columns, _) = found;
-                let message = format!("({found_rows}, {found_columns}) where ({n_rows}, {}) was expected", self.n_columns);
+                let message =
+                    format!("({found_rows}, {found_columns}) where ({n_rows}, {}) was expected", self.n_columns);
                 return Err(Error::data("X", message));
             }
             let block = source.block(0..n_rows, &mut scratch)?;

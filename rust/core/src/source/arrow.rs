@@ -62,7 +62,8 @@ impl ArrowStream {
         let Some(batch) = self.reader.next() else {
             return Ok(None);
         };
-        let batch = batch.map_err(|error| Error::data(&*self.schema.origin, format!("the stream broke off: {error}")))?;
+        let batch =
+            batch.map_err(|error| Error::data(&*self.schema.origin, format!("the stream broke off: {error}")))?;
         let first_row = self.n_rows;
         self.n_rows += batch.num_rows() as u64;
         Ok(Some(ArrowTable::new(self.schema.clone(), first_row, vec![batch])))

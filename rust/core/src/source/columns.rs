@@ -47,7 +47,7 @@ pub(super) struct Selection {
 impl Selection {
     /// The columns that are wanted of a table of `n_columns` columns with these names (none: columns have no names).
     pub(super) fn new(wanted: &Wanted, names: &[String], n_columns: usize, origin: &str) -> Result<Self> {
-        let resolve = |argument: &str, column: &ColumnRef| resolve(argument, column, names, n_columns);
+        let resolve = |argument: &str, column: &ColumnRef| resolve(argument, column, names, n_columns, origin);
         let target = wanted.target.as_ref().map(|column| resolve("target", column)).transpose()?;
         let weight = wanted.weight.as_ref().map(|column| resolve("weight", column)).transpose()?;
         if target.is_some() && target == weight {
@@ -148,7 +148,7 @@ pub(super) fn named(names: &[String], column: usize) -> Column {
 /// Most names that a message lists.
 const SHOWN_NAMES: usize = 12;
 
-fn resolve(argument: &str, column: &ColumnRef, names: &[String], n_columns: usize) -> Result<usize> {
+fn resolve(argument: &str, column: &ColumnRef, names: &[String], n_columns: usize, origin: &str) -> Result<usize> {
     match column {
         ColumnRef::Index(index) => {
             let from_first =
@@ -162,7 +162,7 @@ fn resolve(argument: &str, column: &ColumnRef, names: &[String], n_columns: usiz
             match (found.next(), found.next()) {
                 (Some(index), None) => Ok(index),
                 (Some(_), Some(_)) => {
-                    let message = format!("column '{name}' is there more than once; give its number");
+                    let message = format!("{origin} has more than one column '{name}'; give its number");
                     Err(Error::argument(argument, message))
                 }
                 (None, _) => {
@@ -171,7 +171,7 @@ fn resolve(argument: &str, column: &ColumnRef, names: &[String], n_columns: usiz
                     if names.len() > SHOWN_NAMES {
                         known.push(format!("... ({} in all)", names.len()));
                     }
-                    Err(Error::argument(argument, format!("no column '{name}' among {}", known.join(", "))))
+                    Err(Error::argument(argument, format!("{origin} has no column '{name}', but {}", known.join(", "))))
                 }
             }
         }

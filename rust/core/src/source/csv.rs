@@ -8,7 +8,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
 use super::columns::{Selection, Wanted, named};
 use super::cursors::Cursors;
-use super::stable_file::{Stamp, StableFile};
+use super::stable_file::{Address, StableFile};
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::control::Control;
@@ -36,8 +36,7 @@ pub struct CsvSource {
 
 #[derive(Debug)]
 struct File {
-    path: PathBuf,
-    stamp: Stamp,
+    address: Address,
     first_row: u64,
     /// Places where reading can start, in their order.
     marks: Vec<Mark>,
@@ -66,7 +65,7 @@ impl CsvSource {
         let mut names = format.names.clone();
         for path in paths {
             let file = StableFile::open(path)?;
-            let stamp = file.stamp();
+            let address = file.address().clone();
             require_text(&file)?;
             let mut records = Records::new(file, format.delimiter, Mark { row: 0, offset: 0, line: 1 });
             if format.names.is_none() {
@@ -83,7 +82,7 @@ impl CsvSource {
             let first_row = n_rows;
             let marks = records.index(names.as_ref().map_or(0, Vec::len), control)?;
             n_rows += records.row;
-            files.push(File { path: path.clone(), stamp, first_row, marks });
+            files.push(File { address, first_row, marks });
         }
         let Some(names) = names else {
             return Err(Error::argument("path", "no files"));
@@ -107,8 +106,8 @@ impl CsvSource {
 
     fn open_cursor(&self, row: u64) -> Result<Cursor> {
         let index = self.file_of(row);
-        let File { path, stamp, first_row, marks } = &self.files[index];
-        let file = StableFile::reopen(path, *stamp)?;
+        let File { address, first_row, marks } = &self.files[index];
+        let file = address.open()?;
         let row_in_file = row - first_row;
         let mark = marks[marks.partition_point(|mark| mark.row <= row_in_file).max(1) - 1];
         let mut cursor = Cursor { file: index, records: Records::new(file, self.delimiter, mark) };
@@ -127,7 +126,9 @@ impl CsvSource {
             let value = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<f64>().ok());
             let Some(value) = value else {
                 let found = if field.trim_ascii().is_empty() { "nothing".to_owned() } else { shown(field) };
-                return Err(records.refuse(Some(named(&self.names, column)), format!("{found} where a number was expected")));
+                return Err(
+                    records.refuse(Some(named(&self.names, column)), format!("{found} where a number was expected"))
+                );
             };
             if slot < self.selection.n_features() {
                 buffer.x.push(value);
@@ -181,7 +182,7 @@ impl Source for CsvSource {
         self.selection.block(buffer, n_rows, &self.names, |index| {
             let row = rows.start + index as u64;
             let file = &self.files[self.file_of(row)];
-            (file.path.display().to_string(), row - file.first_row)
+            (file.address.path().display().to_string(), row - file.first_row)
         })
     }
 }
@@ -263,7 +264,8 @@ impl Records {
                     self.fields.resize(2 * self.fields.len(), 0);
                 }
                 ReadRecordResult::OutputFull => {
-                    let message = format!("a row of more than {MAX_RECORD_BYTES} bytes; is a quote left open?");
+                    self.row += 1;
+                    let message = format!("more than {MAX_RECORD_BYTES} bytes; is a quote left open?");
                     return Err(self.refuse(None, message));
                 }
                 ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),

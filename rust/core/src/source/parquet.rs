@@ -1,11 +1,12 @@
 //! Parquet files as a source: pages are decoded as rows are asked for, by several threads at several places.
 
+use std::cell::Cell;
 use std::io::{self, BufReader, Read};
 use std::iter::repeat_with;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use ::parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use super::columns::{Selection, Wanted, named};
 use super::cursors::Cursors;
 use super::npy::half_to_double;
-use super::stable_file::{Stamp, StableFile};
+use super::stable_file::{Address, StableFile};
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
@@ -40,8 +41,7 @@ pub struct ParquetSource {
 
 #[derive(Debug)]
 struct File {
-    path: PathBuf,
-    stamp: Stamp,
+    address: Address,
     first_row: u64,
     /// Columns that are read, in the order of the selection.
     columns: Vec<Leaf>,
@@ -92,9 +92,10 @@ impl ParquetSource {
                 let field = if names.get(column) == Some(name) {
                     column
                 } else {
-                    names.iter().position(|other| other == name).ok_or_else(|| {
-                        refuse(format!("has no column '{name}', which {} has", paths[0].display()))
-                    })?
+                    names
+                        .iter()
+                        .position(|other| other == name)
+                        .ok_or_else(|| refuse(format!("has no column '{name}', which {} has", paths[0].display())))?
                 };
                 let kind = Kind::of(&fields[field])
                     .map_err(|found| refuse(format!("column '{name}' holds {found}; expected real numbers")))?;
@@ -111,7 +112,7 @@ impl ParquetSource {
                     n_rows += group_rows;
                 }
             }
-            files.push(File { path: path.clone(), stamp: file.stamp(), first_row, columns });
+            files.push(File { address: file.address().clone(), first_row, columns });
         }
         let Some((names, selection)) = first else {
             return Err(Error::argument("path", "no files"));
@@ -135,7 +136,7 @@ impl ParquetSource {
     /// The file that holds a row, and the row's number in it.
     fn place(&self, row: u64) -> (String, u64) {
         let file = &self.files[self.files.partition_point(|file| file.first_row <= row) - 1];
-        (file.path.display().to_string(), row - file.first_row)
+        (file.address.path().display().to_string(), row - file.first_row)
     }
 
     /// Number of the row group that holds a row.
@@ -151,8 +152,7 @@ impl ParquetSource {
     fn open_cursor(&self, row: u64) -> Result<Cursor> {
         let group = self.group_of(row);
         let Group { file, first_row, .. } = self.groups[group];
-        let File { path, stamp, .. } = &self.files[file];
-        let file = Arc::new(PositionalFile(Arc::new(StableFile::reopen(path, *stamp)?)));
+        let file = Arc::new(PositionalFile(Arc::new(self.files[file].address.open()?)));
         let metadata = read_metadata(&file.0)?;
         let mut cursor = Cursor { file, metadata, group, decoders: Vec::new() };
         self.enter_group(&mut cursor)?;
@@ -179,16 +179,20 @@ impl ParquetSource {
         cursor.decoders.clear();
         let (source, decoders) = (&cursor.file, &mut cursor.decoders);
         for (slot, leaf) in self.files[file].columns.iter().enumerate() {
-            decoders.push(guarded(&source.0, || self.place_in(first_row, slot), || {
-                let chunk = group.column(leaf.index);
-                if chunk.num_values() != group.num_rows() {
-                    let message = format!("{} values in {} rows", chunk.num_values(), group.num_rows());
-                    return Err(ParquetError::General(message));
-                }
-                let pages = SerializedPageReader::new(source.clone(), chunk, group.num_rows() as usize, None)?;
-                let reader = get_column_reader(schema.column(leaf.index), Box::new(pages));
-                decoder(reader, leaf.kind).ok_or_else(|| ParquetError::General("another type in the schema".into()))
-            })?);
+            decoders.push(guarded(
+                &source.0,
+                || self.place_in(first_row, slot),
+                || {
+                    let chunk = group.column(leaf.index);
+                    if chunk.num_values() != group.num_rows() {
+                        let message = format!("{} values in {} rows", chunk.num_values(), group.num_rows());
+                        return Err(ParquetError::General(message));
+                    }
+                    let pages = SerializedPageReader::new(source.clone(), chunk, group.num_rows() as usize, None)?;
+                    let reader = get_column_reader(schema.column(leaf.index), Box::new(pages));
+                    decoder(reader, leaf.kind).ok_or_else(|| ParquetError::General("another type in the schema".into()))
+                },
+            )?);
         }
         Ok(())
     }
@@ -297,8 +301,7 @@ impl<T: DataType, F: Fn(&T::T) -> f64 + Send> Decode for Decoder<T, F> {
     fn read(&mut self, n_rows: usize, out: &mut Vec<f64>) -> ParquetResult<Option<usize>> {
         self.values.clear();
         self.levels.clear();
-        let (n_read, n_values, _) =
-            self.reader.read_records(n_rows, Some(&mut self.levels), None, &mut self.values)?;
+        let (n_read, n_values, _) = self.reader.read_records(n_rows, Some(&mut self.levels), None, &mut self.values)?;
         if n_read != n_rows {
             return Err(ParquetError::EOF(format!("{n_read} values where {n_rows} were expected")));
         }
@@ -415,11 +418,16 @@ fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
         if magic != *MAGIC {
             let cause = if end == "end" { "is truncated or damaged: it " } else { "" };
             let found = String::from_utf8_lossy(&magic[..n_read]).into_owned();
-            return Err(refuse(format!("{cause}does not {end} with the bytes PAR1 of a Parquet file, but with {found:?}")));
+            return Err(refuse(format!(
+                "{cause}does not {end} with the bytes PAR1 of a Parquet file, but with {found:?}"
+            )));
         }
     }
-    let metadata =
-        guarded(file, || "footer: ".into(), || ParquetMetaDataReader::new().parse_and_finish(&PositionalFile(file.clone())))?;
+    let metadata = guarded(
+        file,
+        || "footer: ".into(),
+        || ParquetMetaDataReader::new().parse_and_finish(&PositionalFile(file.clone())),
+    )?;
     let group_rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
     let n_rows = group_rows.into_iter().try_fold(0_u64, |sum, n_rows| sum.checked_add(n_rows?));
     let promised = metadata.file_metadata().num_rows();
@@ -430,13 +438,8 @@ fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
 }
 
 /// What `decode` returns, with errors and panics over damaged bytes as errors about `file`.
-fn guarded<T>(
-    file: &StableFile,
-    place: impl Fn() -> String,
-    decode: impl FnOnce() -> ParquetResult<T>,
-) -> Result<T> {
-    // nothing that a panic has left half done is used again: the cursor is dropped
-    let cause = match catch_unwind(AssertUnwindSafe(decode)) {
+fn guarded<T>(file: &StableFile, place: impl Fn() -> String, decode: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
+    let cause = match quietly(decode) {
         Ok(Ok(decoded)) => return Ok(decoded),
         Ok(Err(ParquetError::NYI(feature))) => format!("cannot be read: {feature}"),
         Ok(Err(error)) => format!("is damaged: {error}"),
@@ -444,6 +447,29 @@ fn guarded<T>(
     };
     file.require_unchanged()?;
     Err(Error::file(file.path(), format!("{}{cause}", place())))
+}
+
+thread_local! {
+    /// Whether this thread is decoding bytes over which the Parquet reader may panic.
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `decode` returns, or its panic, about which nothing is printed: it becomes an error.
+fn quietly<T>(decode: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !DECODING.get() {
+                usual(info);
+            }
+        }));
+    });
+    DECODING.set(true);
+    // what a panic has left half done is never used again: the cursor is dropped
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+    DECODING.set(false);
+    decoded
 }
 
 /// A file that any number of threads read, each at its own positions.
@@ -487,5 +513,112 @@ impl Read for FromPosition {
         let n_read = self.file.read_at(bytes, self.offset).map_err(io::Error::other)?;
         self.offset += n_read as u64;
         Ok(n_read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::parquet::basic::Compression;
+    use ::parquet::data_type::{DoubleType, FloatType, Int32Type};
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::schema::parser::parse_message_type;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::ColumnRef;
+
+    /// A file of its own for each test, removed at its end.
+    struct TestFile(PathBuf);
+
+    impl Drop for TestFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn value(row: usize, column: usize) -> f64 {
+        (row * 3 + column) as f64
+    }
+
+    /// Row groups of these sizes with a double, an optional single and an optional integer; `null` stands in `b`.
+    fn written(name: &str, groups: &[usize], null: Option<usize>) -> TestFile {
+        let path = std::env::temp_dir().join(format!("relunet-{}-{name}.parquet", std::process::id()));
+        let schema = "message m { REQUIRED DOUBLE a; OPTIONAL FLOAT b; OPTIONAL INT32 c; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .set_data_page_row_count_limit(7)
+            .set_write_batch_size(5)
+            .build();
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+        let mut start = 0;
+        for &n_rows in groups {
+            let rows = start..start + n_rows;
+            let levels: Vec<i16> = rows.clone().map(|row| i16::from(Some(row) != null)).collect();
+            let mut group = writer.next_row_group().unwrap();
+            let a: Vec<f64> = rows.clone().map(|row| value(row, 0)).collect();
+            let b: Vec<f32> = rows.clone().filter(|&row| Some(row) != null).map(|row| value(row, 1) as f32).collect();
+            let c: Vec<i32> = rows.clone().map(|row| value(row, 2) as i32).collect();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<DoubleType>().write_batch(&a, None, None).unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<FloatType>().write_batch(&b, Some(&levels), None).unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column.typed::<Int32Type>().write_batch(&c, Some(&vec![1; n_rows]), None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+            start = rows.end;
+        }
+        writer.close().unwrap();
+        TestFile(path)
+    }
+
+    fn label_c() -> Wanted {
+        Wanted { target: Some(ColumnRef::Name("c".into())), ..Wanted::default() }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_rows_in_any_order(
+            groups in prop::collection::vec(0_usize..40, 1..5), cuts in prop::collection::vec(any::<(u8, u8)>(), 1..8),
+        ) {
+            let n_rows: usize = groups.iter().sum();
+            let file = written("order", &groups, None);
+            let paths = [file.0.clone(), file.0.clone()];
+            if n_rows == 0 {
+                prop_assert!(matches!(ParquetSource::open(&paths, &label_c()), Err(Error::Data { .. })));
+                return Ok(());
+            }
+            let source = ParquetSource::open(&paths, &label_c()).unwrap();
+            prop_assert_eq!(source.n_rows(), 2 * n_rows as u64);
+            let mut buffer = BlockBuffer::default();
+            for (a, b) in cuts {
+                let (a, b) = (a as usize % (2 * n_rows + 1), b as usize % (2 * n_rows + 1));
+                let rows = a.min(b)..a.max(b);
+                let block = source.block(rows.start as u64..rows.end as u64, &mut buffer).unwrap();
+                let x: Vec<f64> = rows.clone().flat_map(|row| [0, 1].map(|j| value(row % n_rows, j))).collect();
+                let y: Vec<f64> = rows.map(|row| value(row % n_rows, 2)).collect();
+                prop_assert_eq!((block.x, block.y), (&x[..], &y[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn nulls_are_named_by_file_row_and_column() {
+        let file = written("null", &[10, 20], Some(17));
+        let source = ParquetSource::open(&[file.0.clone(), file.0.clone()], &label_c()).unwrap();
+        let mut buffer = BlockBuffer::default();
+        assert!(source.block(0..17, &mut buffer).is_ok());
+        for rows in [0..30, 12..18, 40..60] {
+            let error = source.block(rows, &mut buffer).unwrap_err().to_string();
+            assert!(error.ends_with("null.parquet, row 17, column 'b': null where a finite number was expected"));
+        }
+        assert!(source.block(18..47, &mut buffer).is_ok());
     }
 }

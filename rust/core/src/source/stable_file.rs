@@ -12,14 +12,37 @@ use crate::error::{Error, Result};
 /// It is read rather than mapped: a mapping of a file that shrinks kills the process.
 #[derive(Debug)]
 pub(super) struct StableFile {
-    path: PathBuf,
+    address: Address,
     file: File,
+}
+
+/// A file that is not open, but must be as it was when it was opened.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    /// The path that the caller gave.
+    path: PathBuf,
+    /// The same wherever the process is working.
+    absolute: PathBuf,
     stamp: Stamp,
+}
+
+impl Address {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file, which has to be as it was.
+    pub(super) fn open(&self) -> Result<StableFile> {
+        let io = |error| Error::io(&self.path, &error);
+        let file = File::open(&self.absolute).map_err(io)?;
+        self.stamp.require(Stamp::of(&file.metadata().map_err(io)?), &self.path)?;
+        Ok(StableFile { address: self.clone(), file })
+    }
 }
 
 /// What tells that a file is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+struct Stamp {
     n_bytes: u64,
     modified: Option<SystemTime>,
 }
@@ -46,32 +69,28 @@ impl StableFile {
     /// Opens a regular file.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |error| Error::io(path, &error);
+        let absolute = std::path::absolute(path).map_err(io)?;
         // opening a pipe would wait for its writer
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
+        if !std::fs::metadata(&absolute).map_err(io)?.is_file() {
             return Err(Error::file(path, "not a regular file"));
         }
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        Ok(Self { path: path.into(), file, stamp: Stamp::of(&metadata) })
+        let file = File::open(&absolute).map_err(io)?;
+        let stamp = Stamp::of(&file.metadata().map_err(io)?);
+        Ok(Self { address: Address { path: path.into(), absolute, stamp }, file })
     }
 
-    /// Opens a file again that must be as it was when it was opened first.
-    pub(super) fn reopen(path: &Path, stamp: Stamp) -> Result<Self> {
-        let file = Self::open(path)?;
-        stamp.require(file.stamp, path).map(|()| file)
-    }
-
-    pub(super) fn stamp(&self) -> Stamp {
-        self.stamp
+    /// What is needed to open the file again.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.address.path
     }
 
     /// Number of bytes when the file was opened.
     pub(super) fn n_bytes(&self) -> u64 {
-        self.stamp.n_bytes
+        self.address.stamp.n_bytes
     }
 
     /// Fills `bytes` from the position `offset`.
@@ -82,7 +101,7 @@ impl StableFile {
         }
         self.require_unchanged()?;
         let (end, short) = (offset + n_read as u64, bytes.len() - n_read);
-        Err(Error::file(&self.path, format!("ends at byte {end}, {short} bytes short")))
+        Err(Error::file(self.path(), format!("ends at byte {end}, {short} bytes short")))
     }
 
     /// Reads from the position `offset` as many of `bytes` as the file holds, and returns how many.
@@ -93,7 +112,7 @@ impl StableFile {
                 Ok(0) => break,
                 Ok(n) => n_read += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io(&self.path, &error)),
+                Err(error) => return Err(Error::io(self.path(), &error)),
             }
         }
         Ok(n_read)
@@ -101,8 +120,8 @@ impl StableFile {
 
     /// Refuses a file whose length or time of change is no longer what it was: call it after reading.
     pub(super) fn require_unchanged(&self) -> Result<()> {
-        let metadata = self.file.metadata().map_err(|error| Error::io(&self.path, &error))?;
-        self.stamp.require(Stamp::of(&metadata), &self.path)
+        let metadata = self.file.metadata().map_err(|error| Error::io(self.path(), &error))?;
+        self.address.stamp.require(Stamp::of(&metadata), self.path())
     }
 }
 
