@@ -423,5 +423,5 @@ def test_panics_are_not_seen(tmp_path: Path) -> None:
     path = write(tmp_path / "t.parquet", values(20)[:, :2], row_group_size=20, store_schema=False)
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert done.stdout.count("is damaged") > 100
+    assert done.stdout.count("is damaged") > 50
     assert "its bytes make no sense" in done.stdout

@@ -251,7 +251,7 @@ def scan_npy(
         None if y is None else os.path.abspath(y),
         target=target,
         columns=columns,
-        weight=weight if weight is None or isinstance(weight, int) else os.path.abspath(weight),
+        weight=os.path.abspath(weight) if isinstance(weight, str | os.PathLike) else weight,
     )
     return _SourceSamples(source, names, os.fspath(x), again)
 

@@ -275,8 +275,9 @@ class SlicedArrays:
         self._arrays = (("X", X), ("y", y), ("sample_weight", weight))
         self.n_rows = int(X.shape[0]) if len(X.shape) else 0
         for name, array in self._arrays[1:]:
-            if array is not None and len(array) != self.n_rows:
-                raise DataError(f"{name}: {len(array)} values for {self.n_rows} rows of X")
+            n_values = self.n_rows if array is None else np.shape(array)[0]
+            if n_values != self.n_rows:
+                raise DataError(f"{name}: {n_values} values for {self.n_rows} rows of X")
         if self.n_rows == 0:
             raise DataError(f"X: 0 rows (shape {tuple(X.shape)}); at least 1 is needed")
         self.shape = Shape.of(self._slab_of(0, 1))

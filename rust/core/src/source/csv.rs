@@ -366,3 +366,79 @@ fn shown(field: &[u8]) -> String {
     let start: String = text.chars().take(SHOWN_CHARACTERS).collect();
     if start.len() < text.len() { format!("{start:?}...") } else { format!("{start:?}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::ColumnRef;
+
+    /// A file of its own for each test, removed at its end.
+    struct TestFile(PathBuf);
+
+    impl TestFile {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("relunet-{}-{name}.csv", std::process::id()));
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for TestFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn open(files: &[&TestFile]) -> Result<CsvSource> {
+        let paths: Vec<PathBuf> = files.iter().map(|file| file.0.clone()).collect();
+        let wanted = Wanted { target: Some(ColumnRef::Name("y".into())), ..Wanted::default() };
+        CsvSource::open(&paths, &wanted, &CsvFormat { delimiter: b',', names: None }, &Control::default())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_rows_in_any_order(
+            n_rows in 1_usize..60, blank in 1_usize..9, windows in any::<bool>(), quoted in any::<bool>(),
+            cuts in prop::collection::vec(any::<(u8, u8)>(), 1..8),
+        ) {
+            let end = if windows { "\r\n" } else { "\n" };
+            let mut text = format!("a,y{end}");
+            for row in 0..n_rows {
+                text += &if quoted { format!("\"{row}\", -{row}{end}") } else { format!("{row},-{row}{end}") };
+                if row % blank == 0 {
+                    text += end;
+                }
+            }
+            let file = TestFile::new("order", &text);
+            let source = open(&[&file, &file]).unwrap();
+            prop_assert_eq!(source.n_rows(), 2 * n_rows as u64);
+            let mut buffer = BlockBuffer::default();
+            for (a, b) in cuts {
+                let (a, b) = (a as usize % (2 * n_rows + 1), b as usize % (2 * n_rows + 1));
+                let rows = a.min(b)..a.max(b);
+                let block = source.block(rows.start as u64..rows.end as u64, &mut buffer).unwrap();
+                let x: Vec<f64> = rows.map(|row| (row % n_rows) as f64).collect();
+                let y: Vec<f64> = x.iter().map(|value| -value).collect();
+                prop_assert_eq!((block.x, block.y), (&x[..], &y[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn bad_fields_are_named_by_file_row_column_and_line() {
+        let good = TestFile::new("good", "a,y\n1,2\n");
+        let bad = TestFile::new("bad", "a,y\n1,2\n\n3,x\n");
+        let source = open(&[&good, &bad]).unwrap();
+        let error = source.block(0..3, &mut BlockBuffer::default()).unwrap_err().to_string();
+        assert!(error.ends_with("bad.csv, row 1, column 'y': \"x\" where a number was expected (line 4)"), "{error}");
+        let ragged = TestFile::new("ragged", "a,y\n1,2\n3\n");
+        let error = open(&[&good, &ragged]).unwrap_err().to_string();
+        assert!(error.ends_with("ragged.csv, row 1: 1 fields where 2 were expected (line 3)"), "{error}");
+        let other = TestFile::new("other", "b,y\n1,2\n");
+        assert!(open(&[&good, &other]).unwrap_err().to_string().contains("other columns in its first row"));
+    }
+}
