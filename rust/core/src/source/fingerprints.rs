@@ -82,7 +82,9 @@ mod tests {
     fn any_other_value_is_noticed() {
         let fingerprints = Fingerprints::new(237);
         let values: Vec<f64> = (0..37).map(f64::from).collect();
-        let block = |x| Block { x, y: &[], weight: None, n_features: 1, n_rows: 37 };
+        fn block(x: &[f64]) -> Block<'_> {
+            Block { x, y: &[], weight: None, n_features: 1, n_rows: 37 }
+        }
         fingerprints.check(100, &block(&values), "rows").unwrap();
         fingerprints.check(100, &block(&values), "rows").unwrap();
         for index in 0..37 {
