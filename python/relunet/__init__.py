@@ -6,7 +6,7 @@ from relunet.learn import FitResult, learn
 from relunet.network import NeuronMatch, ReLUNetwork
 from relunet.regressor import ReLUNetRegressor
 from relunet.report import Report
-from relunet.samples import Samples, scan_array, scan_npy
+from relunet.samples import Samples, scan_array, scan_arrow, scan_batches, scan_csv, scan_npy, scan_parquet
 
 __all__ = [
     "ArgumentError",
@@ -23,6 +23,10 @@ __all__ = [
     "learn",
     "moments",
     "scan_array",
+    "scan_arrow",
+    "scan_batches",
+    "scan_csv",
     "scan_npy",
+    "scan_parquet",
     "teachers",
 ]

@@ -11,20 +11,25 @@ from relunet.network import ReLUNetwork
 __all__ = [
     "Accumulator",
     "ArraySource",
+    "ArrowStream",
     "ContractionMoments",
     "CurvatureMoments",
     "GradientMoments",
     "InputMoments",
     "NpySource",
     "RiskMoments",
+    "RowReader",
     "RowSample",
     "SliceMoments",
+    "TableSource",
     "eigh",
     "gaussian_distance",
     "gaussian_inner",
     "lstsq",
     "matmul",
     "neuron_distances",
+    "open_csv",
+    "open_parquet",
     "predict",
     "search",
     "solve_spd",
@@ -74,6 +79,78 @@ class NpySource:
     def n_columns(self) -> int: ...
     @property
     def columns(self) -> list[int]: ...
+    @property
+    def dtype(self) -> Literal["float32", "float64"]: ...
+    @property
+    def has_labels(self) -> bool: ...
+    def read(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
+
+@final
+class TableSource:
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_columns(self) -> int: ...
+    @property
+    def columns(self) -> list[str]: ...
+    @property
+    def dtype(self) -> Literal["float32", "float64"]: ...
+    @property
+    def has_labels(self) -> bool: ...
+    def read(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
+
+def open_parquet(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    target: int | str | None = None,
+    columns: Sequence[int | str] | None = None,
+    weight: int | str | None = None,
+) -> TableSource: ...
+def open_csv(
+    paths: Sequence[str | os.PathLike[str]],
+    delimiter: int,
+    names: Sequence[str] | None = None,
+    *,
+    target: int | str | None = None,
+    columns: Sequence[int | str] | None = None,
+    weight: int | str | None = None,
+) -> TableSource: ...
+
+@final
+class ArrowStream:
+    def __new__(
+        cls,
+        capsule: object,
+        origin: str,
+        *,
+        target: int | str | None = None,
+        columns: Sequence[int | str] | None = None,
+        weight: int | str | None = None,
+    ) -> ArrowStream: ...
+    def next_table(self) -> tuple[TableSource, int] | None: ...
+    def table(self) -> TableSource: ...
+
+@final
+class RowReader:
+    def __new__(
+        cls,
+        read: Callable[[int, int], object],
+        origin: str,
+        *,
+        n_rows: int,
+        n_columns: int,
+        single: bool,
+        has_labels: bool,
+        sequential: bool,
+    ) -> RowReader: ...
+    @property
+    def n_rows(self) -> int: ...
+    @property
+    def n_columns(self) -> int: ...
     @property
     def dtype(self) -> Literal["float32", "float64"]: ...
     @property
@@ -179,7 +256,7 @@ class RowSample(Accumulator):
     def rows(self) -> tuple[NDArray[np.uint64], _Array, _Array, _Array]: ...
 
 def sweep(
-    source: ArraySource | NpySource,
+    source: ArraySource | NpySource | TableSource | RowReader,
     accumulators: Sequence[Accumulator],
     *,
     n_threads: int | None = None,

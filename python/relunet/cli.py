@@ -17,16 +17,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from relunet.errors import FileError, RelunetError
+from relunet.errors import ArgumentError, FileError, RelunetError
 from relunet.learn import FitResult, learn
 from relunet.network import ReLUNetwork
 from relunet.progress import ProgressLine
-from relunet.samples import Samples, scan_npy
+from relunet.samples import Samples, scan_csv, scan_npy, scan_parquet
 
 __all__ = ["main"]
 
@@ -79,12 +79,20 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--picture", help="where to save the picture (default: relunet-demo.png, if matplotlib is there)")
     demo.set_defaults(run=_demo)
 
-    fit = commands.add_parser("fit", parents=[quiet], help="find the network that made the samples in .npy files")
-    fit.add_argument("--x", required=True, metavar="FILE", help="inputs, (rows, features), .npy")
+    fit = commands.add_parser("fit", parents=[quiet], help="find the network that made the samples in files")
+    inputs = fit.add_mutually_exclusive_group(required=True)
+    inputs.add_argument(
+        "samples",
+        nargs="?",
+        metavar="SAMPLES",
+        help="inputs and labels: .npy, .parquet or .csv, a folder of them or a pattern in quotes",
+    )
+    inputs.add_argument("--x", metavar="FILE", help="the same, or inputs alone, (rows, features), .npy")
     labels = fit.add_mutually_exclusive_group(required=True)
-    labels.add_argument("--y", metavar="FILE", help="labels, (rows,), .npy")
-    labels.add_argument("--target", type=int, metavar="COLUMN", help="the column of --x that holds the labels")
-    fit.add_argument("--weight", metavar="FILE", help="weights of the rows, (rows,), .npy")
+    labels.add_argument("--y", metavar="FILE", help="labels, (rows,), .npy, beside inputs in .npy")
+    labels.add_argument("--target", metavar="COLUMN", help="the column that holds the labels, by name or number")
+    fit.add_argument("--columns", metavar="A,B,...", help="columns that are the inputs (default: all the others)")
+    fit.add_argument("--weight", metavar="COLUMN", help="weights of the rows: a column, or (rows,) in a file .npy")
     fit.add_argument("-k", "--neurons", type=int, metavar="K", help="at most so many neurons")
     fit.add_argument("--max-neurons", type=int, default=32, metavar="K", help="bound without -k (default %(default)s)")
     fit.add_argument("--no-bias", action="store_true", help="no biases and no intercept")
@@ -101,9 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--picture", metavar="FILE", help='where to draw the fit (needs the extra "plots")')
     fit.set_defaults(run=_fit)
 
-    predict = commands.add_parser("predict", parents=[quiet], help="apply a saved network to inputs in a .npy file")
+    predict = commands.add_parser("predict", parents=[quiet], help="apply a saved network to inputs in files")
     predict.add_argument("network", help="network, .safetensors")
-    predict.add_argument("x", help="inputs, (rows, features), .npy, may be larger than memory")
+    predict.add_argument("x", help="inputs: .npy, .parquet or .csv, a folder of them or a pattern in quotes")
+    predict.add_argument("--columns", metavar="A,B,...", help="columns that are the inputs (default: all)")
     predict.add_argument("y", type=Path, help="where the predictions go, .npy; written whole or not at all")
     predict.set_defaults(run=_predict)
 
@@ -116,7 +125,13 @@ def _parser() -> argparse.ArgumentParser:
 def _fit(arguments: argparse.Namespace) -> None:
     if arguments.picture:
         _require_matplotlib()
-    samples = scan_npy(arguments.x, arguments.y, target=arguments.target, weight=arguments.weight)
+    samples = _scan(
+        arguments.samples or arguments.x,
+        arguments.y,
+        target=arguments.target,
+        columns=arguments.columns,
+        weight=arguments.weight,
+    )
     result = _learn(
         samples,
         arguments,
@@ -135,6 +150,57 @@ def _fit(arguments: argparse.Namespace) -> None:
     print(_table(result.network))
 
 
+def _scan(
+    path: str, y: str | None = None, *, target: str | None = None, columns: str | None = None, weight: str | None = None
+) -> Samples:
+    """Return the samples in files, whose kind their names tell."""
+    text = columns.split(",") if columns is not None else None
+    kind = Path(path).suffix.lower()
+    if Path(path).is_dir():
+        kinds = {found.suffix.lower() for found in Path(path).rglob("*")} & {".parquet", ".pq", ".csv"}
+        if len(kinds) != 1:
+            raise ArgumentError(
+                f"{path}: expected a folder of .parquet or of .csv files, found {sorted(kinds) or 'none'}"
+            )
+        kind = kinds.pop()
+    if kind in (".parquet", ".pq", ".csv", ".tsv"):
+        if y is not None:
+            raise ArgumentError(f"--y: labels are a column of {path}: name it by --target")
+        wanted: dict[str, Any] = {"target": _column(target), "weight": _column(weight)}
+        wanted["columns"] = None if text is None else [_column(column) for column in text]
+        if kind in (".csv", ".tsv"):
+            return scan_csv(path, delimiter="\t" if kind == ".tsv" else ",", **wanted)
+        return scan_parquet(path, **wanted)
+    return scan_npy(
+        path,
+        y,
+        target=_number(target, "--target"),
+        columns=None if text is None else [_number(column, "--columns") for column in text],
+        weight=weight if weight is None or not re.fullmatch(r"-?\d+", weight) else int(weight),
+    )
+
+
+@overload
+def _column(text: None) -> None: ...
+@overload
+def _column(text: str) -> int | str: ...
+def _column(text: str | None) -> int | str | None:
+    """Parse a column: a number where the text is one, else a name."""
+    return int(text) if text is not None and re.fullmatch(r"-?\d+", text) else text
+
+
+@overload
+def _number(text: None, option: str) -> None: ...
+@overload
+def _number(text: str, option: str) -> int: ...
+def _number(text: str | None, option: str) -> int | None:
+    """Parse a column of an array, which has no names."""
+    column = _column(text) if text is not None else None
+    if isinstance(column, str):
+        raise ArgumentError(f"{option}: {column!r}; expected the number of a column, for those of .npy have no names")
+    return column
+
+
 def _learn(samples: Samples, arguments: argparse.Namespace, **options: Any) -> FitResult:
     with ProgressLine() as line:
         return learn(
@@ -149,7 +215,7 @@ def _learn(samples: Samples, arguments: argparse.Namespace, **options: Any) -> F
 
 def _predict(arguments: argparse.Namespace) -> None:
     network = ReLUNetwork.load(arguments.network)
-    samples = scan_npy(arguments.x)
+    samples = _scan(arguments.x, columns=arguments.columns)
     done = 0
     with ProgressLine() as line, _replacing(arguments.y) as file:
         _write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)

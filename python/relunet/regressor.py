@@ -270,7 +270,9 @@ class ReLUNetRegressor:
             if y is not None or sample_weight is not None:
                 raise ArgumentError("y, sample_weight: expected None beside Samples, which carry their own")
             if not X.has_labels:
-                raise ArgumentError("X: Samples without labels, expected labelled ones: y or target of scan_npy")
+                raise ArgumentError(
+                    "X: Samples without labels, expected labelled ones: the y or the target of a scan_* function"
+                )
             return X
         if y is None:
             raise ArgumentError(f"y: {type(self).__name__} requires y to be passed, but the target y is None")

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet._relunet import ArraySource, NpySource
-from relunet.errors import ArgumentError, DataError, DataTypeError
+from relunet._relunet import ArraySource, NpySource, RowReader, TableSource, open_csv, open_parquet
+from relunet.arrays import as_matrix, as_vector
+from relunet.errors import ArgumentError, DataError, FileError
+from relunet.streams import (
+    ArrowTables,
+    IndexedBatches,
+    OnwardReader,
+    Piece,
+    Shape,
+    SlicedArrays,
+    is_sliced,
+    pieces_of,
+    spill,
+)
 
-__all__ = ["Samples", "scan_array", "scan_npy"]
+__all__ = ["Samples", "scan_array", "scan_arrow", "scan_batches", "scan_csv", "scan_npy", "scan_parquet"]
 
-Source: TypeAlias = ArraySource | NpySource
+Source: TypeAlias = ArraySource | NpySource | TableSource | RowReader
 Rows: TypeAlias = tuple[NDArray[Any], NDArray[np.float64] | None, NDArray[np.float64] | None]
+PathLike: TypeAlias = str | os.PathLike[str]
+Column: TypeAlias = int | str
+Spill: TypeAlias = PathLike | bool | None
 
 
 @runtime_checkable
@@ -25,6 +44,9 @@ class Samples(Protocol):
 
     Every sweep of a fit reads all rows once, in blocks cut by row number, so that the same data give the same bits
     from whatever source. Nothing is read before it is asked for, and no more than a block is held for each thread.
+
+    Samples are made by the `scan_*` functions. They can be pickled, for other processes, where what they read can be:
+    files go by their absolute path, arrays with their values, functions by their name.
     """
 
     @property
@@ -81,6 +103,13 @@ class _SourceSamples:
     source: Source
     columns: tuple[str, ...]
     origin: str
+    again: partial[Samples]
+    """The call that makes the same samples in another process."""
+    keeper: object = None
+    """Whatever has to live as long as the samples."""
+
+    def __reduce__(self) -> tuple[Callable[[], Samples], tuple[()]]:
+        return self.again, ()
 
     @property
     def n_rows(self) -> int:
@@ -114,16 +143,17 @@ class _SourceSamples:
 
 
 def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
-    """Rows of an array or data frame in memory.
+    """Rows of an array or data frame in memory, or of an array that is read by slices.
 
     Arrays of ``float32`` and ``float64`` are read where they lie, in any layout: they are not copied, and later changes
     to them show. Integers, booleans, half precision and objects that are numbers are converted once, to ``float64``;
-    foreign byte order is turned once.
+    foreign byte order is turned once. Datasets of h5py, arrays of zarr and other objects with a shape, a dtype and
+    slices of rows stay where they are: their rows are read as they are needed, a chunk or a block at a time.
 
     Parameters
     ----------
     X : array_like of shape (n_rows, n_columns)
-        Inputs: an array, nested lists, or a data frame, whose column names are kept.
+        Inputs: an array, nested lists, a data frame, whose column names are kept, or an array that is read by slices.
     y : array_like of shape (n_rows,) or (n_rows, 1), optional
         Labels.
     sample_weight : array_like of shape (n_rows,), optional
@@ -148,15 +178,15 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     >>> [X.shape for X, y, weight in samples.blocks(size=2)]
     [(2, 2), (1, 2)]
     """
-    inputs = _as_real(X, "X")
-    if inputs.ndim != 2:
-        hint = ". Reshape your data: X[:, None] is one column, X[None, :] one row" if inputs.ndim == 1 else ""
-        raise DataError(f"X: shape {inputs.shape}; expected 2 dimensions, (n_rows, n_columns){hint}")
-    if inputs.shape[1] == 0:
-        raise DataError(f"X: 0 feature(s) (shape={inputs.shape}) while a minimum of 1 is required.")
-    labels = None if y is None else _as_vector(y, "y")
-    weight = None if sample_weight is None else _as_vector(sample_weight, "sample_weight")
-    return _SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays")
+    again = partial(scan_array, X, y, sample_weight)
+    if is_sliced(X):
+        sliced = SlicedArrays(X, y, sample_weight)
+        reader = _row_reader(sliced, type(X).__name__, sliced.n_rows, sliced.shape, sequential=False)
+        return _SourceSamples(reader, _default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
+    inputs = as_matrix(X, "X")
+    labels = None if y is None else as_vector(y, "y")
+    weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
+    return _SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again)
 
 
 def scan_npy(
@@ -215,47 +245,369 @@ def scan_npy(
     """
     source = NpySource(x, y, target=target, columns=None if columns is None else list(columns), weight=weight)
     names = tuple(f"x{column}" for column in source.columns)
-    return _SourceSamples(source, names, os.fspath(x))
+    again = partial(
+        scan_npy,
+        os.path.abspath(x),
+        None if y is None else os.path.abspath(y),
+        target=target,
+        columns=columns,
+        weight=os.path.abspath(weight) if isinstance(weight, str | os.PathLike) else weight,
+    )
+    return _SourceSamples(source, names, os.fspath(x), again)
 
 
-def _as_vector(values: Any, name: str) -> NDArray[Any]:
-    array = _as_real(values, name)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        raise DataError(f"{name}: shape {array.shape}; expected (n_rows,): one value a row")
-    return array
+def scan_parquet(
+    path: PathLike | Sequence[PathLike],
+    *,
+    target: Column | None,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+) -> Samples:
+    """Rows of Parquet files, which may be larger than memory.
+
+    The files are read in Rust, without pyarrow: pages are decoded as rows are asked for, several row groups at a time,
+    and no more than a page of each column is held for each thread. Columns hold ``float16``, ``float32``, ``float64``,
+    integers or booleans without nulls. Pages may be compressed by snappy, zstd, lz4 or gzip.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        A file, a folder (all ``.parquet`` files in it and below, by name; names that start with a dot or an underscore
+        are passed over), or a pattern with ``*``, ``?``, ``**``. All files have the columns of the first.
+    target : str, int or None
+        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
+    columns : sequence of str or int, optional
+        Columns that are the inputs, in this order; by default all but `target` and `weight`.
+    weight : str or int, optional
+        Column of weights of at least 0.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    FileError
+        For files that are missing, unreadable, truncated or damaged; while reading, for one that changed.
+    DataError
+        For columns that hold other than real numbers, no rows, no columns; while reading, for null, NaN or infinity.
+    ArgumentError
+        For columns that do not exist or are used twice.
+
+    Examples
+    --------
+    >>> from relunet import scan_parquet
+    >>> samples = scan_parquet("measurements/*.parquet", target="yield", columns=["heat", "flow"])  # doctest: +SKIP
+    """
+    paths = _files(path, (".parquet", ".pq"))
+    source = open_parquet(paths, target=target, columns=_listed(columns), weight=weight)
+    again = partial(scan_parquet, _absolute(paths), target=target, columns=columns, weight=weight)
+    return _SourceSamples(source, tuple(source.columns), _origin(path), again)
 
 
-def _as_real(values: Any, name: str) -> NDArray[Any]:
-    """A view of `values`, or a copy where they are not aligned native ``float32`` or ``float64``."""
-    if hasattr(values, "toarray") and hasattr(values, "nnz"):
-        raise DataError(f"{name}: sparse {type(values).__name__}; expected a dense array, such as {name}.toarray()")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise DataError(f"{name}: masked array with missing values; drop or fill these rows first")
-    if not hasattr(values, "__array__") and hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: no array can be made of this {type(values).__name__}: {error}") from error
-    if array.dtype.kind == "c":
-        raise DataError(f"{name}: Complex data not supported (dtype {array.dtype}); expected real numbers")
-    if array.dtype.kind not in "fiubO":
-        raise DataError(f"{name}: dtype {array.dtype}; expected real numbers")
-    native = array.dtype.newbyteorder("=")
-    if native in (np.float32, np.float64):
-        regular = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
-        # a view of our own: its shape stays as it is whatever the caller does to the array
-        return array.view() if regular and array.dtype.isnative else array.astype(native)
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataTypeError(f"{name}: dtype {array.dtype} with values that are not real numbers: {error}") from error
+def scan_csv(
+    path: PathLike | Sequence[PathLike],
+    *,
+    target: Column | None,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    names: Sequence[str] | None = None,
+    delimiter: str = ",",
+) -> Samples:
+    r"""Rows of CSV files, which may be larger than memory.
+
+    One pass counts the rows and marks places in the files; then rows are parsed each time they are read. Where a fit
+    takes long, a file of another kind is faster: text is parsed anew in every sweep.
+
+    Parameters
+    ----------
+    path : path or sequence of paths
+        A file, a folder (all ``.csv`` files in it and below, by name), or a pattern with ``*``, ``?``, ``**``. All
+        files have the same columns.
+    target : str, int or None
+        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
+    columns : sequence of str or int, optional
+        Columns that are the inputs, in this order; by default all but `target` and `weight`.
+    weight : str or int, optional
+        Column of weights of at least 0.
+    names : sequence of str, optional
+        Names of all columns of files that have no header. By default the first row of each file names them.
+    delimiter : str, default ","
+        One character of ASCII.
+
+    Returns
+    -------
+    Samples
+        Values are ``float64``. Columns that are not used may hold anything.
+
+    Raises
+    ------
+    FileError
+        For files that are missing, unreadable or no text; while reading, for one that changed.
+    DataError
+        For rows of another number of fields than there are columns, named by row and line; while reading, for fields
+        that are no finite numbers, named by row, column and line.
+    ArgumentError
+        For columns that do not exist or are used twice, and for a header that is all numbers.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from relunet import scan_csv
+    >>> path = os.path.join(tempfile.mkdtemp(), "samples.csv")
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("heat,flow,yield\n1,2,0.5\n3,4,0.25\n")
+    >>> samples = scan_csv(path, target="yield")
+    >>> samples.columns, samples.n_rows
+    (('heat', 'flow'), 2)
+    """
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+        raise ArgumentError(f"delimiter: {delimiter!r}; expected one character of ASCII, no quote and no line break")
+    paths = _files(path, (".csv",))
+    wanted: dict[str, Any] = {"target": target, "columns": _listed(columns), "weight": weight}
+    source = open_csv(paths, ord(delimiter), _listed(names), **wanted)
+    again = partial(scan_csv, _absolute(paths), **wanted, names=names, delimiter=delimiter)
+    return _SourceSamples(source, tuple(source.columns), _origin(path), again)
+
+
+def scan_arrow(
+    obj: Any,
+    *,
+    target: Column | None,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    spill: Spill = None,
+) -> Samples:
+    """Rows of an object that speaks Arrow's PyCapsule protocol: tables of pandas, polars, pyarrow, duckdb and others.
+
+    Tables whose columns lie in memory as Arrow sees them are read where they lie, by several threads. Of all others,
+    such as a query of duckdb, each sweep reads a new stream, batch by batch. Nothing of pyarrow is needed for it.
+
+    Parameters
+    ----------
+    obj : object with ``__arrow_c_stream__``
+        It has to give the same rows each time: sort a query whose rows come in no certain order.
+    target : str, int or None
+        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
+    columns : sequence of str or int, optional
+        Columns that are the inputs, in this order; by default all but `target` and `weight`.
+    weight : str or int, optional
+        Column of weights of at least 0.
+    spill : path or True, optional
+        Write the rows to ``.npy`` files first, in this folder, or in a temporary one that goes away with the samples:
+        for streams that give their rows only once, and for queries that take long.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    ArgumentError
+        For objects without the protocol, one-shot streams without `spill`, columns that do not exist or are used twice.
+    DataError
+        For columns that hold other than real numbers, no rows, no columns; while reading, for null, NaN or infinity,
+        and for other rows than before.
+
+    Examples
+    --------
+    >>> import pandas as pd  # doctest: +SKIP
+    >>> frame = pd.DataFrame({"heat": [1.0, 2.0], "yield": [0.5, 0.25]})  # doctest: +SKIP
+    >>> scan_arrow(frame, target="yield")  # doctest: +SKIP
+    <Samples from a DataFrame: 2 labelled rows, 1 columns, float64>
+    """
+    kind = type(obj).__name__
+    if not hasattr(obj, "__arrow_c_stream__"):
+        raise ArgumentError(f"obj: {kind} has no __arrow_c_stream__; expected a table or data frame that speaks Arrow")
+    wanted: dict[str, Any] = {"target": target, "columns": _listed(columns), "weight": weight}
+    tables = ArrowTables(obj, kind, wanted)
+    stream = tables.open()
+    if spill is not None and spill is not False:
+        first, _ = _first_table(stream, kind)
+        rest = ArrowTables.pieces(stream)
+        return _spilled(chain([first], rest), spill, kind, tuple(first.columns), np.dtype(first.dtype))
+    if any(hasattr(obj, name) for name in ("__next__", "read_next_batch", "read_next")):
+        raise ArgumentError(_one_shot("obj", kind, "pass the table or query that it comes from"))
+    again = partial(scan_arrow, obj, **wanted)
+    # one stream after another, for a query may have only one; the first batch stays, and so does its place in memory
+    first, address = _first_table(stream, kind)
+    n_rows = first.n_rows + sum(table.n_rows for table in ArrowTables.pieces(stream))
+    del stream
+    other, other_address = _first_table(tables.open(), kind)
+    names, origin = tuple(first.columns), f"a {kind}"
+    if address == other_address != 0:
+        return _SourceSamples(tables.open().table(), names, origin, again)
+    n_same = min(first.n_rows, other.n_rows, 64)
+    if not np.array_equal(first.read(0, n_same)[0], other.read(0, n_same)[0]):
+        raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
+    shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
+    reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
+    return _SourceSamples(reader, names, origin, again)
+
+
+def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None) -> Samples:
+    """Rows that come in batches of any sizes, from a function, a sequence or any object that can be iterated anew.
+
+    Parameters
+    ----------
+    factory : callable, sequence or iterable
+        A function without parameters that returns an iterator of batches, the same rows each time; every sweep calls
+        it once. Or a sequence of batches (``len`` and ``[i]``), which several threads read at several places: make the
+        i-th batch from the seed i, and rows that are nowhere stored are generated by every core. Or another iterable,
+        but no iterator. A batch is ``(X, y)`` or ``(X, y, weight)``, as for `scan_array`.
+    n_rows : int, optional
+        Rows in all. By default one pass counts them. For a sequence it says as well that all batches but the last
+        have as many rows as the first.
+    spill : path or True, optional
+        Write the rows to ``.npy`` files first, in this folder, or in a temporary one that goes away with the samples:
+        for generators and other iterators, which give their rows only once, and for functions that take long.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    ArgumentError
+        For iterators without `spill`.
+    DataError
+        For batches of different columns or types, no rows; while reading, for NaN, infinity or a negative weight, and
+        for other rows than before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_batches
+    >>> def batches():
+    ...     rng = np.random.default_rng(0)
+    ...     for size in (1000, 500):
+    ...         X = rng.standard_normal((size, 3))
+    ...         yield X, np.maximum(X[:, 0], 0)
+    >>> scan_batches(batches)
+    <Samples from batches: 1500 labelled rows, 3 columns, float64>
+    """
+    name = getattr(factory, "__name__", type(factory).__name__)
+    if not callable(factory) and not hasattr(factory, "__iter__") and not hasattr(factory, "__getitem__"):
+        raise ArgumentError(f"factory: {name}; expected a function that returns an iterator of batches, or a sequence")
+    if n_rows is not None and n_rows < 1:
+        raise ArgumentError(f"n_rows: {n_rows}; expected at least 1")
+    start: Callable[[], Iterator[Any]] = lambda: iter(factory() if callable(factory) else factory)  # noqa: E731
+    if spill is not None and spill is not False:
+        pieces = pieces_of(start(), name)
+        first = next((piece for piece in pieces if piece.n_rows), None)
+        if first is None:
+            raise DataError(f"{name}: 0 rows; at least 1 is needed")
+        shape = Shape.of(first.rows)
+        return _spilled(chain([first], pieces), spill, name, _default_names(shape.n_columns), shape.dtype)
+    if isinstance(factory, Iterator):
+        raise ArgumentError(_one_shot("factory", name, "pass a function that returns a new iterator"))
+    read: IndexedBatches | OnwardReader
+    if not callable(factory) and hasattr(factory, "__len__") and hasattr(factory, "__getitem__"):
+        read = IndexedBatches(factory, name, n_rows)
+        n_rows, shape = read.n_rows, read.shape
+    else:
+        batches = start()
+        if batches is start():
+            raise ArgumentError(_one_shot("factory", name, "return a new iterator from each call"))
+        pieces = pieces_of(batches, name)
+        first = next(pieces, None)
+        if first is None:
+            raise DataError(f"{name}: no batches; expected at least 1")
+        shape = Shape.of(first.rows)
+        if n_rows is None:
+            n_rows = first.n_rows + sum(piece.n_rows for piece in pieces)
+        read = OnwardReader(lambda: pieces_of(start(), name, shape), n_rows, name)
+    if n_rows == 0:
+        raise DataError(f"{name}: 0 rows; at least 1 is needed")
+    reader = _row_reader(read, name, n_rows, shape, sequential=isinstance(read, OnwardReader))
+    again = partial(scan_batches, factory, n_rows=n_rows)
+    return _SourceSamples(reader, _default_names(shape.n_columns), name, again)
+
+
+def _row_reader(
+    read: Callable[[int, int], Any], origin: str, n_rows: int, shape: Shape, *, sequential: bool
+) -> RowReader:
+    return RowReader(
+        read,
+        origin,
+        n_rows=n_rows,
+        n_columns=shape.n_columns,
+        single=shape.dtype == np.float32,
+        has_labels=shape.has_labels,
+        sequential=sequential,
+    )
+
+
+def _spilled(
+    pieces: Iterator[Piece], folder: PathLike | Literal[True], origin: str, names: tuple[str, ...], dtype: np.dtype[Any]
+) -> Samples:
+    """Return the samples of rows that are written to disk first."""
+    paths, keeper = spill(pieces, None if folder is True else folder, dtype, origin)
+    samples = scan_npy(paths["x"], paths.get("y"), weight=paths.get("weight"))
+    assert isinstance(samples, _SourceSamples)
+    return _SourceSamples(samples.source, names, f"{origin}, spilled", samples.again, keeper)
+
+
+def _one_shot(argument: str, kind: str, instead: str) -> str:
+    return (
+        f"{argument}: {kind} gives its rows only once or in no certain order, and a fit reads them many times; "
+        f"{instead}, or have the rows written to disk: spill=True or a folder"
+    )
+
+
+def _first_table(stream: Any, origin: str) -> tuple[TableSource, int]:
+    """Return the first batch that has rows, and where it lies in memory."""
+    while (found := stream.next_table()) is not None:
+        if found[0].n_rows:
+            return found  # type: ignore[no-any-return]
+    raise DataError(f"{origin}: 0 rows; at least 1 is needed")
+
+
+def _files(path: PathLike | Sequence[PathLike], suffixes: tuple[str, ...]) -> list[str]:
+    """Return the files that a path, a folder, a pattern or a sequence of them stands for, in a certain order."""
+    if not isinstance(path, str | os.PathLike):
+        if len(path) == 0:
+            raise ArgumentError("path: no paths; expected at least 1")
+        return [file for part in path for file in _files(part, suffixes)]
+    text = os.fspath(path)
+    if os.path.isdir(text):
+        below = (found for found in Path(text).rglob("*") if found.suffix.lower() in suffixes)
+        files = sorted(
+            str(found)
+            for found in below
+            if not any(part.startswith((".", "_")) for part in found.relative_to(text).parts)
+        )
+        if not files:
+            raise FileError(f"{text}: no {suffixes[0]} file in this folder")
+        return files
+    if glob.has_magic(text) and not os.path.exists(text):
+        files = sorted(glob.glob(text, recursive=True))
+        if not files:
+            raise FileError(f"{text}: no file matches")
+        return files
+    return [text]
+
+
+def _absolute(paths: Sequence[str]) -> list[str]:
+    return [os.path.abspath(path) for path in paths]
+
+
+def _listed(values: Sequence[Any] | None) -> list[Any] | None:
+    if isinstance(values, str):
+        raise ArgumentError(f"columns: the string {values!r}; expected a sequence of columns")
+    return None if values is None else list(values)
+
+
+def _origin(path: PathLike | Sequence[PathLike]) -> str:
+    return os.fspath(path) if isinstance(path, str | os.PathLike) else f"{len(path)} files"
+
+
+def _default_names(n_columns: int) -> tuple[str, ...]:
+    return tuple(f"x{column}" for column in range(n_columns))
 
 
 def _column_names(X: Any, n_columns: int) -> tuple[str, ...]:
-    names = getattr(X, "columns", None)
+    names = getattr(X, "column_names", None) or getattr(X, "columns", None)
     if names is not None and len(names) == n_columns:
         return tuple(str(name) for name in names)
-    return tuple(f"x{column}" for column in range(n_columns))
+    return _default_names(n_columns)

@@ -1,5 +1,6 @@
 //! What can go wrong with arguments, data and files, said so that the user can act on it.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// Result of a fallible operation of the core.
@@ -17,7 +18,7 @@ pub enum Error {
         message: String,
     },
     /// Data that cannot be used, with its place where there is one.
-    #[error("{source_name}{}: {message}", place(*row, *column))]
+    #[error("{source_name}{}: {message}", place(*row, column.as_ref()))]
     Data {
         /// Name of the argument, or path of the file.
         source_name: String,
@@ -25,8 +26,8 @@ pub enum Error {
         message: String,
         /// Row, counted from 0.
         row: Option<u64>,
-        /// Column, counted from 0.
-        column: Option<usize>,
+        /// Column.
+        column: Option<Column>,
     },
     /// A file that cannot be opened or read, or is not what its name says.
     #[error("{}: {message}", path.display())]
@@ -46,7 +47,25 @@ pub enum Error {
     Cancelled,
 }
 
-fn place(row: Option<u64>, column: Option<usize>) -> String {
+/// A column of data that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Counted from 0.
+    Index(usize),
+    /// By its name.
+    Name(String),
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "{index}"),
+            Self::Name(name) => write!(f, "'{name}'"),
+        }
+    }
+}
+
+fn place(row: Option<u64>, column: Option<&Column>) -> String {
     match (row, column) {
         (Some(row), Some(column)) => format!(", row {row}, column {column}"),
         (Some(row), None) => format!(", row {row}"),
@@ -63,6 +82,11 @@ impl Error {
     /// An [`Error::Data`] about all of an argument or file.
     pub fn data(source_name: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Data { source_name: source_name.into(), message: message.into(), row: None, column: None }
+    }
+
+    /// An [`Error::Data`] about one value.
+    pub fn value(source_name: impl Into<String>, row: u64, column: Option<Column>, message: impl Into<String>) -> Self {
+        Self::Data { source_name: source_name.into(), message: message.into(), row: Some(row), column }
     }
 
     /// An [`Error::File`] about what a file holds.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::{Column, Error, Result};
 use crate::simd::{Lane, WIDTH};
 use crate::skinny::Directions;
 use crate::validity::require_finite;
@@ -138,8 +138,8 @@ impl<'a> NetworkView<'a> {
             .zip(out.par_chunks_mut(ROWS_PER_TASK * m))
             .enumerate()
             .map_init(Vec::new, |lanes, (task, (rows, values))| {
-                let place = |at: usize| ((task * ROWS_PER_TASK + at / d) as u64, Some(at % d));
-                require_finite(rows, || "X".into(), place)?;
+                let row = |at: usize| (task * ROWS_PER_TASK + at / d) as u64;
+                require_finite(rows, |at| ("X".into(), row(at), Some(Column::Index(at % d))))?;
                 directions.project(rows, rows.len() / d, lanes);
                 for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
                     self.combine(row, value);

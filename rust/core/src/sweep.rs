@@ -47,6 +47,7 @@ pub fn sweep(
     let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
     let (scratch, failed) = (Mutex::default(), AtomicU64::new(u64::MAX));
     let task = Task { source, empty, plan, control, scratch, failed };
+    let n_threads = if source.is_sequential() { Some(1) } else { n_threads };
     let sums = pool(n_threads)?.install(|| task.reduce(0..task.plan.n_leaves))?;
     for (accumulator, sum) in accumulators.iter_mut().zip(&sums) {
         accumulator.merge(sum)?;

@@ -1,41 +1,34 @@
 //! The values that no source hands out and no network takes: NaN, infinities and negative weights.
 
-use crate::error::{Error, Result};
+use crate::error::{Column, Error, Result};
 
-/// Refuses NaN and infinities; `name` and `place` say where the value at an index of `values` stands.
-pub fn require_finite(
-    values: &[f64],
-    name: impl FnOnce() -> String,
-    place: impl FnOnce(usize) -> (u64, Option<usize>),
-) -> Result<()> {
+/// Where a value stands: the argument or file, the row, and the column where there is more than one.
+pub type Place = (String, u64, Option<Column>);
+
+/// Refuses NaN and infinities; `place` says where the value at an index of `values` stands.
+pub fn require_finite(values: &[f64], place: impl FnOnce(usize) -> Place) -> Result<()> {
     if all_finite(values) {
         return Ok(());
     }
-    require(values, |value| value.is_finite(), "a finite number", name, place)
+    require(values, |value| value.is_finite(), "a finite number", place)
 }
 
 /// Refuses weights that are negative or not finite.
-pub fn require_weights(
-    weights: &[f64],
-    name: impl FnOnce() -> String,
-    place: impl FnOnce(usize) -> (u64, Option<usize>),
-) -> Result<()> {
-    require(weights, |weight| weight >= 0.0 && weight.is_finite(), "a finite weight of at least 0", name, place)
+pub fn require_weights(weights: &[f64], place: impl FnOnce(usize) -> Place) -> Result<()> {
+    require(weights, |weight| weight >= 0.0 && weight.is_finite(), "a finite weight of at least 0", place)
 }
 
 fn require(
     values: &[f64],
     valid: impl Fn(f64) -> bool,
     expected: &str,
-    name: impl FnOnce() -> String,
-    place: impl FnOnce(usize) -> (u64, Option<usize>),
+    place: impl FnOnce(usize) -> Place,
 ) -> Result<()> {
     match values.iter().position(|&value| !valid(value)) {
         None => Ok(()),
         Some(index) => {
-            let (row, column) = place(index);
-            let message = format!("{} where {expected} was expected", values[index]);
-            Err(Error::Data { source_name: name(), message, row: Some(row), column })
+            let (name, row, column) = place(index);
+            Err(Error::value(name, row, column, format!("{} where {expected} was expected", values[index])))
         }
     }
 }
@@ -64,10 +57,9 @@ mod tests {
                 for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                     let mut values = vec![-1.5; length];
                     values[index] = bad;
-                    let error = require_finite(&values, || "X".into(), |at| (at as u64, Some(7))).unwrap_err();
-                    assert!(
-                        matches!(error, Error::Data { row: Some(row), column: Some(7), .. } if row == index as u64)
-                    );
+                    let error =
+                        require_finite(&values, |at| ("X".into(), at as u64, Some(Column::Index(7)))).unwrap_err();
+                    assert!(error.to_string().starts_with(&format!("X, row {index}, column 7: ")), "{error}");
                 }
             }
         }
@@ -76,7 +68,7 @@ mod tests {
 
     #[test]
     fn weights_are_finite_and_not_negative() {
-        let check = |weights: &[f64]| require_weights(weights, || "sample_weight".into(), |at| (at as u64, None));
+        let check = |weights: &[f64]| require_weights(weights, |at| ("sample_weight".into(), at as u64, None));
         assert!(check(&[0.0, -0.0, 2.5]).is_ok());
         for bad in [-1e-300, f64::NAN, f64::INFINITY] {
             let message = check(&[1.0, bad]).unwrap_err().to_string();

@@ -29,7 +29,7 @@ mod _relunet {
     #[pymodule_export]
     use crate::network::predict;
     #[pymodule_export]
-    use crate::source::{ArraySource, NpySource};
+    use crate::source::{ArraySource, ArrowStream, NpySource, RowReader, TableSource, open_csv, open_parquet};
     #[pymodule_export]
     use crate::sweep::sweep;
 }

@@ -1,18 +1,26 @@
 //! Sources as Python objects, and the way from such an object to the source that a sweep reads.
 
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
+use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use numpy::{
     PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray,
     PyUntypedArrayMethods,
 };
 use pyo3::marker::Ungil;
 use pyo3::prelude::*;
-use relunet_core::block::BlockBuffer;
+use pyo3::types::PyCapsule;
+use relunet_core::block::{Block, BlockBuffer};
+use relunet_core::control::Control;
 use relunet_core::error::{Error, Result};
-use relunet_core::source::{self, Matrix, Source, Vector, Weights};
+use relunet_core::source::{
+    self, ColumnRef, CsvFormat, CsvSource, Fingerprints, Matrix, ParquetSource, Source, Vector, Wanted, Weights,
+};
 
 use crate::error::to_python;
+use crate::interrupt::watched;
 
 /// What `read` returns: inputs, labels and weights.
 type Rows<'py> = (Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray1<f64>>>, Option<Bound<'py, PyArray1<f64>>>);
@@ -28,6 +36,7 @@ pub fn with_source<R: Ungil + Send>(
     run: impl FnOnce(&dyn Source) -> Result<R> + Ungil + Send,
 ) -> PyResult<R> {
     let py = source.py();
+    let mut raised = None;
     let result = if let Ok(array) = source.cast::<ArraySource>() {
         let borrowed = array.get().borrow(py)?;
         let source = borrowed.source().map_err(|error| to_python(py, error))?;
@@ -35,10 +44,20 @@ pub fn with_source<R: Ungil + Send>(
     } else if let Ok(npy) = source.cast::<NpySource>() {
         let source = &npy.get().0;
         py.detach(|| run(source))
+    } else if let Ok(table) = source.cast::<TableSource>() {
+        let source = &*table.get().source;
+        py.detach(|| run(source))
+    } else if let Ok(reader) = source.cast::<RowReader>() {
+        let source = reader.get();
+        let result = py.detach(|| run(source));
+        raised = source.raised.lock().unwrap_or_else(PoisonError::into_inner).take();
+        result
     } else {
-        let message = format!("expected an ArraySource or NpySource, not {}", source.get_type().name()?);
-        Err(Error::argument("source", message))
+        Err(Error::argument("source", format!("{} is no source of relunet", source.get_type().name()?)))
     };
+    if let Some(exception) = raised {
+        return Err(exception);
+    }
     result.map_err(|error| to_python(py, error))
 }
 
@@ -267,6 +286,328 @@ impl NpySource {
     /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.
     fn read<'py>(slf: &Bound<'py, Self>, start: u64, stop: u64) -> PyResult<Rows<'py>> {
         read(slf.as_any(), start, stop)
+    }
+}
+
+/// A column, by its number or its name.
+#[derive(FromPyObject)]
+pub enum ColumnArgument {
+    Index(i64),
+    Name(String),
+}
+
+impl From<ColumnArgument> for ColumnRef {
+    fn from(column: ColumnArgument) -> Self {
+        match column {
+            ColumnArgument::Index(index) => Self::Index(index),
+            ColumnArgument::Name(name) => Self::Name(name),
+        }
+    }
+}
+
+fn wanted(
+    target: Option<ColumnArgument>,
+    columns: Option<Vec<ColumnArgument>>,
+    weight: Option<ColumnArgument>,
+) -> Wanted {
+    Wanted {
+        target: target.map(Into::into),
+        columns: columns.map(|columns| columns.into_iter().map(Into::into).collect()),
+        weight: weight.map(Into::into),
+    }
+}
+
+/// A table with named columns as a source.
+#[pyclass(frozen, module = "relunet._relunet")]
+pub struct TableSource {
+    source: Box<dyn Source + Send>,
+    columns: Vec<String>,
+    is_single_precision: bool,
+}
+
+#[pymethods]
+impl TableSource {
+    /// Number of rows.
+    #[getter]
+    fn n_rows(&self) -> u64 {
+        self.source.n_rows()
+    }
+
+    /// Number of input columns.
+    #[getter]
+    fn n_columns(&self) -> usize {
+        self.source.n_features()
+    }
+
+    /// Names of the input columns.
+    #[getter]
+    fn columns(&self) -> Vec<String> {
+        self.columns.clone()
+    }
+
+    /// `"float32"` where all inputs are of that type, `"float64"` for all others, which are converted.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        dtype_name(self.is_single_precision)
+    }
+
+    /// Whether rows carry labels.
+    #[getter]
+    fn has_labels(&self) -> bool {
+        self.source.has_labels()
+    }
+
+    /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.
+    fn read<'py>(slf: &Bound<'py, Self>, start: u64, stop: u64) -> PyResult<Rows<'py>> {
+        read(slf.as_any(), start, stop)
+    }
+}
+
+/// Parquet files, one after another, as a source.
+#[pyfunction]
+#[pyo3(signature = (paths, *, target=None, columns=None, weight=None))]
+pub fn open_parquet(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    target: Option<ColumnArgument>,
+    columns: Option<Vec<ColumnArgument>>,
+    weight: Option<ColumnArgument>,
+) -> PyResult<TableSource> {
+    let wanted = wanted(target, columns, weight);
+    let source = py.detach(|| ParquetSource::open(&paths, &wanted)).map_err(|error| to_python(py, error))?;
+    let columns = source.columns().map(str::to_owned).collect();
+    let is_single_precision = source.is_single_precision();
+    Ok(TableSource { source: Box::new(source), columns, is_single_precision })
+}
+
+/// CSV files, one after another, as a source; without names, the first row of each file has them.
+#[pyfunction]
+#[pyo3(signature = (paths, delimiter, names=None, *, target=None, columns=None, weight=None))]
+pub fn open_csv(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    delimiter: u8,
+    names: Option<Vec<String>>,
+    target: Option<ColumnArgument>,
+    columns: Option<Vec<ColumnArgument>>,
+    weight: Option<ColumnArgument>,
+) -> PyResult<TableSource> {
+    let (wanted, format) = (wanted(target, columns, weight), CsvFormat { delimiter, names });
+    let control = Control::default();
+    let opened = py.detach(|| watched(&control, None, || CsvSource::open(&paths, &wanted, &format, &control)))?;
+    let source = opened.map_err(|error| to_python(py, error))?;
+    let columns = source.columns().map(str::to_owned).collect();
+    Ok(TableSource { source: Box::new(source), columns, is_single_precision: false })
+}
+
+/// An Arrow stream, read once from its start to its end.
+#[pyclass(frozen, module = "relunet._relunet")]
+pub struct ArrowStream(Mutex<source::ArrowStream>);
+
+#[pymethods]
+impl ArrowStream {
+    /// Takes over the stream in a capsule, as `__arrow_c_stream__` returns it; `origin` names it in messages.
+    #[new]
+    #[pyo3(signature = (capsule, origin, *, target=None, columns=None, weight=None))]
+    fn new(
+        capsule: &Bound<'_, PyCapsule>,
+        origin: &str,
+        target: Option<ColumnArgument>,
+        columns: Option<Vec<ColumnArgument>>,
+        weight: Option<ColumnArgument>,
+    ) -> PyResult<Self> {
+        let py = capsule.py();
+        let stream = capsule.pointer_checked(Some(c"arrow_array_stream"))?.cast::<FFI_ArrowArrayStream>();
+        let wanted = wanted(target, columns, weight);
+        // SAFETY: a capsule of this name holds a valid stream, by the protocol. It is moved out, and what is left in
+        // its place is one that is released already, so that the capsule does not release it again.
+        let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
+        let open = || {
+            let reader = RecordBatchStreamReader::try_new(stream)
+                .map_err(|error| Error::data(origin, format!("no Arrow stream can be read: {error}")))?;
+            source::ArrowStream::new(reader, &wanted, origin)
+        };
+        py.detach(open).map(|stream| Self(Mutex::new(stream))).map_err(|error| to_python(py, error))
+    }
+
+    /// The next batch and where its first input lies in memory; None at the end.
+    fn next_table(&self, py: Python<'_>) -> PyResult<Option<(TableSource, usize)>> {
+        let next = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next_table());
+        Ok(next.map_err(|error| to_python(py, error))?.map(|table| {
+            let address = table.address();
+            (table.into(), address)
+        }))
+    }
+
+    /// All batches that are left, held together.
+    fn table(&self, py: Python<'_>) -> PyResult<TableSource> {
+        let table = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).table());
+        table.map(Into::into).map_err(|error| to_python(py, error))
+    }
+}
+
+impl From<source::ArrowTable> for TableSource {
+    fn from(table: source::ArrowTable) -> Self {
+        let columns = table.columns().map(str::to_owned).collect();
+        let is_single_precision = table.is_single_precision();
+        Self { source: Box::new(table), columns, is_single_precision }
+    }
+}
+
+/// Rows that a Python function reads, as a source.
+#[pyclass(frozen, module = "relunet._relunet")]
+pub struct RowReader {
+    /// Called with the first row and the end of a range; returns inputs, labels or None, weights or None.
+    read: Py<PyAny>,
+    origin: String,
+    n_rows: u64,
+    n_columns: usize,
+    is_single_precision: bool,
+    has_labels: bool,
+    is_sequential: bool,
+    fingerprints: Fingerprints,
+    /// What the function raised: it passes through the core as an interruption.
+    raised: Mutex<Option<PyErr>>,
+}
+
+#[pymethods]
+impl RowReader {
+    #[new]
+    #[pyo3(signature = (read, origin, *, n_rows, n_columns, single, has_labels, sequential))]
+    #[allow(clippy::fn_params_excessive_bools, reason = "keywords of Python")]
+    fn new(
+        read: Py<PyAny>,
+        origin: String,
+        n_rows: u64,
+        n_columns: usize,
+        single: bool,
+        has_labels: bool,
+        sequential: bool,
+    ) -> Self {
+        Self {
+            read,
+            origin,
+            n_rows,
+            n_columns,
+            is_single_precision: single,
+            has_labels,
+            is_sequential: sequential,
+            fingerprints: Fingerprints::new(n_rows),
+            raised: Mutex::default(),
+        }
+    }
+
+    /// Number of rows.
+    #[getter]
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    /// Number of input columns.
+    #[getter]
+    fn n_columns(&self) -> usize {
+        self.n_columns
+    }
+
+    /// `"float32"` or `"float64"`: how the inputs are stored.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        dtype_name(self.is_single_precision)
+    }
+
+    /// Whether rows carry labels.
+    #[getter]
+    fn has_labels(&self) -> bool {
+        self.has_labels
+    }
+
+    /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.
+    fn read<'py>(slf: &Bound<'py, Self>, start: u64, stop: u64) -> PyResult<Rows<'py>> {
+        read(slf.as_any(), start, stop)
+    }
+}
+
+impl RowReader {
+    /// Copies rows that the function returns; gives whether they have weights.
+    fn copy(&self, py: Python<'_>, rows: &Range<u64>, buffer: &mut BlockBuffer) -> PyResult<Result<bool>> {
+        let returned = self.read.call1(py, (rows.start, rows.end))?;
+        let (x, y, weight) = returned.extract::<(Py<PyAny>, Option<Py<PyAny>>, Option<Py<PyAny>>)>(py)?;
+        let arrays = ArraySource { x, y, weight };
+        let borrowed = arrays.borrow(py)?;
+        Ok(borrowed.source().and_then(|source| {
+            let mut scratch = BlockBuffer::default();
+            let n_rows = rows.end - rows.start;
+            let found = (source.n_rows(), source.n_features(), source.has_labels());
+            if found != (n_rows, self.n_columns, self.has_labels) {
+                let (found_rows, found_columns, _) = found;
+                let message =
+                    format!("({found_rows}, {found_columns}) where ({n_rows}, {}) was expected", self.n_columns);
+                return Err(Error::data("X", message));
+            }
+            let block = source.block(0..n_rows, &mut scratch)?;
+            buffer.x.clear();
+            buffer.x.extend_from_slice(block.x);
+            buffer.y.clear();
+            buffer.y.extend_from_slice(block.y);
+            buffer.weight.clear();
+            buffer.weight.extend_from_slice(block.weight.unwrap_or_default());
+            Ok(block.weight.is_some())
+        }))
+    }
+}
+
+impl Source for RowReader {
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    fn n_features(&self) -> usize {
+        self.n_columns
+    }
+
+    fn has_labels(&self) -> bool {
+        self.has_labels
+    }
+
+    fn is_sequential(&self) -> bool {
+        self.is_sequential
+    }
+
+    fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
+        if rows.start > rows.end || rows.end > self.n_rows {
+            let message = format!("{}..{} of a source of {} rows", rows.start, rows.end, self.n_rows);
+            return Err(Error::argument("rows", message));
+        }
+        let n_rows = (rows.end - rows.start) as usize;
+        let mut has_weights = false;
+        if n_rows == 0 {
+            *buffer = BlockBuffer::default();
+        } else {
+            has_weights = match Python::attach(|py| self.copy(py, &rows, buffer)) {
+                Ok(copied) => copied.map_err(|error| self.located(error, rows.start))?,
+                Err(exception) => {
+                    *self.raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(exception);
+                    return Err(Error::Cancelled);
+                }
+            };
+        }
+        let weight = has_weights.then_some(&buffer.weight[..]);
+        let block = Block { x: &buffer.x, y: &buffer.y, weight, n_features: self.n_columns, n_rows };
+        self.fingerprints.check(rows.start, &block, &self.origin)?;
+        Ok(block)
+    }
+}
+
+impl RowReader {
+    /// An error about a block that starts at `first_row` as one about all rows.
+    fn located(&self, error: Error, first_row: u64) -> Error {
+        match error {
+            Error::Data { source_name, message, row, column } => {
+                let row = row.map(|row| first_row + row);
+                Error::Data { source_name: format!("{}, {source_name}", self.origin), message, row, column }
+            }
+            other => other,
+        }
     }
 }
 

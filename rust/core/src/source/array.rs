@@ -6,7 +6,7 @@ use ndarray::{ArrayView1, ArrayView2, Axis, s};
 
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
-use crate::error::{Error, Result};
+use crate::error::{Column, Error, Result};
 use crate::validity::{require_finite, require_weights};
 
 /// A matrix in either precision and any layout.
@@ -142,19 +142,15 @@ impl Source for ArraySource<'_> {
         let rows = row_range(&rows, self.n_rows())?;
         let n_rows = rows.len();
         let x = self.x.rows(rows.clone(), &mut buffer.x);
-        let place = |index: usize| (first_row + (index / n_features) as u64, Some(index % n_features));
-        require_finite(x, || "X".into(), place)?;
+        let row = |index: usize| first_row + index as u64;
+        require_finite(x, |at| ("X".into(), row(at / n_features), Some(Column::Index(at % n_features))))?;
         let y = match &self.y {
             Some(y) => y.rows(rows.clone(), &mut buffer.y),
             None => &[],
         };
-        require_finite(y, || "y".into(), |index| (first_row + index as u64, None))?;
+        require_finite(y, |at| ("y".into(), row(at), None))?;
         let weight = self.weight.as_ref().map(|weight| weight.rows(rows, &mut buffer.weight));
-        require_weights(
-            weight.unwrap_or_default(),
-            || "sample_weight".into(),
-            |index| (first_row + index as u64, None),
-        )?;
+        require_weights(weight.unwrap_or_default(), |at| ("sample_weight".into(), row(at), None))?;
         Ok(Block { x, y, weight, n_features, n_rows })
     }
 

@@ -1,13 +1,24 @@
 //! Where rows come from: anything that can hand out any range of rows, again and again, from many threads.
 
 mod array;
+mod arrow;
+mod columns;
+mod csv;
+mod cursors;
+mod fingerprints;
 mod npy;
+mod parquet;
 mod stable_file;
 
 use std::ops::Range;
 
 pub use array::{ArraySource, Matrix, Vector};
+pub use arrow::{ArrowStream, ArrowTable};
+pub use columns::{ColumnRef, Wanted};
+pub use csv::{CsvFormat, CsvSource};
+pub use fingerprints::Fingerprints;
 pub use npy::{NpySource, Weights};
+pub use parquet::ParquetSource;
 
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
@@ -22,6 +33,10 @@ pub trait Source: Sync {
     fn n_features(&self) -> usize;
     /// Whether rows carry labels.
     fn has_labels(&self) -> bool;
+    /// Whether rows can be had at little cost only one block after another: then one thread asks for them, in order.
+    fn is_sequential(&self) -> bool {
+        false
+    }
     /// The rows `rows`, finite throughout: borrowed where the layout allows, else copied into `buffer`.
     ///
     /// # Errors

@@ -12,69 +12,117 @@ use crate::error::{Error, Result};
 /// It is read rather than mapped: a mapping of a file that shrinks kills the process.
 #[derive(Debug)]
 pub(super) struct StableFile {
-    path: PathBuf,
+    address: Address,
     file: File,
+}
+
+/// A file that is not open, but must be as it was when it was opened.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    /// The path that the caller gave.
+    path: PathBuf,
+    /// The same wherever the process is working.
+    absolute: PathBuf,
+    stamp: Stamp,
+}
+
+impl Address {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file, which has to be as it was.
+    pub(super) fn open(&self) -> Result<StableFile> {
+        let io = |error| Error::io(&self.path, &error);
+        let file = File::open(&self.absolute).map_err(io)?;
+        self.stamp.require(Stamp::of(&file.metadata().map_err(io)?), &self.path)?;
+        Ok(StableFile { address: self.clone(), file })
+    }
+}
+
+/// What tells that a file is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
     n_bytes: u64,
     modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self { n_bytes: metadata.len(), modified: metadata.modified().ok() }
+    }
+
+    /// Refuses a file that was otherwise.
+    fn require(self, now: Self, path: &Path) -> Result<()> {
+        if now.n_bytes != self.n_bytes {
+            let message = format!("holds {} bytes, but held {} when it was opened", now.n_bytes, self.n_bytes);
+            return Err(Error::file(path, message));
+        }
+        if now.modified != self.modified {
+            return Err(Error::file(path, "has been written to since it was opened"));
+        }
+        Ok(())
+    }
 }
 
 impl StableFile {
     /// Opens a regular file.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |error| Error::io(path, &error);
+        let absolute = std::path::absolute(path).map_err(io)?;
         // opening a pipe would wait for its writer
-        if !std::fs::metadata(path).map_err(io)?.is_file() {
+        if !std::fs::metadata(&absolute).map_err(io)?.is_file() {
             return Err(Error::file(path, "not a regular file"));
         }
-        let file = File::open(path).map_err(io)?;
-        let metadata = file.metadata().map_err(io)?;
-        Ok(Self { path: path.into(), file, n_bytes: metadata.len(), modified: modified(&metadata) })
+        let file = File::open(&absolute).map_err(io)?;
+        let stamp = Stamp::of(&file.metadata().map_err(io)?);
+        Ok(Self { address: Address { path: path.into(), absolute, stamp }, file })
+    }
+
+    /// What is needed to open the file again.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.address.path
     }
 
     /// Number of bytes when the file was opened.
     pub(super) fn n_bytes(&self) -> u64 {
-        self.n_bytes
+        self.address.stamp.n_bytes
     }
 
     /// Fills `bytes` from the position `offset`.
-    pub(super) fn read_exact_at(&self, mut bytes: &mut [u8], mut offset: u64) -> Result<()> {
-        while !bytes.is_empty() {
-            match read_at(&self.file, bytes, offset) {
-                Ok(0) => {
-                    self.require_unchanged()?;
-                    return Err(Error::file(&self.path, format!("ends at byte {offset}, {} bytes short", bytes.len())));
-                }
-                Ok(n_read) => {
-                    bytes = &mut bytes[n_read..];
-                    offset += n_read as u64;
-                }
+    pub(super) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        let n_read = self.read_at(bytes, offset)?;
+        if n_read == bytes.len() {
+            return Ok(());
+        }
+        self.require_unchanged()?;
+        let (end, short) = (offset + n_read as u64, bytes.len() - n_read);
+        Err(Error::file(self.path(), format!("ends at byte {end}, {short} bytes short")))
+    }
+
+    /// Reads from the position `offset` as many of `bytes` as the file holds, and returns how many.
+    pub(super) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize> {
+        let mut n_read = 0;
+        while n_read < bytes.len() {
+            match read_at(&self.file, &mut bytes[n_read..], offset + n_read as u64) {
+                Ok(0) => break,
+                Ok(n) => n_read += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io(&self.path, &error)),
+                Err(error) => return Err(Error::io(self.path(), &error)),
             }
         }
-        Ok(())
+        Ok(n_read)
     }
 
     /// Refuses a file whose length or time of change is no longer what it was: call it after reading.
     pub(super) fn require_unchanged(&self) -> Result<()> {
-        let metadata = self.file.metadata().map_err(|error| Error::io(&self.path, &error))?;
-        if metadata.len() != self.n_bytes {
-            let message = format!("holds {} bytes, but held {} when it was opened", metadata.len(), self.n_bytes);
-            return Err(Error::file(&self.path, message));
-        }
-        if modified(&metadata) != self.modified {
-            return Err(Error::file(&self.path, "has been written to since it was opened"));
-        }
-        Ok(())
+        let metadata = self.file.metadata().map_err(|error| Error::io(self.path(), &error))?;
+        self.address.stamp.require(Stamp::of(&metadata), self.path())
     }
-}
-
-fn modified(metadata: &Metadata) -> Option<SystemTime> {
-    metadata.modified().ok()
 }
 
 #[cfg(unix)]

@@ -88,7 +88,7 @@ fn decode_columns<const N: usize>(bytes: &[u8], n_rows: usize, out: &mut [f64], 
 }
 
 /// The value of a half-precision number with these bits.
-fn half_to_double(bits: u16) -> f64 {
+pub(in crate::source) fn half_to_double(bits: u16) -> f64 {
     let fraction = f64::from(bits & 0x3ff);
     let magnitude = match (bits >> 10) & 0x1f {
         0 => fraction * 2f64.powi(-24),

@@ -7,11 +7,13 @@ mod table;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+pub(super) use element::half_to_double;
 use table::Table;
 
-use super::{Source, row_range};
+use super::columns::Selection;
+use super::{ColumnRef, Source, Wanted, row_range};
 use crate::block::{Block, BlockBuffer};
-use crate::error::{Error, Result};
+use crate::error::{Column, Error, Result};
 use crate::validity::{require_finite, require_weights};
 
 /// Where the weights of the rows are.
@@ -27,9 +29,7 @@ pub enum Weights {
 #[derive(Debug)]
 pub struct NpySource {
     table: Table,
-    /// Columns of the file that are read: inputs first, then labels and weights where they are columns.
-    columns: Vec<usize>,
-    n_features: usize,
+    selection: Selection,
     y: Option<Values>,
     weight: Option<Values>,
 }
@@ -66,52 +66,27 @@ impl NpySource {
         if y.is_some() && target.is_some() {
             return Err(Error::argument("target", "labels come from the file y or from a column, not from both"));
         }
-        let n_columns = table.n_columns();
-        let target = target.map(|column| resolve("target", column, n_columns)).transpose()?;
-        let (weight_column, weight_file) = match weight {
-            Some(Weights::Column(column)) => (Some(resolve("weight", *column, n_columns)?), None),
+        let (weight, weight_file) = match weight {
+            Some(Weights::Column(column)) => (Some(ColumnRef::Index(*column)), None),
             Some(Weights::File(path)) => (None, Some(path)),
             None => (None, None),
         };
-        if target.is_some() && target == weight_column {
-            return Err(Error::argument("weight", "the same column as target"));
-        }
-        let taken = |column: &usize| Some(*column) == target || Some(*column) == weight_column;
-        let mut selected = match columns {
-            None => (0..n_columns).filter(|column| !taken(column)).collect(),
-            Some(columns) => {
-                let mut selected = Vec::with_capacity(columns.len());
-                for &column in columns {
-                    let index = resolve("columns", column, n_columns)?;
-                    if taken(&index) || selected.contains(&index) {
-                        return Err(Error::argument("columns", format!("column {column} is used twice")));
-                    }
-                    selected.push(index);
-                }
-                selected
-            }
-        };
-        let n_features = selected.len();
-        if n_features == 0 {
-            let message = format!("no input column is left of shape {}", table.shape());
-            return Err(Error::data(x.display().to_string(), message));
-        }
-        let mut values = |column: Option<usize>, file: Option<&Path>| match (column, file) {
-            (Some(column), _) => {
-                selected.push(column);
-                Ok(Some(Values::Column(selected.len() - 1)))
-            }
+        let columns = columns.map(|columns| columns.iter().map(|&column| ColumnRef::Index(column)).collect());
+        let wanted = Wanted { target: target.map(ColumnRef::Index), columns, weight };
+        let selection = Selection::new(&wanted, &[], table.n_columns(), &x.display().to_string())?;
+        let values = |slot: Option<usize>, file: Option<&Path>| match (slot, file) {
+            (Some(slot), _) => Ok(Some(Values::Column(slot))),
             (None, Some(file)) => one_value_a_row(file, &table).map(Some),
             (None, None) => Ok(None),
         };
-        let y = values(target, y)?;
-        let weight = values(weight_column, weight_file.map(PathBuf::as_path))?;
-        Ok(Self { table, columns: selected, n_features, y, weight })
+        let y = values(selection.label(), y)?;
+        let weight = values(selection.weight(), weight_file.map(PathBuf::as_path))?;
+        Ok(Self { table, selection, y, weight })
     }
 
     /// Columns of the file that are the inputs.
     pub fn columns(&self) -> &[usize] {
-        &self.columns[..self.n_features]
+        self.selection.inputs()
     }
 
     /// Whether the inputs are stored in single precision.
@@ -123,19 +98,10 @@ impl NpySource {
     fn origin<'a>(&'a self, values: &'a Option<Values>) -> (&'a Table, usize) {
         match values {
             Some(Values::File(table)) => (table, 0),
-            Some(Values::Column(slot)) => (&self.table, self.columns[*slot]),
+            Some(Values::Column(slot)) => (&self.table, self.selection.all()[*slot]),
             None => (&self.table, 0),
         }
     }
-}
-
-/// A column counted from the first, where negative ones count from the last.
-fn resolve(argument: &str, column: i64, n_columns: usize) -> Result<usize> {
-    let from_first =
-        if column < 0 { n_columns.checked_add_signed(column as isize) } else { usize::try_from(column).ok() };
-    from_first
-        .filter(|&index| index < n_columns)
-        .ok_or_else(|| Error::argument(argument, format!("column {column} of a file with {n_columns} columns")))
 }
 
 fn one_value_a_row(path: &Path, x: &Table) -> Result<Values> {
@@ -157,7 +123,7 @@ impl Source for NpySource {
     }
 
     fn n_features(&self) -> usize {
-        self.n_features
+        self.selection.n_features()
     }
 
     fn has_labels(&self) -> bool {
@@ -167,21 +133,18 @@ impl Source for NpySource {
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows())?.len();
         let BlockBuffer { x, y, weight, bytes } = buffer;
-        let name = |table: &Table| table.path().display().to_string();
-        let place_in = |table: &Table, column: usize, index: usize| {
-            (rows.start + index as u64, (table.n_dimensions() == 2).then_some(column))
+        let (columns, n_features) = (self.selection.all(), self.n_features());
+        let place = |table: &Table, column: usize, index: usize| {
+            let column = (table.n_dimensions() == 2).then_some(Column::Index(column));
+            (table.path().display().to_string(), rows.start + index as u64, column)
         };
 
-        self.table.read(&rows, &self.columns, 0..self.n_features, x, bytes)?;
-        require_finite(
-            x,
-            || name(&self.table),
-            |index| place_in(&self.table, self.columns[index % self.n_features], index / self.n_features),
-        )?;
+        self.table.read(&rows, columns, 0..n_features, x, bytes)?;
+        require_finite(x, |index| place(&self.table, columns[index % n_features], index / n_features))?;
         // bytes still hold the columns of the first file: its labels and weights come before those of other files
         for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
             if let Some(Values::Column(slot)) = values {
-                self.table.decode(&self.columns, *slot..*slot + 1, n_rows, out, bytes);
+                self.table.decode(columns, *slot..*slot + 1, n_rows, out, bytes);
             }
         }
         for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
@@ -192,10 +155,10 @@ impl Source for NpySource {
             }
         }
         let (table, column) = self.origin(&self.y);
-        require_finite(y, || name(table), |index| place_in(table, column, index))?;
+        require_finite(y, |index| place(table, column, index))?;
         let (table, column) = self.origin(&self.weight);
-        require_weights(weight, || name(table), |index| place_in(table, column, index))?;
-        Ok(Block { x, y, weight: self.weight.as_ref().map(|_| &weight[..]), n_features: self.n_features, n_rows })
+        require_weights(weight, |index| place(table, column, index))?;
+        Ok(Block { x, y, weight: self.weight.as_ref().map(|_| &weight[..]), n_features, n_rows })
     }
 }
 

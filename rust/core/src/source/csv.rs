@@ -1,0 +1,444 @@
+//! CSV files as a source: one pass counts their rows and marks places in them, then rows are parsed as they are asked for.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
+
+use super::columns::{Selection, Wanted, named};
+use super::cursors::Cursors;
+use super::stable_file::{Address, StableFile};
+use super::{Source, row_range};
+use crate::block::{Block, BlockBuffer};
+use crate::control::Control;
+use crate::error::{Error, Result};
+
+/// How a file is written.
+#[derive(Clone, Debug)]
+pub struct CsvFormat {
+    /// What stands between fields.
+    pub delimiter: u8,
+    /// Names of the columns of files without a header; otherwise the first row of each file names them.
+    pub names: Option<Vec<String>>,
+}
+
+/// Rows of CSV files, one file after another.
+#[derive(Debug)]
+pub struct CsvSource {
+    files: Vec<File>,
+    n_rows: u64,
+    names: Vec<String>,
+    delimiter: u8,
+    selection: Selection,
+    cursors: Cursors<Cursor>,
+}
+
+#[derive(Debug)]
+struct File {
+    address: Address,
+    first_row: u64,
+    /// Places where reading can start, in their order.
+    marks: Vec<Mark>,
+}
+
+/// The start of a record.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Row in the file.
+    row: u64,
+    offset: u64,
+    line: u64,
+}
+
+/// Bytes between two marks, at least.
+const MARK_BYTES: u64 = 1 << 20;
+
+impl CsvSource {
+    /// A source of the rows of `paths`, which have the same columns.
+    ///
+    /// # Errors
+    /// Files that cannot be read, rows of different lengths, columns that are missing, [`Error::Cancelled`].
+    pub fn open(paths: &[PathBuf], wanted: &Wanted, format: &CsvFormat, control: &Control) -> Result<Self> {
+        let mut files: Vec<File> = Vec::with_capacity(paths.len());
+        let mut n_rows = 0;
+        let mut names = format.names.clone();
+        for path in paths {
+            let file = StableFile::open(path)?;
+            let address = file.address().clone();
+            require_text(&file)?;
+            let mut records = Records::new(file, format.delimiter, Mark { row: 0, offset: 0, line: 1 });
+            if format.names.is_none() {
+                let header = records.header()?;
+                match &names {
+                    None => names = Some(header),
+                    Some(names) if *names == header => {}
+                    Some(_) => {
+                        let message = format!("other columns in its first row than {}", paths[0].display());
+                        return Err(Error::data(path.display().to_string(), message));
+                    }
+                }
+            }
+            let first_row = n_rows;
+            let marks = records.index(names.as_ref().map_or(0, Vec::len), control)?;
+            n_rows += records.row;
+            files.push(File { address, first_row, marks });
+        }
+        let Some(names) = names else {
+            return Err(Error::argument("path", "no files"));
+        };
+        let origin = paths[0].display().to_string();
+        let selection = Selection::new(wanted, &names, names.len(), &origin)?;
+        if n_rows == 0 {
+            return Err(Error::data(origin, "0 rows; at least 1 is needed"));
+        }
+        Ok(Self { files, n_rows, names, delimiter: format.delimiter, selection, cursors: Cursors::default() })
+    }
+
+    /// Names of the inputs.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.selection.inputs().iter().map(|&column| &*self.names[column])
+    }
+
+    fn file_of(&self, row: u64) -> usize {
+        self.files.partition_point(|file| file.first_row <= row) - 1
+    }
+
+    fn open_cursor(&self, row: u64) -> Result<Cursor> {
+        let index = self.file_of(row);
+        let File { address, first_row, marks } = &self.files[index];
+        let file = address.open()?;
+        let row_in_file = row - first_row;
+        let mark = marks[marks.partition_point(|mark| mark.row <= row_in_file).max(1) - 1];
+        let mut cursor = Cursor { file: index, records: Records::new(file, self.delimiter, mark) };
+        while cursor.records.row < row_in_file {
+            cursor.records.require_next()?;
+        }
+        Ok(cursor)
+    }
+
+    /// Appends the row that a cursor reads next.
+    fn read_row(&self, records: &mut Records, buffer: &mut BlockBuffer) -> Result<()> {
+        records.require_next()?;
+        records.require_fields(self.names.len())?;
+        for (slot, &column) in self.selection.all().iter().enumerate() {
+            let field = records.field(column);
+            let value = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<f64>().ok());
+            let Some(value) = value else {
+                let found = if field.trim_ascii().is_empty() { "nothing".to_owned() } else { shown(field) };
+                return Err(
+                    records.refuse(Some(named(&self.names, column)), format!("{found} where a number was expected"))
+                );
+            };
+            if slot < self.selection.n_features() {
+                buffer.x.push(value);
+            } else if Some(slot) == self.selection.label() {
+                buffer.y.push(value);
+            } else {
+                buffer.weight.push(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for CsvSource {
+    fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    fn n_features(&self) -> usize {
+        self.selection.n_features()
+    }
+
+    fn has_labels(&self) -> bool {
+        self.selection.label().is_some()
+    }
+
+    fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
+        let n_rows = row_range(&rows, self.n_rows)?.len();
+        buffer.x.clear();
+        buffer.y.clear();
+        buffer.weight.clear();
+        let mut cursor = None;
+        for row in rows.clone() {
+            let file = self.file_of(row);
+            if cursor.as_ref().is_none_or(|cursor: &Cursor| cursor.file != file) {
+                cursor = Some(match self.cursors.take(row) {
+                    Some(cursor) => cursor,
+                    None => self.open_cursor(row)?,
+                });
+            }
+            if let Some(cursor) = &mut cursor {
+                self.read_row(&mut cursor.records, buffer)?;
+            }
+        }
+        if let Some(cursor) = cursor {
+            cursor.records.file.require_unchanged()?;
+            if rows.end < self.n_rows && self.file_of(rows.end) == cursor.file {
+                self.cursors.put(rows.end, cursor);
+            }
+        }
+        self.selection.block(buffer, n_rows, &self.names, |index| {
+            let row = rows.start + index as u64;
+            let file = &self.files[self.file_of(row)];
+            (file.address.path().display().to_string(), row - file.first_row)
+        })
+    }
+}
+
+/// A reader that stands before a record.
+#[derive(Debug)]
+struct Cursor {
+    file: usize,
+    records: Records,
+}
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 1 << 18;
+/// A longer record is more likely a quote that is left open.
+const MAX_RECORD_BYTES: usize = 1 << 24;
+
+/// The records of a file, one after another.
+struct Records {
+    file: StableFile,
+    parser: Reader,
+    bytes: Vec<u8>,
+    /// The part of `bytes` that is not parsed yet.
+    unread: Range<usize>,
+    /// Where in the file `unread` starts.
+    offset: u64,
+    /// Number of the next record, counted from the first that is no header.
+    row: u64,
+    /// Fields of the current record, one after another, and where each of them ends.
+    fields: Vec<u8>,
+    ends: Vec<usize>,
+    n_fields: usize,
+    /// Line on which the current record starts.
+    line: u64,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("file", &self.file).field("row", &self.row).finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    fn new(file: StableFile, delimiter: u8, mark: Mark) -> Self {
+        let mut parser = ReaderBuilder::new().delimiter(delimiter).build();
+        parser.set_line(mark.line);
+        Self {
+            file,
+            parser,
+            bytes: vec![0; READ_BYTES],
+            unread: 0..0,
+            offset: mark.offset,
+            row: mark.row,
+            fields: vec![0; 1 << 12],
+            ends: vec![0; 1 << 7],
+            n_fields: 0,
+            line: mark.line,
+        }
+    }
+
+    /// Moves on to the next record and returns whether there is one.
+    fn next(&mut self) -> Result<bool> {
+        let (mut n_bytes, mut n_fields) = (0, 0);
+        self.line = self.parser.line();
+        loop {
+            if self.unread.is_empty() {
+                let n_read = self.file.read_at(&mut self.bytes, self.offset)?;
+                self.unread = 0..n_read;
+            }
+            let input = &self.bytes[self.unread.clone()];
+            let (result, n_in, n_out, n_ends) =
+                self.parser.read_record(input, &mut self.fields[n_bytes..], &mut self.ends[n_fields..]);
+            self.unread.start += n_in;
+            self.offset += n_in as u64;
+            n_bytes += n_out;
+            n_fields += n_ends;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull if self.fields.len() < MAX_RECORD_BYTES => {
+                    self.fields.resize(2 * self.fields.len(), 0);
+                }
+                ReadRecordResult::OutputFull => {
+                    self.row += 1;
+                    let message = format!("more than {MAX_RECORD_BYTES} bytes; is a quote left open?");
+                    return Err(self.refuse(None, message));
+                }
+                ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
+                ReadRecordResult::Record => {
+                    self.n_fields = n_fields;
+                    self.row += 1;
+                    return Ok(true);
+                }
+                ReadRecordResult::End => return Ok(false),
+            }
+        }
+    }
+
+    /// Moves on to a record that was there when the file was opened.
+    fn require_next(&mut self) -> Result<()> {
+        if self.next()? {
+            return Ok(());
+        }
+        self.file.require_unchanged()?;
+        Err(Error::file(self.file.path(), format!("ends after {} rows", self.row)))
+    }
+
+    fn field(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.fields[start..self.ends[index]]
+    }
+
+    fn require_fields(&self, expected: usize) -> Result<()> {
+        if self.n_fields == expected {
+            return Ok(());
+        }
+        Err(self.refuse(None, format!("{} fields where {expected} were expected", self.n_fields)))
+    }
+
+    /// An error about the current record.
+    fn refuse(&self, column: Option<crate::error::Column>, message: String) -> Error {
+        let name = self.file.path().display().to_string();
+        Error::value(name, self.row.saturating_sub(1), column, format!("{message} (line {})", self.line))
+    }
+
+    /// Reads the names of the columns, which are no row.
+    fn header(&mut self) -> Result<Vec<String>> {
+        if !self.next()? {
+            return Err(Error::file(self.file.path(), "is empty; expected a CSV file with a first row of names"));
+        }
+        self.row = 0;
+        let fields = (0..self.n_fields).map(|index| String::from_utf8_lossy(self.field(index)).trim().to_owned());
+        let names: Vec<String> = fields.collect();
+        if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+            let path = self.file.path().display();
+            let message = format!("the first row of {path} is all numbers; pass the names of its columns");
+            return Err(Error::argument("names", message));
+        }
+        Ok(names)
+    }
+
+    /// Reads all records and returns places to start from.
+    fn index(&mut self, n_columns: usize, control: &Control) -> Result<Vec<Mark>> {
+        let mut marks: Vec<Mark> = Vec::new();
+        loop {
+            let mark = Mark { row: self.row, offset: self.offset, line: self.parser.line() };
+            if marks.last().is_none_or(|last| mark.offset - last.offset >= MARK_BYTES) {
+                if control.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                marks.push(mark);
+            }
+            if !self.next()? {
+                self.file.require_unchanged()?;
+                return Ok(marks);
+            }
+            self.require_fields(n_columns)?;
+        }
+    }
+}
+
+/// Refuses what is no text of single bytes or UTF-8.
+fn require_text(file: &StableFile) -> Result<()> {
+    let mut start = [0; 4];
+    let n_read = file.read_at(&mut start, 0)?;
+    let found = match start[..n_read] {
+        [0x1f, 0x8b, ..] => "is compressed by gzip",
+        [0x28, 0xb5, 0x2f, 0xfd] => "is compressed by zstd",
+        [b'P', b'K', 3, 4] => "is a zip archive",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16",
+        [b'P', b'A', b'R', b'1'] => "is a Parquet file",
+        [0x93, b'N', b'U', b'M'] => "is a .npy file",
+        _ => return Ok(()),
+    };
+    Err(Error::file(file.path(), format!("{found}; expected a CSV file in UTF-8")))
+}
+
+/// Most characters of a field that a message shows.
+const SHOWN_CHARACTERS: usize = 40;
+
+fn shown(field: &[u8]) -> String {
+    let text = String::from_utf8_lossy(field);
+    let start: String = text.chars().take(SHOWN_CHARACTERS).collect();
+    if start.len() < text.len() { format!("{start:?}...") } else { format!("{start:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::ColumnRef;
+
+    /// A file of its own for each test, removed at its end.
+    struct TestFile(PathBuf);
+
+    impl TestFile {
+        fn new(name: &str, text: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("relunet-{}-{name}.csv", std::process::id()));
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for TestFile {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn open(files: &[&TestFile]) -> Result<CsvSource> {
+        let paths: Vec<PathBuf> = files.iter().map(|file| file.0.clone()).collect();
+        let wanted = Wanted { target: Some(ColumnRef::Name("y".into())), ..Wanted::default() };
+        CsvSource::open(&paths, &wanted, &CsvFormat { delimiter: b',', names: None }, &Control::default())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_rows_in_any_order(
+            n_rows in 1_usize..60, blank in 1_usize..9, windows in any::<bool>(), quoted in any::<bool>(),
+            cuts in prop::collection::vec(any::<(u8, u8)>(), 1..8),
+        ) {
+            let end = if windows { "\r\n" } else { "\n" };
+            let mut text = format!("a,y{end}");
+            for row in 0..n_rows {
+                text += &if quoted { format!("\"{row}\", -{row}{end}") } else { format!("{row},-{row}{end}") };
+                if row % blank == 0 {
+                    text += end;
+                }
+            }
+            let file = TestFile::new("order", &text);
+            let source = open(&[&file, &file]).unwrap();
+            prop_assert_eq!(source.n_rows(), 2 * n_rows as u64);
+            let mut buffer = BlockBuffer::default();
+            for (a, b) in cuts {
+                let (a, b) = (a as usize % (2 * n_rows + 1), b as usize % (2 * n_rows + 1));
+                let rows = a.min(b)..a.max(b);
+                let block = source.block(rows.start as u64..rows.end as u64, &mut buffer).unwrap();
+                let x: Vec<f64> = rows.map(|row| (row % n_rows) as f64).collect();
+                let y: Vec<f64> = x.iter().map(|value| -value).collect();
+                prop_assert_eq!((block.x, block.y), (&x[..], &y[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn bad_fields_are_named_by_file_row_column_and_line() {
+        let good = TestFile::new("good", "a,y\n1,2\n");
+        let bad = TestFile::new("bad", "a,y\n1,2\n\n3,x\n");
+        let source = open(&[&good, &bad]).unwrap();
+        let error = source.block(0..3, &mut BlockBuffer::default()).unwrap_err().to_string();
+        assert!(error.ends_with("bad.csv, row 1, column 'y': \"x\" where a number was expected (line 4)"), "{error}");
+        let ragged = TestFile::new("ragged", "a,y\n1,2\n3\n");
+        let error = open(&[&good, &ragged]).unwrap_err().to_string();
+        assert!(error.ends_with("ragged.csv, row 1: 1 fields where 2 were expected (line 3)"), "{error}");
+        let other = TestFile::new("other", "b,y\n1,2\n");
+        assert!(open(&[&good, &other]).unwrap_err().to_string().contains("other columns in its first row"));
+    }
+}
