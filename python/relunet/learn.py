@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -95,6 +96,8 @@ def learn(
     n_jobs: int | None = None,
     verbose: int = 0,
     progress: Progress | None = None,
+    start: ReLUNetwork | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> FitResult:
     """Find the network that made the labels of samples, or the best there is.
 
@@ -123,6 +126,11 @@ def learn(
         From 2 on the report is printed.
     progress : callable, default None
         Called with the stage, the rows done and the rows there are, about ten times a second.
+    start : ReLUNetwork, default None
+        A network to begin with, such as that of an earlier fit to which rows have been added.
+    checkpoint : path, default None
+        Folder that keeps what sweeps have found. The same fit, killed at whatever moment and begun again, goes on where
+        it was, and returns the same bits; the folder is left to be deleted.
 
     Returns
     -------
@@ -151,7 +159,10 @@ def learn(
     True
     """
     at_most = _checked(samples, n_neurons, max_neurons, fit_linear, n_jobs)
-    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress)
+    if start is not None and (start.n_features != samples.n_columns or start.n_neurons > at_most):
+        expected = f"{samples.n_columns} features and at most {at_most} neurons"
+        raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")
+    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress, checkpoint)
 
     with trace.stage("inputs"):
         inputs, rows = read_inputs(
@@ -164,7 +175,10 @@ def learn(
         )
     fit = _Fit(trace, inputs, rows, fit_linear, random_state)
     network = inputs.affine_network()
-    directions = np.zeros((inputs.rank, 0))
+    if start is not None and start.n_neurons:
+        with trace.stage("polish"):
+            network = min(network, fit.polished(start, linear=True), key=fit.cost)
+    directions = fit.resolved_span(network) if network.n_neurons else np.zeros((inputs.rank, 0))
     seen: list[Subspace] = []
     effort = EFFORT
     limit = min(at_most, fit.affordable_neurons())

@@ -129,7 +129,7 @@ impl Accumulator {
         }
         let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
         let moments = slf.try_borrow()?.moments.clone();
-        let sums = sweep::run(&samples.getattr("source")?, vec![moments], None, None)?;
+        let sums = sweep::run(&samples.getattr("source")?, vec![moments], None, None, None)?;
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 
@@ -148,6 +148,11 @@ impl Accumulator {
                 self.add(py, &copy)
             }
         }
+    }
+
+    /// A new accumulator of the same configuration, without rows.
+    fn empty<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        wrap(slf.py(), slf.try_borrow()?.moments.empty())
     }
 
     /// A new accumulator of the rows of both.
