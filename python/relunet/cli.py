@@ -25,7 +25,7 @@ import numpy.typing as npt
 from relunet.errors import FileError, RelunetError
 from relunet.learn import FitResult, learn
 from relunet.network import ReLUNetwork
-from relunet.progress import ProgressLine
+from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_npy
 
 __all__ = ["main"]
@@ -96,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--seed", type=int, default=0, help="random_state of the learner (default %(default)s)")
     fit.add_argument("--jobs", type=_positive, metavar="N", help="threads (default: one a core)")
+    fit.add_argument(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="where to keep what sweeps find: the same command, killed and begun again, goes on from there",
+    )
     fit.add_argument("-o", "--output", metavar="FILE", help="where to save the network, .safetensors")
     fit.add_argument("--report", type=Path, metavar="FILE", help="where to save the report, .json")
     fit.add_argument("--picture", metavar="FILE", help='where to draw the fit (needs the extra "plots")')
@@ -121,6 +126,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         samples,
         arguments,
         max_neurons=arguments.max_neurons,
+        checkpoint=arguments.checkpoint,
         fit_bias=not arguments.no_bias,
         fit_linear={"auto": "auto", "yes": True, "no": False}[arguments.linear],
     )
@@ -136,7 +142,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _learn(samples: Samples, arguments: argparse.Namespace, **options: Any) -> FitResult:
-    with ProgressLine() as line:
+    with ProgressLine(row_bytes=row_bytes(samples)) as line:
         return learn(
             samples,
             arguments.neurons,
@@ -151,7 +157,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     network = ReLUNetwork.load(arguments.network)
     samples = scan_npy(arguments.x)
     done = 0
-    with ProgressLine() as line, _replacing(arguments.y) as file:
+    with ProgressLine(row_bytes=row_bytes(samples)) as line, _replacing(arguments.y) as file:
         _write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)
         for X, *_ in samples.blocks():
             file.write(network.predict(X).data)

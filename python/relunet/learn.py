@@ -20,7 +20,7 @@ from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.orientation import orient
 from relunet.polish import Free, accelerate, newton, preconditioner
-from relunet.progress import Progress
+from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report, Status
 from relunet.samples import Samples, scan_array
 from relunet.scales import coarser
@@ -123,9 +123,9 @@ def learn(
     n_jobs : int, default None
         Threads; None means one a core.
     verbose : int, default 0
-        From 2 on the report is printed.
+        0 is silent, 1 shows progress on a terminal and in a notebook, 2 prints the report as well.
     progress : callable, default None
-        Called with the stage, the rows done and the rows there are, about ten times a second.
+        Called with the stage, the rows done and the rows there are, about ten times a second, instead of the display.
     start : ReLUNetwork, default None
         A network to begin with, such as that of an earlier fit to which rows have been added.
     checkpoint : path, default None
@@ -162,6 +162,8 @@ def learn(
     if start is not None and (start.n_features != samples.n_columns or start.n_neurons > at_most):
         expected = f"{samples.n_columns} features and at most {at_most} neurons"
         raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")
+    if progress is None and verbose:
+        progress = ProgressLine(row_bytes=row_bytes(samples))
     trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress, checkpoint)
 
     with trace.stage("inputs"):

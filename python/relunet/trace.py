@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from relunet.checkpoint import SweepFolder
 from relunet.moments import Accumulator, sweep
-from relunet.progress import Progress
+from relunet.progress import Progress, ProgressLine
 from relunet.report import Stage
 from relunet.samples import Samples
 
@@ -66,6 +66,8 @@ class Trace:
         try:
             yield
         finally:
+            if isinstance(self.progress, ProgressLine):
+                self.progress.close()
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def sweep(self, accumulators: Sequence[Accumulator]) -> None:

@@ -297,7 +297,7 @@ mod tests {
 
     /// Some accumulators: any would do.
     fn some() -> Vec<Moments> {
-        every_kind(D).into_iter().filter(|sums| matches!(sums, Moments::Input(_) | Moments::Rows(_))).collect()
+        every_kind(D).into_iter().filter(|sums| matches!(sums, Moments::Input(_) | Moments::Slice(_))).collect()
     }
 
     fn checkpoint(path: PathBuf) -> Checkpoint {
