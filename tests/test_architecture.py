@@ -17,7 +17,19 @@ RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 
 STAGES = {"inputs", "subspace", "discovery", "scales", "orientation", "polish", "validation"}
 SAME_BITS = STAGES | {"learn", "network"}
-EXTRAS = {"sklearn", "matplotlib", "pandas", "tqdm", "torch", "onnx", "dask", "distributed", "pyarrow", "scipy", "IPython"}
+EXTRAS = {
+    "sklearn",
+    "matplotlib",
+    "pandas",
+    "tqdm",
+    "torch",
+    "onnx",
+    "dask",
+    "distributed",
+    "pyarrow",
+    "scipy",
+    "IPython",
+}
 PRODUCTS = {"dot", "vdot", "inner", "outer", "matmul", "einsum", "tensordot", "linalg"}
 
 
