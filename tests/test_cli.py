@@ -70,6 +70,7 @@ def test_options_reach_the_learner(files, monkeypatch):
 
     monkeypatch.setattr(cli, "learn", learn)
     options = ["-q", "-k", "3", "--max-neurons", "9", "--no-bias", "--linear", "yes", "--seed", "7", "--jobs", "2"]
+    options += ["--checkpoint", "kept"]
     assert cli.main(["fit", "--x", "x.npy", "--y", "y.npy", *options]) == 130
     assert seen == {
         "n_neurons": 3,
@@ -79,6 +80,7 @@ def test_options_reach_the_learner(files, monkeypatch):
         "random_state": 7,
         "n_jobs": 2,
         "progress": None,
+        "checkpoint": "kept",
     }
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
+import types
 
+import numpy as np
+
+import relunet
+from relunet import progress
 from relunet.progress import ProgressLine
 
 
@@ -44,7 +50,7 @@ def test_next_task_starts_its_own_clock():
     line("polish", 1, 4)
     clock.now = 11.0
     line("polish", 2, 4)
-    assert terminal.getvalue().endswith("1 s left")
+    assert terminal.getvalue().endswith("2 s left")
     clock.now = 12.0
     line("polish", 4, 4)
     assert "100% of 4 rows, 0 s left" in terminal.getvalue()
@@ -64,3 +70,68 @@ def test_silent_where_nobody_looks():
         clock.now = 5.0
         line("polish", 1, 2)
     assert stream.getvalue() == ""
+
+
+def test_rate_and_time_left_are_of_the_rows_read_now():
+    terminal, clock = Terminal(), Clock()
+    line = ProgressLine(terminal, row_bytes=1000, clock=clock)
+    line("inputs", 400_000, 1_000_000)  # these were done before, by a checkpoint
+    clock.now = 2.0
+    line("inputs", 500_000, 1_000_000)
+    assert "50% of 1,000,000 rows, 50 MB/s, 10 s left" in terminal.getvalue()
+    clock.now = 5_002.0
+    line("inputs", 500_100, 1_000_000_000)
+    assert terminal.getvalue().endswith("20 kB/s, 13873 h 37 min left")
+
+
+def test_closed_it_can_be_drawn_again():
+    terminal, clock = Terminal(), Clock()
+    line = ProgressLine(terminal, clock=clock)
+    clock.now = 2.0
+    line("polish", 1, 2)
+    line.close()
+    line.close()
+    assert terminal.getvalue().count("\r\x1b[K") == 2
+    clock.now = 3.0
+    line("polish", 2, 2)
+    assert terminal.getvalue().endswith("0 s left")
+
+
+def test_drawn_below_the_cell_of_a_notebook(monkeypatch):
+    shown = []
+
+    class Handle:
+        def update(self, line):
+            shown.append(("update", line))
+
+    def display(line, *, display_id):
+        assert display_id
+        shown.append(("display", line))
+        return Handle()
+
+    shell = types.SimpleNamespace(kernel=object())
+    package = types.ModuleType("IPython")
+    package.get_ipython = lambda: shell
+    module = types.ModuleType("IPython.display")
+    module.Pretty, module.display = str, display
+    monkeypatch.setitem(sys.modules, "IPython", package)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    clock = Clock()
+    with ProgressLine(clock=clock) as line:
+        for clock.now, done in (2.0, 1), (3.0, 2):
+            line("polish", done, 4)
+    assert [(how, text[:6]) for how, text in shown] == [("display", "polish"), ("update", "polish"), ("update", "")]
+    del shell.kernel  # a plain IPython is a terminal
+    assert progress._notebook_cell() is None
+
+
+def test_a_fit_shows_its_sweeps_only_if_told_to(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(ProgressLine, "__call__", lambda self, task, done, total: drawn.append((task, total)))
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400_000, 30))
+    samples = relunet.scan_array(X, X[:, 0])
+    relunet.learn(samples, n_jobs=1)
+    assert drawn == []
+    relunet.learn(samples, n_jobs=1, verbose=1)
+    assert ("inputs", 400_000) in drawn

@@ -1,4 +1,4 @@
-"""The command line: learn from files, predict into files, look at files, and a demonstration."""
+"""The command line: learn from files, predict into files, look at files, plan a fit, and a demonstration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ import numpy.typing as npt
 from relunet.errors import ArgumentError, FileError, RelunetError
 from relunet.learn import FitResult, learn
 from relunet.network import ReLUNetwork
-from relunet.progress import ProgressLine
+from relunet.plan import METHODS
+from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_csv, scan_npy, scan_parquet
 
 __all__ = ["main"]
@@ -104,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--seed", type=int, default=0, help="random_state of the learner (default %(default)s)")
     fit.add_argument("--jobs", type=_positive, metavar="N", help="threads (default: one a core)")
+    fit.add_argument(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="where to keep what sweeps find: the same command, killed and begun again, goes on from there",
+    )
     fit.add_argument("-o", "--output", metavar="FILE", help="where to save the network, .safetensors")
     fit.add_argument("--report", type=Path, metavar="FILE", help="where to save the report, .json")
     fit.add_argument("--picture", metavar="FILE", help='where to draw the fit (needs the extra "plots")')
@@ -119,6 +125,18 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="say what a saved network or a .npy file holds")
     inspect.add_argument("path", type=Path, help="network, .safetensors, or array, .npy")
     inspect.set_defaults(run=_inspect)
+
+    planned = commands.add_parser("plan", help="say what a fit will take: sweeps, bytes, memory, time, machines")
+    planned.add_argument("--rows", type=_count, required=True, metavar="N", help="rows, such as 1e9")
+    planned.add_argument("--columns", type=_count, required=True, metavar="D", help="input columns")
+    planned.add_argument("-k", "--neurons", type=_count, required=True, metavar="K", help="neurons expected")
+    planned.add_argument("--clean", action="store_true", help="labels without noise")
+    planned.add_argument("--row-bytes", type=_count, metavar="N", help="bytes of a row as stored (default: 8 a value)")
+    planned.add_argument("--read", type=_size, metavar="SIZE", help="bytes a second that the storage delivers")
+    planned.add_argument("--deadline", type=_duration, metavar="TIME", help="time it may take, such as 30s, 2h or 3d")
+    planned.add_argument("--jobs", type=_positive, metavar="N", help="threads (default: one a core)")
+    planned.add_argument("--method", choices=sorted(METHODS), default="default", help="learner (default %(default)s)")
+    planned.set_defaults(run=_plan)
     return parser
 
 
@@ -136,6 +154,7 @@ def _fit(arguments: argparse.Namespace) -> None:
         samples,
         arguments,
         max_neurons=arguments.max_neurons,
+        checkpoint=arguments.checkpoint,
         fit_bias=not arguments.no_bias,
         fit_linear={"auto": "auto", "yes": True, "no": False}[arguments.linear],
     )
@@ -202,7 +221,7 @@ def _number(text: str | None, option: str) -> int | None:
 
 
 def _learn(samples: Samples, arguments: argparse.Namespace, **options: Any) -> FitResult:
-    with ProgressLine() as line:
+    with ProgressLine(row_bytes=row_bytes(samples)) as line:
         return learn(
             samples,
             arguments.neurons,
@@ -217,7 +236,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     network = ReLUNetwork.load(arguments.network)
     samples = _scan(arguments.x, columns=arguments.columns)
     done = 0
-    with ProgressLine() as line, _replacing(arguments.y) as file:
+    with ProgressLine(row_bytes=row_bytes(samples)) as line, _replacing(arguments.y) as file:
         _write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)
         for X, *_ in samples.blocks():
             file.write(network.predict(X).data)
@@ -243,6 +262,20 @@ def _inspect(arguments: argparse.Namespace) -> None:
     print(f"{' x '.join(f'{n:,}' for n in shape) or 'a single'} values of {dtype.name}, {order}, {size}")
     if short > 0:
         raise FileError(f"{arguments.path}: {_human(short)} of the {size} that its header promises are missing")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    found = METHODS[arguments.method](
+        arguments.rows,
+        arguments.columns,
+        arguments.neurons,
+        noisy=not arguments.clean,
+        row_bytes=arguments.row_bytes,
+        n_jobs=arguments.jobs,
+        read_rate=arguments.read or math.inf,
+        deadline=arguments.deadline,
+    )
+    print(found)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -453,6 +486,25 @@ def _size(text: str) -> int:
     if match is None or float(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a size such as 500MB or 2GiB")
     return int(float(match[1]) * (1024 if match[3] else 1000) ** " kMGT".index(match[2] or " "))
+
+
+def _count(text: str) -> int:
+    """Parse a positive integer, which may be written like 1e9."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not (number >= 1 and number.is_integer()):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected an integer of at least 1")
+    return int(text) if text.isdecimal() else int(number)
+
+
+def _duration(text: str) -> float:
+    """Parse a time such as 30s, 10min, 2h or 3d."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(s|min|h|d)\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a time such as 30s, 10min, 2h or 3d")
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 def _positive(text: str, least: int = 1) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -19,7 +20,7 @@ from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.orientation import orient
 from relunet.polish import Free, accelerate, newton, preconditioner
-from relunet.progress import Progress
+from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report, Status
 from relunet.samples import Samples, scan_array
 from relunet.scales import coarser
@@ -95,6 +96,8 @@ def learn(
     n_jobs: int | None = None,
     verbose: int = 0,
     progress: Progress | None = None,
+    start: ReLUNetwork | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> FitResult:
     """Find the network that made the labels of samples, or the best there is.
 
@@ -120,9 +123,14 @@ def learn(
     n_jobs : int, default None
         Threads; None means one a core.
     verbose : int, default 0
-        From 2 on the report is printed.
+        0 is silent, 1 shows progress on a terminal and in a notebook, 2 prints the report as well.
     progress : callable, default None
-        Called with the stage, the rows done and the rows there are, about ten times a second.
+        Called with the stage, the rows done and the rows there are, about ten times a second, instead of the display.
+    start : ReLUNetwork, default None
+        A network to begin with, such as that of an earlier fit to which rows have been added.
+    checkpoint : path, default None
+        Folder that keeps what sweeps have found. The same fit, killed at whatever moment and begun again, goes on where
+        it was, and returns the same bits; the folder is left to be deleted.
 
     Returns
     -------
@@ -151,7 +159,12 @@ def learn(
     True
     """
     at_most = _checked(samples, n_neurons, max_neurons, fit_linear, n_jobs)
-    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress)
+    if start is not None and (start.n_features != samples.n_columns or start.n_neurons > at_most):
+        expected = f"{samples.n_columns} features and at most {at_most} neurons"
+        raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")
+    if progress is None and verbose:
+        progress = ProgressLine(row_bytes=row_bytes(samples))
+    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress, checkpoint)
 
     with trace.stage("inputs"):
         inputs, rows = read_inputs(
@@ -164,7 +177,10 @@ def learn(
         )
     fit = _Fit(trace, inputs, rows, fit_linear, random_state)
     network = inputs.affine_network()
-    directions = np.zeros((inputs.rank, 0))
+    if start is not None and start.n_neurons:
+        with trace.stage("polish"):
+            network = min(network, fit.polished(start, linear=True), key=fit.cost)
+    directions = fit.resolved_span(network) if network.n_neurons else np.zeros((inputs.rank, 0))
     seen: list[Subspace] = []
     effort = EFFORT
     limit = min(at_most, fit.affordable_neurons())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
 
 from relunet import _relunet
@@ -15,6 +17,7 @@ from relunet._relunet import (
     RowSample,
     SliceMoments,
 )
+from relunet.errors import ArgumentError
 from relunet.samples import Samples
 
 __all__ = [
@@ -26,8 +29,12 @@ __all__ = [
     "RiskMoments",
     "RowSample",
     "SliceMoments",
+    "identity",
     "sweep",
 ]
+
+# Places at which rows are read to tell samples from others, and how many rows at each.
+PLACES, ROWS_A_PLACE = 16, 4
 
 
 def sweep(
@@ -36,11 +43,19 @@ def sweep(
     *,
     n_jobs: int | None = None,
     progress: Callable[[int], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    every: float = 60.0,
 ) -> None:
     """Read all rows once and add them to several accumulators.
 
     Rows are cut into blocks by their absolute number and partial sums are merged in a fixed shape: the same rows give
-    the same bits from any source and for any number of threads.
+    the same bits from any source and for any number of threads. Samples that have a method ``sweep(accumulators, *,
+    n_jobs, progress)``, such as those of `relunet.dask`, sum their rows themselves, where these are.
+
+    With a `checkpoint`, a sweep that was killed at whatever moment goes on where it was when the same call is made
+    again, and ends with the bits that it would have had. The file is replaced as a whole; it is also written when the
+    sweep is interrupted or fails, and when it ends: the same call then returns what the file holds, without reading a
+    row, until the file is deleted.
 
     Parameters
     ----------
@@ -52,13 +67,19 @@ def sweep(
         Threads; None means one a core.
     progress : callable, default None
         Called about ten times a second with the number of rows done.
+    checkpoint : path, default None
+        File for what was done.
+    every : float, default 60.0
+        Seconds between two writes of `checkpoint`: what a crash loses at most, beside a few blocks.
 
     Raises
     ------
     ArgumentError
-        An accumulator for another number of features, or samples without labels where they are needed.
+        An accumulator for another number of features, or samples without labels where they are needed; a checkpoint
+        of other samples or accumulators, or beside samples that sum their rows themselves.
     DataError, FileError
-        Rows that cannot be used or read. The accumulators are then as they were, as after an interrupt.
+        Rows that cannot be used or read, a checkpoint that is damaged or cannot be written. The accumulators are then
+        as they were, as after an interrupt.
 
     Examples
     --------
@@ -70,4 +91,48 @@ def sweep(
     >>> moments.mean
     array([1., 2.])
     """
-    _relunet.sweep(samples.source, list(accumulators), n_threads=n_jobs, progress=progress)
+    elsewhere = getattr(samples, "sweep", None)
+    if elsewhere is None:
+        _relunet.sweep(
+            samples.source,
+            list(accumulators),
+            n_threads=n_jobs,
+            progress=progress,
+            checkpoint=checkpoint,
+            every=every,
+            identity=b"" if checkpoint is None else identity(samples),
+        )
+    elif checkpoint is None:
+        elsewhere(list(accumulators), n_jobs=n_jobs, progress=progress)
+    else:
+        raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
+
+
+def identity(samples: Samples) -> bytes:
+    """Return what tells samples from others: a hash of their size and of rows at places all over them.
+
+    Of samples that can only be read in order the first rows are taken. Copies of a file are the same samples; a change
+    of a few rows in the midst of many may go unseen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array
+    >>> x = np.arange(6.0).reshape(3, 2)
+    >>> identity(scan_array(x)) == identity(scan_array(x.copy()))
+    True
+    >>> identity(scan_array(x)) == identity(scan_array(x + 1))
+    False
+    """
+    n = samples.n_rows
+    seen = hashlib.sha256(repr((n, samples.n_columns, str(samples.dtype), samples.has_labels)).encode())
+    read = getattr(samples.source, "read", None)
+    if read is None or getattr(samples.source, "is_sequential", False):
+        places = [next(iter(samples.blocks(PLACES * ROWS_A_PLACE)))]
+    else:
+        starts = sorted({max(n - ROWS_A_PLACE, 0) * i // (PLACES - 1) for i in range(PLACES)})
+        places = [read(start, min(start + ROWS_A_PLACE, n)) for start in starts]
+    for rows in places:
+        for values in rows:
+            seen.update(b"-" if values is None else values.tobytes())
+    return seen.digest()

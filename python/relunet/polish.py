@@ -20,7 +20,7 @@ from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
 
-__all__ = ["Free", "Polished", "accelerate", "newton", "preconditioner"]
+__all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "preconditioner"]
 
 Array = NDArray[np.float64]
 Sweep = Callable[[Sequence[Accumulator]], None]
@@ -146,6 +146,29 @@ def newton(
         theta = best[1].copy()
         theta[mask] += step
     return Polished(_network(best[1], signs), best[0], tuple(history))
+
+
+def gauss_newton(
+    network: ReLUNetwork, gradients: GradientMoments, curvature: CurvatureMoments, free: Free
+) -> ReLUNetwork:
+    """Return the network one Gauss-Newton step on, from sums at `network` alone.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        The network of both accumulators.
+    gradients, curvature : GradientMoments, CurvatureMoments
+        The sums.
+    free : Free
+        What is fitted.
+    """
+    theta, signs = _parameters(network)
+    mask = free.mask(*network.weights.shape)
+    theta = np.where(mask, theta, 0.0)
+    at = np.flatnonzero(mask)
+    normal, gradient = curvature.normal_matrix[at[:, None], at], gradients.gradient.ravel()[at]
+    theta[mask] += _damped_step(normal, gradient[:, None], MIN_DAMPING)[0]
+    return _network(theta, signs)
 
 
 def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array, float]:

@@ -1,4 +1,4 @@
-"""One line on a terminal that says how far a long computation is."""
+"""One line on a terminal or in a notebook that says how far a long computation is."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
-__all__ = ["Progress", "ProgressLine"]
+from relunet.samples import Samples
+
+__all__ = ["Progress", "ProgressLine", "row_bytes"]
 
 Progress = Callable[[str, int, int], None]
 """What long computations call: with the name of the task, the rows done and the rows there are."""
 
 
 class ProgressLine:
-    """A line with the task, a bar, and the time it will take; a context that clears the line when left.
+    """A line with the task, a bar, how fast it goes and the time it will take; a context that clears it when left.
 
-    It draws nothing in its first second, more than ten times a second, or where the stream is not a terminal.
+    It draws nothing in its first second, more than ten times a second, or where the stream is neither a terminal nor
+    that of a notebook.
 
     Parameters
     ----------
     stream : file object, default None
-        Where to draw; None means standard error.
+        Where to draw; None means standard error, or the output of the cell in a notebook.
+    row_bytes : int, default 0
+        Bytes of a row, for the rate; 0 leaves it out.
     clock : callable, default time.monotonic
         Tells the time in seconds.
 
@@ -30,38 +35,55 @@ class ProgressLine:
     --------
     >>> with ProgressLine() as progress:
     ...     progress("polish", 10_000, 50_000)
+
+    Along a sweep:
+
+    >>> from functools import partial
+    >>> from relunet import scan_array
+    >>> from relunet.moments import InputMoments, sweep
+    >>> samples = scan_array([[1.0], [2.0]])
+    >>> with ProgressLine(row_bytes=row_bytes(samples)) as line:
+    ...     sweep(samples, [InputMoments(1)], progress=partial(line, "inputs", total=samples.n_rows))
     """
 
-    def __init__(self, stream: TextIO | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._stream = sys.stderr if stream is None else stream
-        self._enabled = self._stream.isatty()
+    def __init__(
+        self, stream: TextIO | None = None, *, row_bytes: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._show = _notebook_cell() if stream is None else None
+        if self._show is None:
+            self._show = _terminal_line(sys.stderr if stream is None else stream)
+        self._row_bytes = row_bytes
         self._clock = clock
         self._drawn = clock() + 0.9  # with the tenth of a second between drawings: the first second is silent
-        self._task, self._done, self._start = "", 0, clock()
+        self._task, self._done, self._first, self._start = "", 0, 0, clock()
         self._visible = False
 
     def __call__(self, task: str, done: int, total: int) -> None:
         """Draw the line for `done` of `total` rows of `task`, if it is time to."""
-        if not self._enabled:
+        if self._show is None:
             return
         now = self._clock()
         if task != self._task or done < self._done:
-            self._start = now
+            # What a checkpoint had done already says nothing of the speed.
+            self._start, self._first = now, done
         self._task, self._done = task, done
         if now - self._drawn < 0.1:
             return
         self._drawn, self._visible = now, True
         share = min(1.0, done / total) if total > 0 else 1.0
-        left = (now - self._start) * (1 / share - 1) if share > 0 else 0.0
         bar = ("#" * round(24 * share)).ljust(24, ".")
-        self._stream.write(f"\r\x1b[K{task:<12.12} [{bar}] {share:4.0%} of {total:,} rows, {left:.0f} s left")
-        self._stream.flush()
+        line = f"{task:<12.12} [{bar}] {share:4.0%} of {total:,} rows"
+        seconds, rows = now - self._start, done - self._first
+        if rows > 0 and seconds > 0 and self._row_bytes:
+            line += f", {_rate(rows * self._row_bytes / seconds)}"
+        if rows > 0 or share == 1:
+            line += f", {_time(seconds * (total - done) / max(rows, 1))} left"
+        self._show(line)
 
     def close(self) -> None:
-        """Clear the line."""
-        if self._visible:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+        """Clear the line; a later call draws it again."""
+        if self._visible and self._show is not None:
+            self._show("")
             self._visible = False
 
     def __enter__(self) -> Self:
@@ -71,3 +93,63 @@ class ProgressLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def row_bytes(samples: Samples) -> int:
+    """Return the bytes of a row of samples, labels included.
+
+    Examples
+    --------
+    >>> from relunet import scan_array
+    >>> row_bytes(scan_array([[1.0, 2.0]], [3.0]))
+    24
+    """
+    return samples.dtype.itemsize * samples.n_columns + 8 * samples.has_labels
+
+
+def _terminal_line(stream: TextIO) -> Callable[[str], None] | None:
+    """Return what replaces the last line of a terminal, None for any other stream."""
+    if not stream.isatty():
+        return None
+
+    def show(line: str) -> None:
+        stream.write(f"\r\x1b[K{line}")
+        stream.flush()
+
+    return show
+
+
+def _notebook_cell() -> Callable[[str], None] | None:
+    """Return what replaces a line below the running cell of a notebook, None elsewhere."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import Pretty, display
+
+    handle: Any = None
+
+    def show(line: str) -> None:
+        nonlocal handle
+        if handle is None:
+            handle = display(Pretty(line), display_id=True)
+        else:
+            handle.update(Pretty(line))
+
+    return show
+
+
+def _rate(bytes_a_second: float) -> str:
+    for unit in ("B/s", "kB/s", "MB/s"):
+        if bytes_a_second < 1000:
+            return f"{bytes_a_second:.3g} {unit}"
+        bytes_a_second /= 1000
+    return f"{bytes_a_second:.3g} GB/s"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

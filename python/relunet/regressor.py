@@ -15,7 +15,7 @@ import numpy.typing as npt
 from relunet.errors import ArgumentError, DataError, RelunetError
 from relunet.learn import learn
 from relunet.network import ReLUNetwork
-from relunet.progress import ProgressLine
+from relunet.progress import ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report
 from relunet.samples import Samples, scan_array
 
@@ -146,7 +146,7 @@ class ReLUNetRegressor:
         """
         names = _feature_names(X)
         samples = self._samples(X, y, sample_weight)
-        with ProgressLine() as line:
+        with ProgressLine(row_bytes=row_bytes(samples)) as line:
             result = learn(
                 samples,
                 self.n_neurons,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from relunet import _relunet
-from relunet.moments import Accumulator
-from relunet.progress import Progress
+from relunet.checkpoint import SweepFolder
+from relunet.moments import Accumulator, sweep
+from relunet.progress import Progress, ProgressLine
 from relunet.report import Stage
 from relunet.samples import Samples
 
@@ -27,6 +28,8 @@ class Trace:
         Threads; None means one a core.
     progress : callable or None
         Called with the stage, the rows done and the rows there are, about ten times a second.
+    checkpoint : path or None, default None
+        Folder for what sweeps have found, so that the same fit, begun again, goes on.
 
     Attributes
     ----------
@@ -38,8 +41,15 @@ class Trace:
         What the user was told.
     """
 
-    def __init__(self, samples: Samples, n_jobs: int | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        n_jobs: int | None,
+        progress: Progress | None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.samples, self.n_jobs, self.progress = samples, n_jobs, progress
+        self._sweep = sweep if checkpoint is None else SweepFolder(checkpoint, samples).sweep
         self.errors: list[float] = []
         self.errors_on_sample: list[float] = []
         self.messages: list[str] = []
@@ -56,6 +66,8 @@ class Trace:
         try:
             yield
         finally:
+            if isinstance(self.progress, ProgressLine):
+                self.progress.close()
             self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
 
     def sweep(self, accumulators: Sequence[Accumulator]) -> None:
@@ -63,7 +75,7 @@ class Trace:
         self._sweeps[self._stage] += 1
         n_rows, progress, stage = self.samples.n_rows, self.progress, self._stage
         report = None if progress is None else lambda done: progress(stage, done, n_rows)
-        _relunet.sweep(self.samples.source, list(accumulators), n_threads=self.n_jobs, progress=report)
+        self._sweep(self.samples, accumulators, n_jobs=self.n_jobs, progress=report)
 
     def warn(self, message: str) -> None:
         """Tell the user, now and in the report."""

@@ -1,6 +1,7 @@
 //! Streaming Hermite moments, contractions and fits of one-hidden-layer ReLU networks.
 
 pub mod block;
+pub mod checkpoint;
 pub mod control;
 pub mod error;
 pub mod gaussian;

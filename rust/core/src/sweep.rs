@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::block::BlockBuffer;
+use crate::checkpoint::{Checkpoint, Ledger};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::moments::{Moments, Scratch};
@@ -34,6 +35,23 @@ pub fn sweep(
     n_threads: Option<usize>,
     control: &Control,
 ) -> Result<()> {
+    resumable_sweep(source, accumulators, n_threads, control, None)
+}
+
+/// The same, with what is done stored every now and then where a `checkpoint` is given.
+///
+/// A sweep that was killed, interrupted or failed goes on from there, and ends with the bits that it would have had; what
+/// a finished one stored is read instead of the rows.
+///
+/// # Errors
+/// Those of [`sweep`], and a checkpoint that cannot be written or read, or is that of another sweep.
+pub fn resumable_sweep(
+    source: &dyn Source,
+    accumulators: &mut [Moments],
+    n_threads: Option<usize>,
+    control: &Control,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<()> {
     for accumulator in accumulators.iter() {
         let (expected, got) = (accumulator.n_features(), source.n_features());
         if expected != got {
@@ -45,10 +63,18 @@ pub fn sweep(
     }
     let plan = Plan::new(source.n_rows(), source.n_features());
     let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
+    let ledger = checkpoint.map(|checkpoint| Ledger::open(checkpoint, &plan, &empty)).transpose()?;
+    let pool = pool(if source.is_sequential() { Some(1) } else { n_threads })?;
     let (scratch, failed) = (Mutex::default(), AtomicU64::new(u64::MAX));
-    let task = Task { source, empty, plan, control, scratch, failed };
-    let n_threads = if source.is_sequential() { Some(1) } else { n_threads };
-    let sums = pool(n_threads)?.install(|| task.reduce(0..task.plan.n_leaves))?;
+    let task = Task { source, empty, plan: &plan, control, scratch, failed, ledger: ledger.as_ref() };
+    let run = || pool.install(|| task.reduce(0..plan.n_leaves));
+    let sums = match &ledger {
+        None => run()?,
+        Some(ledger) => {
+            control.add_rows(ledger.rows_done());
+            ledger.keep(run)?
+        }
+    };
     for (accumulator, sum) in accumulators.iter_mut().zip(&sums) {
         accumulator.merge(sum)?;
     }
@@ -56,8 +82,9 @@ pub fn sweep(
 }
 
 /// The cut of rows into blocks and leaves.
-struct Plan {
+pub(crate) struct Plan {
     n_rows: u64,
+    n_features: u64,
     block_rows: u64,
     leaf_rows: u64,
     n_leaves: u64,
@@ -69,23 +96,38 @@ impl Plan {
         let block_rows = 1_u64 << fitting.ilog2();
         let leaf_rows =
             block_rows * n_rows.div_ceil(block_rows).div_ceil(MAX_LEAVES).max(LEAF_ROWS.div_ceil(block_rows));
-        Self { n_rows, block_rows, leaf_rows, n_leaves: n_rows.div_ceil(leaf_rows) }
+        Self { n_rows, n_features: n_features as u64, block_rows, leaf_rows, n_leaves: n_rows.div_ceil(leaf_rows) }
+    }
+
+    /// The rows of some leaves.
+    pub(crate) fn rows(&self, leaves: &Range<u64>) -> Range<u64> {
+        let row = |leaf: u64| leaf.saturating_mul(self.leaf_rows).min(self.n_rows);
+        row(leaves.start)..row(leaves.end)
+    }
+
+    /// The numbers that decide on the cut: rows, columns, rows a block, rows a leaf.
+    pub(crate) fn shape(&self) -> [u64; 4] {
+        [self.n_rows, self.n_features, self.block_rows, self.leaf_rows]
     }
 }
 
 struct Task<'a> {
     source: &'a dyn Source,
     empty: Vec<Moments>,
-    plan: Plan,
+    plan: &'a Plan,
     control: &'a Control,
     /// Memory of workers that are done with their leaf.
     scratch: Mutex<Vec<(BlockBuffer, Scratch)>>,
     /// The first leaf known to have failed: later ones need not go on, earlier ones must, to report the first error.
     failed: AtomicU64,
+    ledger: Option<&'a Ledger<'a>>,
 }
 
 impl Task<'_> {
     fn reduce(&self, leaves: Range<u64>) -> Result<Vec<Moments>> {
+        if let Some(sums) = self.ledger.and_then(|ledger| ledger.done(&leaves)) {
+            return Ok(sums);
+        }
         if leaves.end - leaves.start <= 1 {
             return self.leaf(leaves);
         }
@@ -94,6 +136,9 @@ impl Task<'_> {
         let (mut left, right) = (left?, right?);
         for (a, b) in left.iter_mut().zip(&right) {
             a.merge(b)?;
+        }
+        if let Some(ledger) = self.ledger {
+            ledger.merged(&leaves, middle, &left);
         }
         Ok(left)
     }
@@ -107,28 +152,40 @@ impl Task<'_> {
     }
 
     fn accumulate(&self, leaves: &Range<u64>) -> Result<Vec<Moments>> {
-        let mut sums = self.empty.clone();
+        let rows = self.plan.rows(leaves);
+        let begun = self.ledger.and_then(|ledger| ledger.begin(leaves.start));
+        let (mut next, mut sums) = begun.unwrap_or_else(|| (rows.start, self.empty.clone()));
+        let mut given = 0;
+        let result = self.add_blocks(leaves.start, &mut next, rows.end, &mut sums, &mut given);
+        if let Some(ledger) = self.ledger {
+            ledger.offer(leaves.start, next, &sums, &mut given, true);
+        }
+        result.map(|()| sums)
+    }
+
+    fn add_blocks(&self, leaf: u64, next: &mut u64, end: u64, sums: &mut [Moments], given: &mut u64) -> Result<()> {
         let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let (mut buffer, mut scratch) = idle.unwrap_or_default();
-        let end = self.plan.n_rows.min(leaves.end * self.plan.leaf_rows);
-        let mut start = leaves.start * self.plan.leaf_rows;
-        while start < end {
-            let stopped = self.failed.load(Ordering::Relaxed) < leaves.start;
+        while *next < end {
+            let stopped = self.failed.load(Ordering::Relaxed) < leaf || self.ledger.is_some_and(Ledger::is_broken);
             if stopped || self.control.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let rows = start..end.min(start + self.plan.block_rows);
-            let next = rows.end..end.min(rows.end + self.plan.block_rows);
-            scratch.ahead = self.source.ahead(next).into();
+            let rows = *next..end.min(*next + self.plan.block_rows);
+            let following = rows.end..end.min(rows.end + self.plan.block_rows);
+            scratch.ahead = self.source.ahead(following).into();
             let block = self.source.block(rows.clone(), &mut buffer)?;
-            for sum in &mut sums {
+            for sum in &mut *sums {
                 sum.update(&block, &mut scratch);
             }
             self.control.add_rows(rows.end - rows.start);
-            start = rows.end;
+            *next = rows.end;
+            if let Some(ledger) = self.ledger {
+                ledger.offer(leaf, *next, sums, given, false);
+            }
         }
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push((buffer, scratch));
-        Ok(sums)
+        Ok(())
     }
 }
 
@@ -157,20 +214,27 @@ pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::block::Block;
     use crate::moments::tests::every_kind;
 
-    /// Rows made where they are asked for; `bad` is refused, `cancel` stops the sweep.
-    struct Generated<'a> {
+    /// Rows made where they are asked for; `bad` is refused, at the row of `event` something happens.
+    pub(crate) struct Generated<'a> {
         n_rows: u64,
         has_labels: bool,
         bad: Option<u64>,
-        cancel: Option<(u64, &'a Control)>,
+        event: Option<(u64, Box<dyn Fn() + Sync + 'a>)>,
+        pub(crate) n_read: AtomicU64,
     }
 
-    const D: usize = 19;
+    impl<'a> Generated<'a> {
+        pub(crate) fn at(self, row: u64, event: impl Fn() + Sync + 'a) -> Self {
+            Self { event: Some((row, Box::new(event))), ..self }
+        }
+    }
+
+    pub(crate) const D: usize = 19;
 
     impl Source for Generated<'_> {
         fn n_rows(&self) -> u64 {
@@ -189,9 +253,10 @@ mod tests {
             if let Some(row) = self.bad.filter(|row| rows.end > *row) {
                 return Err(Error::data("X", format!("bad from row {row} on, asked for {}", rows.start)));
             }
-            if let Some((_, control)) = self.cancel.filter(|(row, _)| rows.contains(row)) {
-                control.cancel();
+            if let Some((_, event)) = self.event.as_ref().filter(|(row, _)| rows.contains(row)) {
+                event();
             }
+            self.n_read.fetch_add(rows.end - rows.start, Ordering::Relaxed);
             let value = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 23) - 1.0;
             let d = D as u64;
             buffer.x.clear();
@@ -208,8 +273,8 @@ mod tests {
         }
     }
 
-    fn generated(n_rows: u64) -> Generated<'static> {
-        Generated { n_rows, has_labels: true, bad: None, cancel: None }
+    pub(crate) fn generated<'a>(n_rows: u64) -> Generated<'a> {
+        Generated { n_rows, has_labels: true, bad: None, event: None, n_read: AtomicU64::new(0) }
     }
 
     fn bytes(accumulators: &[Moments]) -> Vec<Vec<u8>> {
@@ -254,7 +319,7 @@ mod tests {
             assert!(error.to_string().ends_with("asked for 18432"), "{error}");
 
             let control = Control::default();
-            let source = Generated { cancel: Some((200_000, &control)), ..generated(500_000) };
+            let source = generated(500_000).at(200_000, || control.cancel());
             let error = sweep(&source, &mut accumulators, Some(n_threads), &control).unwrap_err();
             assert!(matches!(error, Error::Cancelled), "{error}");
             assert!(control.rows_done() < 500_000);

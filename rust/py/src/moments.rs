@@ -147,7 +147,7 @@ impl Accumulator {
         }
         let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
         let empty = slf.try_borrow()?.moments.empty();
-        let sums = sweep::run(&samples.getattr("source")?, vec![empty], None, None)?;
+        let sums = sweep::run(&samples.getattr("source")?, vec![empty], None, None, None)?;
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 
@@ -166,6 +166,11 @@ impl Accumulator {
                 self.add(py, &copy)
             }
         }
+    }
+
+    /// A new accumulator of the same configuration, without rows.
+    fn empty<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        wrap(slf.py(), slf.try_borrow()?.moments.empty())
     }
 
     /// A new accumulator of the rows of both.

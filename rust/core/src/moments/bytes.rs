@@ -8,6 +8,8 @@ const MAGIC: &[u8; 8] = b"RELUNETm";
 const VERSION: u32 = 2;
 /// Bytes of magic, version and kind.
 const HEAD: usize = 16;
+/// The kind that is no accumulator but the checkpoint of a sweep, which holds accumulators.
+pub const CHECKPOINT: u32 = 1 << 16;
 
 /// Writes fields one after another.
 pub struct Writer(Vec<u8>);
@@ -27,6 +29,12 @@ impl Writer {
 
     pub fn float(&mut self, value: f64) {
         self.0.extend(value.to_le_bytes());
+    }
+
+    /// Bytes, after their number.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.integer(bytes.len() as u64);
+        self.0.extend(bytes);
     }
 
     pub fn floats(&mut self, values: &[f64]) {
@@ -105,6 +113,14 @@ impl<'a> Reader<'a> {
 
     pub fn float(&mut self) -> Result<f64> {
         Ok(f64::from_le_bytes(self.take()?))
+    }
+
+    /// What [`Writer::bytes`] has written.
+    pub fn bytes(&mut self) -> Result<&'a [u8]> {
+        let length = self.size()?;
+        let (head, tail) = self.0.split_at_checked(length).ok_or_else(|| damaged("damaged: it ends too early"))?;
+        self.0 = tail;
+        Ok(head)
     }
 
     fn length(&mut self) -> Result<usize> {

@@ -1,6 +1,6 @@
 //! The accumulators: sums over rows that are updated block by block, merged in any grouping, stored as bytes and read.
 
-mod bytes;
+pub(crate) mod bytes;
 mod contraction;
 mod curvature;
 mod gradient;
@@ -111,6 +111,15 @@ macro_rules! moments {
             /// Adds the rows of a block, which has `n_features` columns, and labels where they are needed.
             pub fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
                 match self { $(Self::$variant(m) => m.update(block, scratch),)* }
+            }
+
+            /// Whether `other` is of the same kind and configuration, so that the two may be merged.
+            #[must_use]
+            pub fn may_merge(&self, other: &Self) -> bool {
+                match (self, other) {
+                    $((Self::$variant(a), Self::$variant(b)) => a.same_configuration(b),)*
+                    _ => false,
+                }
             }
 
             /// Adds the rows that `other` has seen.

@@ -1,0 +1,366 @@
+"""Samples that lie on a Dask cluster: every sweep of a fit is a tree of partial sums, made where the rows are.
+
+Partitions are read anew in every sweep and never persisted, so that a cluster needs no more memory than for the
+partitions at work. Only sums travel, as the bytes of `Accumulator.to_bytes`; a partition whose worker is lost is summed
+again by another one. Needs the extra ``relunet[dask]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from relunet import moments
+from relunet.errors import ArgumentError, DataError, RelunetError
+from relunet.moments import Accumulator
+from relunet.samples import Rows, Samples, scan_array
+
+__all__ = ["DaskSamples", "scan_dask"]
+
+# Sums that are merged at once, in each step of the tree.
+WIDTH = 8
+
+
+def scan_dask(
+    X: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    target: str | None = None,
+    columns: Sequence[str] | None = None,
+    weight: str | None = None,
+) -> DaskSamples:
+    """Rows of a Dask array or data frame, or of delayed partitions.
+
+    The number of rows is counted now, which computes the partitions whose length is not known once.
+
+    Parameters
+    ----------
+    X : dask.array.Array, dask.dataframe.DataFrame or sequence of dask.delayed.Delayed
+        Inputs, (n_rows, n_columns). Partitions may be of any size, or empty. A delayed partition gives an array or data
+        frame of inputs, a tuple ``(X, y)`` or a tuple ``(X, y, sample_weight)``.
+    y, sample_weight : dask array or series, optional
+        Labels and row weights, in partitions like those of `X`; arrays of known lengths are cut like `X`.
+    target, weight : str, optional
+        Columns of data frames that hold labels and weights, instead of `y` and `sample_weight`.
+    columns : sequence of str, optional
+        Columns of data frames that are the inputs; by default all but `target` and `weight`.
+
+    Returns
+    -------
+    DaskSamples
+        For `relunet.learn`, `ReLUNetRegressor` and `relunet.moments.sweep`.
+
+    Raises
+    ------
+    ArgumentError
+        Objects of other types, arguments that exclude each other, partitions of `y` that are not like those of `X`.
+    DataError
+        No rows, no columns, partitions of different columns.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from relunet.dask import scan_dask
+    >>> from relunet.moments import InputMoments, sweep
+    >>> X = da.arange(6.0, chunks=2).reshape(3, 2)
+    >>> samples = scan_dask(X.rechunk((2, 2)), y=da.ones(3, chunks=2))
+    >>> samples
+    <Samples from 2 Dask partitions: 3 labelled rows, 2 columns, float64>
+    >>> inputs = InputMoments(2)
+    >>> sweep(samples, [inputs])
+    >>> inputs.mean
+    array([2., 3.])
+    """
+    import dask
+
+    if target is not None and y is not None:
+        raise ArgumentError("target: expected None beside y")
+    if weight is not None and sample_weight is not None:
+        raise ArgumentError("weight: expected None beside sample_weight")
+    read = dask.delayed(_read)
+    parts, lengths = _partitions(X, y, sample_weight)
+    rows = [read(number, *part, target, weight, columns) for number, part in enumerate(parts)]
+    if lengths is None:
+        facts = list(dask.compute(*map(dask.delayed(_facts), rows)))
+    else:
+        # What arrays tell of themselves need not be asked for.
+        names = tuple(f"x{column}" for column in range(X.shape[1]))
+        facts = [_Facts(length, names, X.dtype == np.float32, y is not None) for length in lengths]
+    filled = [number for number, fact in enumerate(facts) if fact.n_rows]
+    if not filled:
+        raise DataError(f"X: no rows in {len(facts)} partitions, expected at least one")
+    first = facts[filled[0]]
+    for number in filled:
+        if (facts[number].columns, facts[number].has_labels) != (first.columns, first.has_labels):
+            raise DataError(f"X: partition {number} has {facts[number]}, partition {filled[0]} {first}")
+    single = all(facts[number].is_single for number in filled)
+    return DaskSamples(
+        [rows[number] for number in filled],
+        [facts[number].n_rows for number in filled],
+        first.columns,
+        np.dtype(np.float32 if single else np.float64),
+        first.has_labels,
+    )
+
+
+class DaskSamples:
+    """Samples of `scan_dask`: they follow the protocol of `Samples`, and sum their rows themselves.
+
+    Parameters
+    ----------
+    partitions : list of dask.delayed.Delayed
+        Each gives ``(number, X, y, sample_weight)``.
+    lengths : list of int
+        Rows of each.
+    columns : tuple of str
+        Names of the input columns.
+    dtype : dtype
+        Type of the inputs.
+    has_labels : bool
+        Whether rows carry labels.
+    """
+
+    def __init__(
+        self,
+        partitions: list[Any],
+        lengths: list[int],
+        columns: tuple[str, ...],
+        dtype: np.dtype[Any],
+        has_labels: bool,
+    ) -> None:
+        self._partitions, self._lengths = partitions, lengths
+        self.n_rows, self.n_columns, self.columns = sum(lengths), len(columns), columns
+        self.dtype, self.has_labels = dtype, has_labels
+
+    @property
+    def source(self) -> Any:
+        """The samples themselves: no compiled source reads them."""
+        return self
+
+    def blocks(self, size: int = 65_536) -> Iterator[Rows]:
+        """All rows in order, `size` at a time at most: partitions are computed one after another and brought here."""
+        if size < 1:
+            raise ArgumentError(f"size: {size}; expected at least 1")
+        return self._blocks(size)
+
+    def _blocks(self, size: int) -> Iterator[Rows]:
+        for partition in self._partitions:
+            _, X, y, sample_weight = partition.compute()
+            yield from scan_array(X, y, sample_weight).blocks(size)
+
+    def sweep(
+        self,
+        accumulators: Sequence[Accumulator],
+        *,
+        n_jobs: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        """Add all rows to accumulators, which are left as they were if that fails.
+
+        Parameters
+        ----------
+        accumulators : sequence of Accumulator
+            What to sum.
+        n_jobs : int, default None
+            Threads of one partition; None means one, for a cluster works on many partitions at once.
+        progress : callable, default None
+            Called with the number of rows done, whenever partitions are done.
+
+        Raises
+        ------
+        DataError
+            Rows that cannot be used, with the number of their partition; partitions that are no longer as long.
+        """
+        import dask
+
+        empty = [accumulator.empty() for accumulator in accumulators]
+        # A node of its own, so that sums are sent once and not with every partition.
+        configuration = dask.delayed([sums.to_bytes() for sums in empty])
+        add, merge = dask.delayed(_sums), dask.delayed(_merged)
+        leaves = [add(partition, configuration, n_jobs or 1) for partition in self._partitions]
+        level = leaves
+        while len(level) > 1:
+            level = [merge(level[i : i + WIDTH]) for i in range(0, len(level), WIDTH)]
+        totals = _computed(level[0], dict(zip(leaves, self._lengths, strict=True)), progress)
+        sums = [Accumulator.from_bytes(data) for data in totals]
+        for total in sums:
+            if total.n_rows != self.n_rows:
+                raise DataError(f"X: {total.n_rows} rows, but there were {self.n_rows} when they were counted")
+        for accumulator, total in zip(accumulators, sums, strict=True):
+            accumulator.merge(total)
+
+    def __repr__(self) -> str:
+        labels = "labelled" if self.has_labels else "unlabelled"
+        return (
+            f"<Samples from {len(self._partitions)} Dask partitions: {self.n_rows} {labels} rows, "
+            f"{self.n_columns} columns, {self.dtype}>"
+        )
+
+
+def _partitions(X: Any, y: Any, sample_weight: Any) -> tuple[list[tuple[Any, Any, Any]], tuple[int, ...] | None]:
+    """Return the delayed parts (X, y, sample_weight) of each partition, and their lengths where they are known."""
+    from dask.delayed import Delayed
+
+    if isinstance(X, Sequence) and all(isinstance(part, Delayed) for part in X):
+        if y is not None or sample_weight is not None:
+            raise ArgumentError("y, sample_weight: expected None, delayed partitions give them with X")
+        return [(part, None, None) for part in X], None
+    lengths = None
+    if hasattr(X, "chunks"):
+        if X.ndim != 2:
+            raise DataError(f"X: shape {X.shape}; expected 2 dimensions, (n_rows, n_columns)")
+        X = X.rechunk({1: -1}) if X.shape[1] else X
+        lengths = X.chunks[0] if not np.isnan(X.chunks[0]).any() else None
+        parts = X.to_delayed().ravel().tolist()
+    elif hasattr(X, "to_delayed"):
+        parts = X.to_delayed()
+    else:
+        raise ArgumentError(f"X: {type(X).__name__}, expected a Dask array or data frame or a list of Delayed")
+    rows = [
+        parts,
+        *(_like(values, name, parts, lengths) for name, values in (("y", y), ("sample_weight", sample_weight))),
+    ]
+    return list(zip(*rows, strict=True)), lengths
+
+
+def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | None) -> list[Any]:
+    """Return the partitions of labels or weights, as many as of inputs."""
+    if values is None:
+        return [None] * len(parts)
+    if not hasattr(values, "to_delayed"):
+        raise ArgumentError(f"{name}: {type(values).__name__}, expected a Dask array or series")
+    if hasattr(values, "chunks"):
+        if lengths is not None and not np.isnan(values.chunks[0]).any():
+            if sum(values.chunks[0]) != sum(lengths):
+                raise DataError(f"{name}: {sum(values.chunks[0])} rows, expected {sum(lengths)} as in X")
+            values = values.rechunk({0: lengths})
+        delayed = values.to_delayed().ravel().tolist()
+    else:
+        delayed = values.to_delayed()
+    if len(delayed) != len(parts):
+        raise ArgumentError(f"{name}: {len(delayed)} partitions, expected {len(parts)} as in X")
+    return list(delayed)
+
+
+class _Facts(NamedTuple):
+    """What the rows of a partition are."""
+
+    n_rows: int
+    columns: tuple[str, ...]
+    is_single: bool
+    has_labels: bool
+
+    def __str__(self) -> str:
+        return f"columns {', '.join(self.columns)} and {'' if self.has_labels else 'no '}labels"
+
+
+def _read(
+    number: int,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    target: str | None,
+    weight: str | None,
+    columns: Sequence[str] | None,
+) -> tuple[int, Any, Any, Any]:
+    """Return the number of a partition, its inputs, labels and weights."""
+    if isinstance(X, tuple):
+        X, y, sample_weight = (*X, None, None)[:3]
+    if hasattr(X, "columns"):
+        outputs = [name for name in (target, weight) if name is not None]
+        missing = [name for name in (*outputs, *(columns or ())) if name not in X.columns]
+        if missing:
+            raise DataError(f"X: partition {number} has no column {missing[0]!r}")
+        y = y if target is None else X[target]
+        sample_weight = sample_weight if weight is None else X[weight]
+        X = X.drop(columns=outputs) if columns is None else X[list(columns)]
+    return number, X, y, sample_weight
+
+
+def _scanned(number: int, X: Any, y: Any, sample_weight: Any) -> Samples | None:
+    """Return the rows of a partition, None where there are none."""
+    if len(X) == 0:
+        return None
+    try:
+        return scan_array(X, y, sample_weight)
+    except RelunetError as error:
+        raise type(error)(f"partition {number}: {error}") from error
+
+
+def _facts(rows: tuple[int, Any, Any, Any]) -> _Facts:
+    samples = _scanned(*rows)
+    if samples is None:
+        return _Facts(0, (), True, False)
+    return _Facts(samples.n_rows, samples.columns, samples.dtype == np.float32, samples.has_labels)
+
+
+def _sums(rows: tuple[int, Any, Any, Any], configuration: list[bytes], n_jobs: int) -> list[bytes]:
+    """Return the sums over a partition."""
+    sums = [Accumulator.from_bytes(data) for data in configuration]
+    samples = _scanned(*rows)
+    if samples is None:
+        return configuration
+    try:
+        moments.sweep(samples, sums, n_jobs=n_jobs)
+    except RelunetError as error:
+        raise type(error)(f"partition {rows[0]}: {error}") from error
+    return [accumulator.to_bytes() for accumulator in sums]
+
+
+def _merged(parts: list[list[bytes]]) -> list[bytes]:
+    """Return the sums over several parts."""
+    totals = [Accumulator.from_bytes(data) for data in parts[0]]
+    for part in parts[1:]:
+        for total, data in zip(totals, part, strict=True):
+            total.merge(Accumulator.from_bytes(data))
+    return [total.to_bytes() for total in totals]
+
+
+def _computed(root: Any, leaves: dict[Any, int], progress: Callable[[int], None] | None) -> Any:
+    """Return the value of `root`; `progress` is told the rows of the delayed leaves as they are done."""
+    import dask
+
+    if progress is None:
+        return root.compute()
+    client = _client()
+    done = 0
+    if client is not None:
+        from distributed import as_completed
+
+        total, *futures = client.compute([root, *leaves])
+        lengths = dict(zip((future.key for future in futures), leaves.values(), strict=True))
+        try:
+            for future in as_completed(futures):
+                done += lengths[future.key]
+                progress(done)
+                future.release()
+            return total.result()
+        finally:
+            client.cancel([total, *futures])
+    lengths = {leaf.key: length for leaf, length in leaves.items()}
+
+    def tell(key: Any, *_: object) -> None:
+        nonlocal done
+        if key in lengths:
+            done += lengths[key]
+            progress(done)
+
+    with dask.callbacks.Callback(posttask=tell):
+        return root.compute()
+
+
+def _client() -> Any:
+    """Return the client of the cluster that computes, None where there is none."""
+    import dask
+
+    if dask.config.get("scheduler", None) not in (None, "dask.distributed", "distributed"):
+        return None
+    try:
+        from distributed import default_client
+
+        return default_client()
+    except (ImportError, ValueError):
+        return None
