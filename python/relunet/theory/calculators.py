@@ -358,7 +358,8 @@ def _least_degree(tail: float) -> int:
     while high < 2**13 and relu_tail(2 * high) > tail:
         low, high = high, 2 * high
     if relu_tail(2 * high) > tail:
-        return 2 * math.ceil((math.sqrt(2 / math.pi) / (2 * math.pi) * (1 / 3 + 1 / (2 * high)) / tail) ** (2 / 3) / 2)
+        factor = math.sqrt(2 / math.pi) / (2 * math.pi) * (1 / 3 + 1 / (2 * high))
+        return 2 * math.ceil(math.pow(factor / tail, 2 / 3) / 2)
     while high > low + 1:
         middle = (low + high) // 2
         low, high = (low, middle) if relu_tail(2 * middle) <= tail else (middle, high)
