@@ -53,7 +53,10 @@ def main() -> None:
             for outcome, error in fits:
                 ax.loglog(angle, error, "o", color=OUTCOMES[outcome], alpha=0.7)
             counts = ", ".join(f"{outcome} {n}" for outcome, n in Counter(outcome for outcome, _ in fits).items())
-            print(f"| {'++' if sign > 0 else '+-'} | {angle:.4f} | {counts} | {np.median([e for _, e in fits]):.1e} |", flush=True)
+            print(
+                f"| {'++' if sign > 0 else '+-'} | {angle:.4f} | {counts} | {np.median([e for _, e in fits]):.1e} |",
+                flush=True,
+            )
         off = [apart(sign, angle) for angle in ANGLES]
         ax.loglog(ANGLES, off, "-", color="#a9b6bc", label="what one neuron misses" if sign > 0 else "what zero misses")
         ax.axhline(floor, color="#333333", linewidth=1, linestyle=":", label="σ √(p/N)")
