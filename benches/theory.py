@@ -34,6 +34,8 @@ EXACT = [
     ("close_pair", 10, 3, 0.05),
     ("level_fan", 10, 2, 0.05),
     ("level_fan", 10, 4, 0.05),
+    ("level_fan", 10, 6, 0.05),
+    ("level_fan", 10, 8, 0.05),
     ("generic", 10, 4, 0.05),
     ("arc_scales", 10, 4, 0.001),
 ]

@@ -106,11 +106,25 @@ class Inputs:
         parameters = np.concatenate(columns, axis=1)
         return parameters[-1], parameters[:-1], np.sign(network.output_weights)
 
-    def unprojected(self, linear: Array, vectors: Array, signs: Array, directions: Array) -> ReLUNetwork:
-        """Return the network of a function of projected rows, as `projected` gives it: |t| = 2 relu(t) - t."""
+    def linear_beyond(self, network: ReLUNetwork, directions: Array) -> ReLUNetwork:
+        """Return what `projected` leaves of the linear part: a function of x off the span of `directions`."""
+        halves = np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
+        slope = self.whitened((network.linear + halves)[None, :])
+        beyond = slope - _relunet.matmul(_relunet.matmul(slope, directions), directions.T.copy())
+        linear = _relunet.matmul(beyond, self.whiten.T.copy())[0]
+        constant = -float(np.sum(linear * self.mean)) if self.fit_bias else 0.0
+        return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
+
+    def unprojected(
+        self, linear: Array, vectors: Array, signs: Array, directions: Array, beyond: ReLUNetwork
+    ) -> ReLUNetwork:
+        """Return the network of a function of projected rows, as `projected` gives it, and of the linear part `beyond`.
+
+        |t| = 2 relu(t) - t.
+        """
         weights, biases = self.weights(np.concatenate([vectors, linear[None, :]]), directions)
-        slope = weights[-1] - np.sum(weights[:-1] * signs[:, None], axis=0)
-        constant = float(biases[-1] - np.sum(biases[:-1] * signs))
+        slope = weights[-1] - np.sum(weights[:-1] * signs[:, None], axis=0) + beyond.linear
+        constant = float(biases[-1] - np.sum(biases[:-1] * signs)) + float(beyond.intercept)
         return ReLUNetwork(2 * weights[:-1], signs, 2 * biases[:-1], slope, constant)
 
     def affine_network(self) -> ReLUNetwork:

@@ -174,13 +174,13 @@ def learn(
             subspace = fit.residual_subspace(network)
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             seen.append(subspace)
-        # With nothing new in sight, a last and closer look at the space that there is.
+        # With nothing new in sight, a last look at the space that there is, as close as where a round led nowhere.
         last = visible.shape[1] == 0
         if last and network.n_neurons == 0:
             break
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            found = fit.search(directions, network, limit, MOST_EFFORT if last else effort, last=last)
+            found = fit.search(directions, network, limit, MOST_EFFORT if last else effort, closer=last or effort > EFFORT)
         with trace.stage("polish"):
             better = min((fit.polished(candidate, linear=True) for candidate in found), key=fit.cost)
         if fit.cost(better) > (1 - PROGRESS) * fit.cost(network):
@@ -323,18 +323,20 @@ class _Fit:
         return resolved_span(neurons, gates.astype(np.float64), weight, self.rms_on(self.fitted, network))
 
     def search(
-        self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, last: bool
+        self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, closer: bool
     ) -> list[ReLUNetwork]:
         """Return the best networks whose weights lie in the span of `directions`, from rows in memory.
 
-        The first looks return one, the last all that the projected rows cannot tell apart.
+        A first look returns one, a closer one all that the projected rows cannot tell apart.
         """
-        x, y, weight = self.fitted if last else self.first_rows(network.n_neurons + 1)
-        # Terms of a fan explain nothing one by one: where rounds have led nowhere, each may stay for the others' sake.
-        least_gain = 0.0 if last or effort > MORE_EFFORT * EFFORT else SMOOTHED
+        x, y, weight = self.fitted if closer else self.first_rows(network.n_neurons + 1)
+        # Terms of a fan explain nothing one by one: in a closer look each may stay for the others' sake.
+        least_gain = 0.0 if closer else SMOOTHED
+        # Linear functions off the span are known already: as noise of the search they would hide small neurons.
+        beyond = self.inputs.linear_beyond(network, directions)
         found = find_neurons(
             self.inputs.features(x, directions),
-            y,
+            y - beyond.predict(x),
             limit,
             fit_bias=self.inputs.fit_bias,
             sample_weight=weight,
@@ -345,8 +347,8 @@ class _Fit:
             n_jobs=self.trace.n_jobs,
         )
         best = choose(found, len(y), least_gain)
-        chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if last else [best]
-        return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions) for c in chosen]
+        chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]
+        return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions, beyond) for c in chosen]
 
     def precondition(self, free: Free, rows: Rows) -> Callable[[ReLUNetwork, float], Callable[[Array], Array]]:
         """Return the maker of preconditioners from rows in memory."""
@@ -360,11 +362,15 @@ class _Fit:
         return 1e-2 * network.weights.size / n_rows
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
-        """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact."""
+        """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact.
+
+        Both begin at `network`: noise in the first rows leads close neurons into optima that more rows do not have.
+        """
         if network.n_neurons == 0:
             return self.inputs.affine_network()
         free = Free(self.inputs.fit_bias, linear)
         n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
+        optimum = network
         for rows in (self.first_rows(network.n_neurons), self.fitted):
             sweep = partial(self.sweep_rows, rows)
             rms, tolerance = self.label_rms, self.tolerance(network, len(rows[1]))
@@ -374,10 +380,10 @@ class _Fit:
             self.trace.errors_on_sample.extend(polished.history)
             if len(polished.history) >= STEPS and n_parameters <= MAX_NEWTON:
                 polished = newton(polished.network, sweep, free, label_rms=rms, tolerance=tolerance)
-            network = polished.network
-            if len(rows[1]) == self.rows.n_fitted or self.is_exact(network):
+            optimum = polished.network
+            if len(rows[1]) == self.rows.n_fitted or self.is_exact(optimum):
                 break
-        return network
+        return optimum
 
     def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the least-squares optimum on all rows, with a linear part only if the network has one."""

@@ -1,12 +1,15 @@
 """The second stage: the directions that labels, or the residuals of a fit, depend on, from slices of the label.
 
 Any function of the label sees span(u_i), also where every moment linear in the label vanishes: with slices h of the
-label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z zᵀ - I in slice h, z whitened.
+label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z zᵀ - I in slice h, z whitened. That is
+every function at once, and the noise of all of them: where little is left to see, the one contraction
+C = E[c(y) (z zᵀ - I)] = Σ p_h c_h M_h, c_h the normal score of the slice, sees more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,19 +37,21 @@ class Subspace:
     spectrum : ndarray of shape (r,)
         Eigenvalues of K, descending.
     directions : ndarray of shape (r, r)
-        Their eigenvectors, as columns, in whitened coordinates.
+        An orthonormal basis, as columns, in whitened coordinates: the eigenvectors of K above its bulk edge, those of
+        C off their span above its own, and the rest by the size of C.
     bulk_edge : float
-        What the largest eigenvalue would be if labels and inputs were independent.
+        What the largest eigenvalue of K would be if labels and inputs were independent.
+    n_visible : int
+        How many directions stand out: a lower bound of the dimension.
+    visible_share : float
+        Part of the label's variance that a neuron alone must explain, off its affine part, to stand out.
     """
 
     spectrum: Array
     directions: Array
     bulk_edge: float
-
-    @property
-    def n_visible(self) -> int:
-        """Number of eigenvalues above the bulk edge: a lower bound of the dimension."""
-        return int(np.sum(self.spectrum > self.bulk_edge))
+    n_visible: int
+    visible_share: float
 
 
 def slice_edges(labels: Array, n_rows: int, n_features: int) -> Array:
@@ -78,20 +83,46 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     r = whiten.shape[1]
     filled = np.flatnonzero(weights > 0)
     share = weights[filled] / weights.sum()
-    k = np.zeros((r, r))
+    scores = _normal_scores(share)
+    k, c = np.zeros((r, r)), np.zeros((r, r))
     edge = 0.0
-    for h, p in zip(filled, share, strict=True):
+    for h, p, score in zip(filled, share, scores, strict=True):
         v = vectors[h] / weights[h]
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
         excess = _relunet.matmul(_relunet.matmul(whiten.T.copy(), centred), whiten) - np.eye(r)
         m = _relunet.matmul((v - mean)[None, :], whiten)[0]
         k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
+        c += p * score * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
         edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
-    spread = 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
+    edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
     values, directions = _relunet.eigh((k + k.T) / 2)
-    return Subspace(values[::-1].copy(), directions[:, ::-1].copy(), edge * (1 + spread))
+    seen = directions[:, values > edge][:, ::-1]
+    n_seen = seen.shape[1]
+    # What C shows off the directions that K shows: without structure its eigenvalues fill a semicircle.
+    unseen = directions[:, values <= edge]
+    rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), (c + c.T) / 2), unseen)
+    radius = 2 * np.sqrt(r / slices.n_rows) * (1 + 2 * r ** (-2 / 3))
+    contracted, axes = _relunet.eigh(rest)
+    order = np.argsort(-np.abs(contracted), kind="stable")
+    found = int(np.sum(np.abs(contracted) > radius))
+    # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
+    visible_share = min(edge * (np.pi - 2), radius**2 * (np.pi / 2 - 1), 1.0)
+    return Subspace(
+        values[::-1].copy(),
+        np.concatenate([seen, _relunet.matmul(unseen, axes[:, order])], axis=1),
+        edge,
+        n_seen + found,
+        visible_share,
+    )
+
+
+def _normal_scores(share: Array) -> Array:
+    """Return a score per slice, by increasing label: normal quantiles, of mean 0 and mean square 1."""
+    scores = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
+    scores -= np.sum(share * scores)
+    return scores / max(np.sqrt(np.sum(share * scores**2)), 1e-300)
 
 
 def span(columns: Array) -> Array:

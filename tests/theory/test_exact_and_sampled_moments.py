@@ -147,7 +147,12 @@ def test_arguments():
         PopulationMoments(ReLUNetwork([[1.0]], [[1.0], [2.0]]))
     with pytest.raises(ArgumentError, match="has biases"):
         AbsoluteForm.of(ReLUNetwork([[1.0]], [1.0], biases=[1.0]))
+    labelled = scan_array(np.zeros((3, 1)), np.zeros(3))
+    with pytest.raises(ArgumentError, match=r"noise_variance: -1\.0"):
+        SampleMoments(labelled, noise_variance=-1.0)
+    with pytest.raises(ArgumentError, match="search_rows: 0"):
+        SampleMoments(labelled, search_rows=0)
     with pytest.raises(DataError, match="samples: no labels"):
         SampleMoments(scan_array(np.zeros((3, 1))))
     with pytest.raises(DataError, match="validation: 2 columns"):
-        SampleMoments(scan_array(np.zeros((3, 1)), np.zeros(3)), scan_array(np.zeros((3, 2)), np.zeros(3)))
+        SampleMoments(labelled, scan_array(np.zeros((3, 2)), np.zeros(3)))

@@ -112,7 +112,7 @@ def test_too_few_samples_are_a_fail(learner):
 
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_rows_that_any_network_fits_validate_none(learner):
-    with pytest.raises(Fail):
+    with pytest.raises(Fail, match="2 rows are too few to validate it"):
         learner(2).learn(SampleMoments(scan_array([[1.0, 0.5], [2.0, -1.0]], [1.0, 2.0])))
 
 

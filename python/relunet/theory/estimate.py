@@ -137,8 +137,7 @@ class Candidates:
         form = guess.form
         if self._best is None or guess.loss < self._best[0]:
             self._best = guess.loss, form, g
-        rows, n_parameters = self.moments.n_validation_rows, form.w.size + form.u.size + form.lam.size
-        if guess.loss > MAY_PASS * self.target.risk or (rows is not None and rows < ROWS_PER_PARAMETER * n_parameters):
+        if guess.loss > MAY_PASS * self.target.risk or self._too_few_rows_for(form):
             return False
         estimate = self._estimate(form, g)
         if self._validated is None or estimate.risk < self._validated.risk:
@@ -158,7 +157,14 @@ class Candidates:
             other = self._estimate(*self._best[1:])
             best = other if best is None or other.risk < best.risk else best
         error = "" if best is None else f": the best of {self.cost.tried} guesses has an error of {best.error:.3g}"
-        return Fail(f"no estimate was validated{error} of what is not affine, asked was {self.epsilon:.3g}", best)
+        message = f"no estimate was validated{error} of what is not affine, asked was {self.epsilon:.3g}"
+        if best is not None and self._too_few_rows_for(best.form):
+            message += f"; {self.moments.n_validation_rows} rows are too few to validate it"
+        return Fail(message, best)
+
+    def _too_few_rows_for(self, form: AbsoluteForm) -> bool:
+        rows = self.moments.n_validation_rows
+        return rows is not None and rows < ROWS_PER_PARAMETER * (form.w.size + form.u.size + form.lam.size)
 
     def _estimate(self, form: AbsoluteForm, g: Array) -> Estimate:
         risk = self.moments.risk(form.network())[0]

@@ -226,8 +226,10 @@ class SampleMoments:
 
     Raises
     ------
+    ArgumentError
+        For numbers out of range.
     DataError
-        For samples without labels.
+        For samples without labels, or validation samples of other columns.
 
     Examples
     --------
@@ -253,6 +255,10 @@ class SampleMoments:
         search_rows: int = 4096,
         n_jobs: int | None = None,
     ) -> None:
+        if not noise_variance >= 0.0:
+            raise ArgumentError(f"noise_variance: {noise_variance}, expected a number of at least 0")
+        if search_rows < 1:
+            raise ArgumentError(f"search_rows: {search_rows}, expected at least 1")
         for name, given in (("samples", samples), ("validation", validation)):
             if given is not None and not given.has_labels:
                 raise DataError(f"{name}: no labels, expected labelled ones")

@@ -74,7 +74,9 @@ class SearchLimits:
     Attributes
     ----------
     coarse : float
-        Granularity of the net whose tuples are enumerated.
+        Granularity of the net whose tuples are enumerated,
+    elements : int
+        unless it had more than about so many elements: then it is coarser.
     fine : float or None
         Granularity of the last net; None is ε/50, for errors are of the order of the granularity.
     exhaustive : int
@@ -89,6 +91,7 @@ class SearchLimits:
     """
 
     coarse: float = 0.25
+    elements: int = 2000
     fine: float | None = None
     exhaustive: int = 200_000
     beam: int = 24
@@ -195,9 +198,12 @@ class _NetSearch:
         self.linear = AbsoluteForm.linear(w).network()
         self.turn = np.ascontiguousarray(basis.T)
         self.r = basis.shape[1]
-        self.net = sphere_net(self.r, limits.coarse)
-        mesh = 2 * limits.coarse / math.sqrt(max(self.r - 1, 1))
-        halvings = math.ceil(math.log2(max(limits.coarse / limits.finest, 1.0))) if self.r > 1 else 0
+        coarse = limits.coarse
+        while log10_lines(self.r, coarse) > math.log10(limits.elements):
+            coarse *= 1.1
+        self.net = sphere_net(self.r, coarse)
+        mesh = 2 * coarse / math.sqrt(max(self.r - 1, 1))
+        halvings = math.ceil(math.log2(max(coarse / limits.finest, 1.0))) if self.r > 1 else 0
         self.meshes = [mesh / 2**j for j in range(1, halvings + 1)]
 
     def sizes(self, most: int) -> Iterator[list[Guess]]:

@@ -3,12 +3,15 @@
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use rayon::prelude::*;
 
 use crate::control::Control;
 use crate::linalg;
 
 /// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
 const BLOCK: usize = 256;
+/// Pairs of terms whose blocks one task sums.
+const PAIRS: usize = 128;
 
 /// Rows `(z, y)` of a least-squares problem, each already multiplied by the root of its weight.
 ///
@@ -206,19 +209,26 @@ impl Blocks {
         let (k, triangle) = (pattern.len() / n.max(1), q * (q + 1) / 2);
         let pairs = k * (k + 1) / 2;
         let mut blocks = Blocks { own: vec![0.0; triangle], cross: vec![0.0; pairs * triangle] };
-        let (mut zz, ones, mut signs) = (Vec::new(), [1.0; BLOCK], vec![0.0; BLOCK * pairs]);
-        for (b, z) in rows.z.chunks(BLOCK * q).enumerate() {
-            let m = z.len() / q;
+        let (mut zz, ones) = (Vec::new(), [1.0; BLOCK]);
+        for z in rows.z.chunks(BLOCK * q) {
             squares(z, q, &mut zz);
-            add_product(&mut blocks.own, &ones[..m], &zz, m);
-            if k > 0 {
-                let start = b * BLOCK * k;
-                for (p, s) in pattern[start..start + m * k].chunks_exact(k).zip(signs.chunks_exact_mut(pairs)) {
-                    pair_signs(p, s);
-                }
-                add_product(&mut blocks.cross, &signs[..m * pairs], &zz, m);
-            }
+            add_product(&mut blocks.own, &ones[..z.len() / q], &zz, z.len() / q);
         }
+        // Each task sums its own pairs over all rows, so that bits do not depend on the threads.
+        blocks.cross.par_chunks_mut(PAIRS * triangle).enumerate().for_each(|(task, cross)| {
+            let (first, count) = (task * PAIRS, cross.len() / triangle);
+            let (mut zz, mut all, mut signs) = (Vec::new(), vec![0.0; pairs], Vec::with_capacity(BLOCK * count));
+            for (b, z) in rows.z.chunks(BLOCK * q).enumerate() {
+                let (start, m) = (b * BLOCK * k, z.len() / q);
+                squares(z, q, &mut zz);
+                signs.clear();
+                for p in pattern[start..start + m * k].chunks_exact(k) {
+                    pair_signs(p, &mut all);
+                    signs.extend_from_slice(&all[first..first + count]);
+                }
+                add_product(cross, &signs, &zz, m);
+            }
+        });
         blocks
     }
 

@@ -57,12 +57,36 @@ struct Proposal {
 }
 
 impl Proposal {
-    fn added_to(&self, terms: &Terms) -> Terms {
-        let mut terms = terms.clone();
-        terms.theta.iter_mut().zip(&self.compensation).for_each(|(t, c)| *t -= c);
-        terms.push(&self.a, self.sign);
-        terms
+    /// Cosine of the angle between the lines of two proposals.
+    fn cosine(&self, other: &Proposal) -> f64 {
+        (dot(&self.a, &other.a) / (dot(&self.a, &self.a) * dot(&other.a, &other.a)).sqrt()).abs()
     }
+}
+
+/// `terms` with proposed ones added, the others moved out of their way.
+fn added(terms: &Terms, proposals: &[&Proposal]) -> Terms {
+    let mut terms = terms.clone();
+    for proposal in proposals {
+        terms.theta.iter_mut().zip(&proposal.compensation).for_each(|(t, c)| *t -= c);
+    }
+    proposals.iter().for_each(|p| terms.push(&p.a, p.sign));
+    terms
+}
+
+/// The strongest evidence among proposals.
+fn strongest(proposals: &[Proposal]) -> f64 {
+    proposals.iter().map(|p| p.evidence).fold(0.0, f64::max)
+}
+
+/// The first proposal and those after it that are about as good and lie elsewhere, at most `most`.
+fn apart(proposals: &[Proposal], most: usize) -> Vec<&Proposal> {
+    let mut chosen: Vec<&Proposal> = Vec::new();
+    for proposal in proposals.iter().filter(|p| p.evidence >= CERTAIN && p.gain >= COMPARABLE * proposals[0].gain) {
+        if chosen.len() < most && chosen.iter().all(|c| c.cosine(proposal) < APART) {
+            chosen.push(proposal);
+        }
+    }
+    chosen
 }
 
 /// Directions tried for a new term.
@@ -71,6 +95,10 @@ const NET: usize = 512;
 const SHORT_LIST: usize = 48;
 /// Evidence that noise alone hardly gives: four and a half standard errors.
 const VISIBLE: f64 = 20.0;
+/// Evidence, part of the best gain and greatest cosine with which terms are added together.
+const CERTAIN: f64 = 100.0;
+const COMPARABLE: f64 = 0.4;
+const APART: f64 = 0.7;
 /// Terms added without evidence before growth ends: on a fan one term alone explains little.
 const PATIENCE: usize = 3;
 /// Mean square, relative to that of the labels, that a linear function leaves by rounding.
@@ -81,8 +109,9 @@ const BRANCHES: usize = 4;
 const KICKS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
 /// Rows on which the net is screened.
 const SCREEN: usize = 4096;
-/// Angles between a term and the near-duplicates tried beside it.
-const ANGLES: [f64; 4] = [0.4, 0.12, 0.03, 0.008];
+/// Angles between a term and the near-duplicates tried beside it, and how many such pairs of a term and an angle.
+const ANGLES: [f64; 5] = [0.4, 0.15, 0.05, 0.02, 0.008];
+const NEIGHBOURS: usize = 16;
 
 struct Search<'a> {
     train: Rows<'a>,
@@ -124,8 +153,12 @@ impl<'a> Search<'a> {
             fit.work = 0;
             let before = fit.clone();
             let mut rng = self.branch();
-            let (grown, evidence) = self.grow(fit, rows, 0, 3, &mut rng);
-            fit = grown;
+            let proposals = self.proposals(&mut fit, rows, &mut rng);
+            let evidence = strongest(&proposals);
+            fit = self.grown_together(&fit, &proposals, rows).unwrap_or_else(|| {
+                let first: Vec<&Proposal> = proposals.iter().take(3).collect();
+                self.grown(fit, &first, rows)
+            });
             self.offer(&fit);
             if evidence >= VISIBLE && fit.mean() <= (1.0 - self.options.least_gain) * before.mean() {
                 unseen.clear();
@@ -147,9 +180,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether the loss is at the floor or the budget spent.
+    /// Whether the loss is at the floor, or what is left of the budget too little for a round of exchanges.
     fn finished(&self, fit: &Fit) -> bool {
-        self.done(fit) || self.spent >= self.options.budget
+        let p = fit.terms.theta.len() as u64;
+        let round = self.rows(fit.terms.len() + 1).n() as u64 * p * p;
+        self.done(fit) || self.spent + round > self.options.budget
     }
 
     /// Terms exchanged: several added, as many of the least useful removed; more of them each time that fails.
@@ -260,11 +295,13 @@ impl<'a> Search<'a> {
         Xoshiro256PlusPlus::seed_from_u64(self.rng.next_u64())
     }
 
+    /// Keeps a fit if none with as many terms is better: on all rows, for fits to different rows do not compare.
     fn offer(&mut self, fit: &Fit) {
+        let mean = fit.terms.loss(self.train) / self.train.n() as f64;
         if let Some(slot) = self.best.get_mut(fit.terms.len())
-            && slot.as_ref().is_none_or(|(loss, _)| fit.mean() < *loss)
+            && slot.as_ref().is_none_or(|(loss, _)| mean < *loss)
         {
-            *slot = Some((fit.mean(), fit.terms.clone()));
+            *slot = Some((mean, fit.terms.clone()));
         }
     }
 
@@ -332,15 +369,16 @@ impl<'a> Search<'a> {
             }
             short.extend(c);
         }
-        // Neighbours of present terms: near-duplicates.
-        for i in (0..k).filter(|_| q > 1) {
-            let a = unit(fit.terms.a(i).to_vec());
-            for angle in ANGLES {
-                let e = across(rows, residual, &a, angle).unwrap_or_else(|| self.draw(rows, rng));
-                let along = dot(&e, &a);
-                let e = unit(e.iter().zip(&a).map(|(e, a)| e - along * a).collect());
-                let side = if rng.next_u64() & 1 == 0 { angle } else { -angle };
-                short.extend(unit(a.iter().zip(&e).map(|(a, e)| a + side * e).collect()));
+        // Neighbours of present terms, on both sides: near-duplicates.
+        let mut neighbours: Vec<(f64, Vec<f64>, Vec<f64>, f64)> = (0..k)
+            .filter(|_| q > 1)
+            .flat_map(|i| ANGLES.map(|angle| (unit(fit.terms.a(i).to_vec()), angle)))
+            .filter_map(|(a, angle)| across(rows, residual, &a, angle).map(|(strength, e)| (strength, a, e, angle)))
+            .collect();
+        neighbours.sort_by(|x, y| y.0.total_cmp(&x.0));
+        for (_, a, e, angle) in neighbours.iter().take(NEIGHBOURS) {
+            for side in [*angle, -angle] {
+                short.extend(unit(a.iter().zip(e).map(|(a, e)| a + side * e).collect()));
             }
         }
         let m = short.len() / q;
@@ -374,16 +412,13 @@ impl<'a> Search<'a> {
         // Only one of each bunch of similar proposals.
         let mut kept: Vec<Proposal> = Vec::new();
         for proposal in out {
-            let close = |o: &Proposal| {
-                let cosine = dot(&o.a, &proposal.a) / (dot(&o.a, &o.a) * dot(&proposal.a, &proposal.a)).sqrt();
-                o.sign == proposal.sign && cosine.abs() > 0.95
-            };
+            let close = |o: &Proposal| o.sign == proposal.sign && o.cosine(&proposal) > 0.95;
             if kept.len() < 8 && !kept.iter().any(close) {
                 kept.push(proposal);
             }
         }
         // The best few: gain over what the residuals at their rows would give by chance.
-        for proposal in kept.iter_mut().take(3) {
+        for proposal in &mut kept {
             let along = fit.change(rows, &proposal.compensation);
             let variance: f64 = rows
                 .z
@@ -408,21 +443,36 @@ impl<'a> Search<'a> {
     ) -> (Fit, f64) {
         let proposals = self.proposals(&mut fit, rows, rng);
         let skip = skip.min(proposals.len().saturating_sub(1));
-        let evidence = proposals.iter().map(|p| p.evidence).fold(0.0, f64::max);
+        let chosen: Vec<&Proposal> = proposals.iter().skip(skip).take(tries).collect();
+        (self.grown(fit, &chosen, rows), strongest(&proposals))
+    }
+
+    /// `fit` with one term more: the best of those proposed.
+    fn grown(&self, fit: Fit, proposals: &[&Proposal], rows: Rows<'_>) -> Fit {
         let tried: Vec<Fit> = proposals
             .par_iter()
-            .skip(skip)
-            .take(tries)
-            .map(|p| Fit::new(rows, p.added_to(&fit.terms), self.stop(rows, 8, 1e-3)))
+            .map(|p| Fit::new(rows, added(&fit.terms, &[p]), self.stop(rows, 8, 1e-3)))
             .collect();
         let work: u64 = fit.work + tried.iter().map(|f| f.work).sum::<u64>();
         match tried.into_iter().min_by(|x, y| x.loss.total_cmp(&y.loss)) {
             Some(mut best) => {
                 best.work = work;
-                (best.descend(rows, self.stop(rows, 20, 1e-3)), evidence)
+                best.descend(rows, self.stop(rows, 20, 1e-3))
             }
-            None => (fit, 0.0),
+            None => fit,
         }
+    }
+
+    /// `fit` with all the proposals that stand apart from each other, if they explain what each of them promised.
+    fn grown_together(&self, fit: &Fit, proposals: &[Proposal], rows: Rows<'_>) -> Option<Fit> {
+        let k = fit.terms.len();
+        let chosen = apart(proposals, (1 + k / 2).min(self.options.k_max - k));
+        if chosen.len() < 2 {
+            return None;
+        }
+        let promised: f64 = chosen.iter().map(|p| p.gain).sum();
+        let grown = Fit::new(rows, added(&fit.terms, &chosen), self.stop(rows, 20, 1e-3));
+        (grown.loss < fit.loss - promised / 2.0).then_some(grown)
     }
 
     /// `fit` without its least useful terms, down to `k`.
@@ -454,9 +504,9 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The direction along which the residual at the kink of |a·z| curves most: where two terms are taken for one, it is
-/// the one in which they differ.
-fn across(rows: Rows<'_>, residual: &[f64], a: &[f64], width: f64) -> Option<Vec<f64>> {
+/// The direction off `a` along which the residual at the kink of |a·z| curves most, and how much so, in units of its
+/// noise: where two terms are taken for one, it is the one in which they differ.
+fn across(rows: Rows<'_>, residual: &[f64], a: &[f64], width: f64) -> Option<(f64, Vec<f64>)> {
     let q = rows.q;
     let near: Vec<(f64, f64, &[f64])> = rows
         .z
@@ -471,6 +521,7 @@ fn across(rows: Rows<'_>, residual: &[f64], a: &[f64], width: f64) -> Option<Vec
         return None;
     }
     let mean = near.iter().map(|(_, e, _)| e).sum::<f64>() / near.len() as f64;
+    let noise = near.iter().map(|(_, e, _)| (e - mean).powi(2)).sum::<f64>();
     let (mut rest, mut scaled) = (Vec::with_capacity(near.len() * q), Vec::with_capacity(near.len() * q));
     for (t, e, z) in near {
         let start = rest.len();
@@ -480,7 +531,10 @@ fn across(rows: Rows<'_>, residual: &[f64], a: &[f64], width: f64) -> Option<Vec
     let moment = product(&rest, &scaled, rest.len() / q);
     let (values, vectors) = linalg::eigh(ArrayView2::from_shape((q, q), &moment).ok()?).ok()?;
     let extreme = if values[0].abs() > values[q - 1].abs() { 0 } else { q - 1 };
-    (values[extreme] != 0.0).then(|| vectors.column(extreme).to_vec())
+    let direction = vectors.column(extreme);
+    let along: f64 = direction.iter().zip(a).map(|(e, a)| e * a).sum();
+    let off = unit(direction.iter().zip(a).map(|(e, a)| e - along * a).collect());
+    (values[extreme] != 0.0).then(|| (values[extreme].abs() / noise.sqrt(), off))
 }
 
 /// Columns |c·z| with their sums against the residual.
