@@ -174,7 +174,7 @@ def learn(
             subspace = fit.residual_subspace(network)
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             seen.append(subspace)
-        # With nothing new in sight, a last look at the space that there is, as close as where a round led nowhere.
+        # With nothing new in sight, last looks at the space that there is, while each is worth a neuron's parameters.
         last = visible.shape[1] == 0
         if last and network.n_neurons == 0:
             break
@@ -183,10 +183,11 @@ def learn(
             found = fit.search(directions, network, limit, MOST_EFFORT if last else effort, closer=last or effort > EFFORT)
         with trace.stage("polish"):
             better = min((fit.polished(candidate, linear=True) for candidate in found), key=fit.cost)
-        if fit.cost(better) > (1 - PROGRESS) * fit.cost(network):
-            effort *= MORE_EFFORT
+        gain = 1 - fit.cost(better) / fit.cost(network)
         network = min(network, better, key=fit.cost)
-        if last:
+        if gain < PROGRESS:
+            effort *= MORE_EFFORT
+        if last and gain < inputs.rank / rows.n_fitted:
             break
     # Clumps and sides are chosen in memory; then all rows are fitted with the parameters that are left.
     with trace.stage("scales"):
@@ -196,6 +197,14 @@ def learn(
         network = fit.polished_on_all(network)
     with trace.stage("validation"):
         status = fit.ending(network, limit)
+    if status == "no structure" and seen:
+        least = seen[0].visible_share
+        aim = 0.1 * min(least, 1.0)
+        needed = float(f"{samples.n_rows * least / aim:.2g}")
+        trace.warn(
+            f"nothing but an affine function stands out: a neuron alone would if it explained {least:.2g} of the "
+            f"variance left, and one that explains {aim:.2g} of it in about {needed:,.0f} rows"
+        )
 
     spectrum = seen[0].spectrum if seen else np.zeros(0)
     report = Report(
@@ -206,6 +215,7 @@ def learn(
         rank=directions.shape[1],
         spectrum=tuple(float(v) for v in spectrum),
         bulk_edge=seen[0].bulk_edge if seen else 0.0,
+        visible_share=seen[0].visible_share if seen else 0.0,
         scales=tuple(levels),
         risk=certified.mean,
         risk_interval=certified.interval,
