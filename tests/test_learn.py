@@ -7,7 +7,17 @@ import warnings
 import numpy as np
 import pytest
 
-from relunet import ArgumentError, DataError, ReLUNetRegressor, ReLUNetwork, learn, scan_array, scan_npy, teachers
+from relunet import (
+    ArgumentError,
+    DataError,
+    ReLUNetRegressor,
+    ReLUNetwork,
+    _relunet,
+    learn,
+    scan_array,
+    scan_npy,
+    teachers,
+)
 
 
 def exactly(result, teacher, at_most=1e-11):
@@ -331,3 +341,45 @@ def test_progress_counts_the_rows(generic):
     learn(scan_array(x, y), progress=lambda *state: seen.append(state))
     assert all(0 <= done <= total == len(y) for _, done, total in seen)
     assert {stage for stage, _, _ in seen} <= {stage.name for stage in learn(scan_array(x, y)).report.stages}
+
+
+def test_no_structure_tells_the_rows_that_would_show_some():
+    def fitted(n_rows, share, seed):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((n_rows, 10))
+        # |u·x| explains 1 - 2/π beside an affine function, and is not correlated with one.
+        signal = np.abs(x[:, 0]) * np.sqrt(share / (1 - 2 / np.pi))
+        return learn(scan_array(x, signal + np.sqrt(1 - share) * rng.standard_normal(n_rows)), n_neurons=1)
+
+    share = 0.004
+    few = [fitted(3000, share, seed).report for seed in range(4)]
+    hidden = [report for report in few if report.status == "no structure"]
+    assert hidden
+    assert all(report.visible_share > share for report in hidden)
+    assert all("rows" in report.messages[-1] for report in hidden)
+    enough = int(np.mean([report.rows_for(share) for report in hidden]))
+    assert all(fitted(2 * enough, share, seed).network.n_neurons == 1 for seed in range(4))
+
+
+def test_a_share_of_the_variance_is_checked():
+    rng = np.random.default_rng(0)
+    report = learn(scan_array(rng.standard_normal((2000, 3)), rng.standard_normal(2000))).report
+    for share in (0.0, -1.0, 1.5, float("nan")):
+        with pytest.raises(ArgumentError, match="share"):
+            report.rows_for(share)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_neurons_that_noise_nearly_hides_are_found_where_they_cancel(seed):
+    rng = np.random.default_rng([seed, 30, 5, 7])
+    angles = np.array([0.0, 0.6, 0.66, 0.666, 1.6])
+    axes = _relunet.svd(rng.standard_normal((30, 2)))[0].T
+    network = ReLUNetwork(np.column_stack([np.cos(angles), np.sin(angles)]) @ axes, [1.0, -1.0, 2.0, -1.5, 1.0])
+    x = rng.standard_normal((40_000, 30))
+    f = network.predict(x)
+    noise = 0.1 * f.std()
+    result = learn(scan_array(x, f + noise * rng.standard_normal(len(f))), n_neurons=5, fit_bias=False)
+    # -1 and 2 - 1.5 at 0.06 rad are resolved, 2 and -1.5 at 0.006 rad are not: four neurons of 30 weights.
+    assert result.network.n_neurons == 4
+    error = np.mean((result.network.predict(x) - f) ** 2)
+    assert error < 1.5 * noise**2 * 4 * 30 / len(f)

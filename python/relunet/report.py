@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from relunet.errors import ArgumentError
 
 __all__ = ["ClumpLevel", "Report", "Stage", "Status"]
 
@@ -81,7 +84,7 @@ class Report:
         - ``"budget"``: structure is left that the allowed number of neurons, sweeps or restarts did not reach, the
           network is the best found. A message says which limit it was.
         - ``"no structure"``: the labels are not affine, but no neuron stands out of the noise: the network is the best
-          affine function. More rows may change that.
+          affine function. More rows may change that: `visible_share` and `rows_for` tell how many.
     n_rows, n_features : int
         Size of the samples.
     n_neurons : int
@@ -92,6 +95,9 @@ class Report:
         Eigenvalues of the matrix that finds the subspace, descending.
     bulk_edge : float
         What the largest eigenvalue would be with no structure in the labels; eigenvalues above it are directions seen.
+    visible_share : float
+        Part of the labels' variance off their best affine function that a neuron alone must explain to stand out of
+        the noise of so many rows; above 1 where none could.
     scales : tuple of ClumpLevel
         The clumps of neurons from the finest scale to the coarsest; empty where nothing was to be clumped.
     risk : float
@@ -139,6 +145,7 @@ class Report:
     rank: int
     spectrum: tuple[float, ...] = ()
     bulk_edge: float = 0.0
+    visible_share: float = 0.0
     scales: tuple[ClumpLevel, ...] = ()
     risk: float
     risk_interval: tuple[float, float] | None = None
@@ -151,6 +158,26 @@ class Report:
     errors_on_sample: tuple[float, ...] = ()
     label_rms: float = 0.0
     messages: tuple[str, ...] = ()
+
+    def rows_for(self, share: float) -> int:
+        """Return about how many rows would show a neuron that alone explains `share` of the labels' variance.
+
+        What rows show has noise in proportion to 1/N: N visible_share / share rows do. The variance is that off the
+        best affine function. Neurons that cancel each other may need many times as many.
+
+        Parameters
+        ----------
+        share : float
+            Part of the variance, above 0 and at most 1.
+
+        Raises
+        ------
+        ArgumentError
+            Another share.
+        """
+        if not 0 < share <= 1:
+            raise ArgumentError(f"share: {share!r}, expected a number above 0 and at most 1")
+        return math.ceil(self.n_rows * self.visible_share / share)
 
     def __str__(self) -> str:
         """Return the report as text, a line a subject."""

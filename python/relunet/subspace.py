@@ -108,7 +108,7 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     order = np.argsort(-np.abs(contracted), kind="stable")
     found = int(np.sum(np.abs(contracted) > radius))
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
-    visible_share = min(edge * (np.pi - 2), radius**2 * (np.pi / 2 - 1), 1.0)
+    visible_share = min(edge * (np.pi - 2), radius**2 * (np.pi / 2 - 1))
     return Subspace(
         values[::-1].copy(),
         np.concatenate([seen, _relunet.matmul(unseen, axes[:, order])], axis=1),
