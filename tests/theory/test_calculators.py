@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lemmas import hermite_tensors
 
 from relunet import ArgumentError
-from relunet.theory.calculators import hermite_samples, moment_samples, requirements, validation_samples
+from relunet.theory.calculators import beside, hermite_samples, moment_samples, requirements, validation_samples
 from relunet.theory.polynomial import relu_coefficients, relu_tail
 
 METHODS = ("multiscale", "net", "polynomial")
@@ -82,11 +82,22 @@ def test_degree_is_the_least_with_so_small_a_tail(tail):
     assert relu_tail(degree) <= tail < relu_tail(degree - 2)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_theorems_stand_beside_the_default_method(method):
+    asked = []
+    text = beside(
+        method, lambda *sizes, **options: asked.append((sizes, options)) or "a minute", 10**6, 20, 3, noisy=True
+    )
+    assert asked == [((10**6, 20, 3), {"noisy": True})]
+    assert text.endswith("a minute")
+    assert all(row.name in text for row in requirements(method, 20, 3))
+
+
 def test_refuses():
     for arguments in ((0, 2), (5, 0), (5, 2, -0.1), (5, 2, 0.1, math.inf)):
         with pytest.raises(ArgumentError, match="expected a positive number"):
             requirements("net", *arguments)
     with pytest.raises(ArgumentError, match="expected one of multiscale, net, polynomial"):
-        requirements("best", 5, 2)  # type: ignore[arg-type]
+        requirements("best", 5, 2)
     with pytest.raises(ArgumentError, match="even"):
         moment_samples(3, 5, 0.1)

@@ -8,12 +8,24 @@ such a row tells the order of an exponent, not a number of rows. Rows that say "
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from relunet.errors import ArgumentError
 from relunet.theory.polynomial import relu_tail
 
-__all__ = ["Requirement", "moment_samples", "multiscale", "net", "polynomial", "requirements", "validation_samples"]
+__all__ = [
+    "METHODS",
+    "Requirement",
+    "beside",
+    "hermite_samples",
+    "moment_samples",
+    "multiscale",
+    "net",
+    "polynomial",
+    "requirements",
+    "validation_samples",
+]
 
 Constants = Literal["explicit", "up to a constant"]
 
@@ -305,7 +317,7 @@ def hermite_samples(d: int, order: int, log10_error: float, failure: float = 0.1
 
 
 def requirements(
-    method: Literal["multiscale", "net", "polynomial"],
+    method: str,
     d: int,
     k: int,
     error: float = 0.05,
@@ -326,10 +338,58 @@ def requirements(
     ArgumentError
         For another method, or numbers out of range.
     """
-    tables = {"multiscale": multiscale, "net": net, "polynomial": polynomial}
-    if method not in tables:
-        raise ArgumentError(f"method: {method!r}, expected one of {', '.join(tables)}")
-    return tables[method](d, k, error, bound, failure)
+    if method not in METHODS:
+        raise ArgumentError(f"method: {method!r}, expected one of {', '.join(METHODS)}")
+    return METHODS[method](d, k, error, bound, failure)
+
+
+METHODS: dict[str, Callable[[int, int, float, float, float], list[Requirement]]] = {
+    "multiscale": multiscale,
+    "net": net,
+    "polynomial": polynomial,
+}
+"""The tables by the names of their methods."""
+
+
+def beside(
+    method: str, default: Callable[..., object], n_rows: int, n_columns: int, n_neurons: int, **options: object
+) -> str:
+    """Return as text what a theorem asks for, then what the default method takes for the same samples.
+
+    Parameters
+    ----------
+    method : {"multiscale", "net", "polynomial"}
+        [CDGKM23], [CN24] or [DK24], for an error of 0.05 and weights of total size 1.
+    default : callable
+        Plans the default method, called with all that follows.
+    n_rows, n_columns, n_neurons : int
+        Size of the samples, and neurons expected.
+    **options
+        Handed to `default`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from relunet.theory.calculators import beside
+    >>> text = beside("net", lambda n, d, k: f"{n} rows of {d} columns, {k} neurons: half a minute", 10**6, 10, 2)
+    >>> print(text.splitlines()[-4])
+      rows for validation        10^7.3   k²(R/ε)⁴ log(candidates/δ)  [Lemma 6; up to a constant]
+    >>> print(text.splitlines()[-1])
+    1000000 rows of 10 columns, 2 neurons: half a minute
+    """
+    rows = requirements(method, n_columns, n_neurons)
+    asked = [
+        f"  {row.name:<26} 10^{row.log10:<8.4g} {row.formula}  [{row.source}; {row.constants}]".rstrip() for row in rows
+    ]
+    enough = max(row.log10 for row in rows if row.name.startswith("rows for"))
+    verdict = f"10^{enough:.4g} rows asked for, {n_rows:,} there are"
+    head = f"The theorem behind {method!r}, {n_columns} columns, {n_neurons} neurons, error 0.05, R = 1:"
+    return "\n".join(
+        [head, *asked, verdict, "The default method:", str(default(n_rows, n_columns, n_neurons, **options))]
+    )
 
 
 def _positive(**numbers: float) -> None:
@@ -358,7 +418,8 @@ def _least_degree(tail: float) -> int:
     while high < 2**13 and relu_tail(2 * high) > tail:
         low, high = high, 2 * high
     if relu_tail(2 * high) > tail:
-        return 2 * math.ceil((math.sqrt(2 / math.pi) / (2 * math.pi) * (1 / 3 + 1 / (2 * high)) / tail) ** (2 / 3) / 2)
+        factor = math.sqrt(2 / math.pi) / (2 * math.pi) * (1 / 3 + 1 / (2 * high))
+        return 2 * math.ceil(math.pow(factor / tail, 2 / 3) / 2)
     while high > low + 1:
         middle = (low + high) // 2
         low, high = (low, middle) if relu_tail(2 * middle) <= tail else (middle, high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Moments
 from relunet.theory.paths import Cost, Guess
 from relunet.theory.scales import Scales
+
+if TYPE_CHECKING:
+    from relunet.theory.polynomial import PolynomialEstimate
 
 __all__ = ["Candidates", "Estimate", "Fail", "Target", "contraction_directions", "target_error"]
 
@@ -69,11 +73,11 @@ class Fail(RelunetError):  # noqa: N818 (the papers' word)
 
     Attributes
     ----------
-    best : Estimate or None
+    best : Estimate, PolynomialEstimate or None
         The best estimate met, which is not within the error asked for.
     """
 
-    def __init__(self, message: str, best: Estimate | None = None) -> None:
+    def __init__(self, message: str, best: Estimate | PolynomialEstimate | None = None) -> None:
         super().__init__(message)
         self.best = best
 

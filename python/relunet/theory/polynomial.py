@@ -238,10 +238,12 @@ class PolynomialLearner:
         else:
             raise ArgumentError(f"moments: {type(moments).__name__}, expected PopulationMoments or SampleMoments")
         error = target.relative(risk)
+        estimate = PolynomialEstimate(hypothesis, risk, error, spectrum)
         if not passed:
             found = f"the polynomial of degree {hypothesis.degree} in {basis.shape[1]} dimensions"
-            raise Fail(f"{found} has an error of {error:.3g} of what is not affine, asked was {self.epsilon:.3g}")
-        return PolynomialEstimate(hypothesis, risk, error, spectrum)
+            asked = f"of what is not affine, asked was {self.epsilon:.3g}"
+            raise Fail(f"{found} has an error of {error:.3g} {asked}", estimate)
+        return estimate
 
     def subspace(self, moments: Moments) -> tuple[Array, Array]:
         """Return V, (d, r), and the singular values of the stacked moments (steps 2 to 4 of the paper)."""

@@ -1,0 +1,121 @@
+"""A chain of scales: how many rounds gapped scales take, against the clumping game, for each smallest scale allowed.
+
+    python benches/experiments/chain.py [--draws 200] [--figure docs/experiments/chain.png]
+
+Neurons are numbers v_i whose gaps are of random levels: 0 is ε', 1 is T(ε'), 2 is T(T(ε')), .. ([CDGKM23], appendix C).
+The smallest scale γ that a learner may use is that of level `depth`: its moments must be known to a power of it. One
+scale for all neurons takes one round, but has to go down to the smallest gap (section 3). Shallower scales may take
+several rounds, in each of which what is gapped leaves and widens the gaps of the others, and Lemma 30 says that a depth
+of log2 k + 1 and O(log k) moves are always enough. Drawn are the most rounds that any chain takes, and the share of
+chains that are learnt at all:
+
+    rounds  those of `Scales.rounds`, which takes disjoint clumps greedily, largest first (Lemma 18)
+    game    moves of the strategy of Lemma 30, which pays two for each halving
+
+`MultiScaleLearner` itself runs on exact moments of `teachers.arc_scales`, with gaps 0.5, 0.05, 0.005.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import matplotlib
+import numpy as np
+
+from relunet import teachers
+from relunet.theory import Fail, MultiScaleLearner, PopulationMoments
+from relunet.theory.clumping import play, strategy
+from relunet.theory.scales import Closeness, Scales
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+# Gaps down to 1e-13, in double precision: T must not be too small, or there are few scales.
+WIDEST, CLOSENESS = 0.05, Closeness(math.log(0.02), 1.05)
+# What an application of T adds to the level in the game, which asks for more than 1.
+STEP = 1.1
+WIDTHS, COLOURS = (4, 8, 16), ("#a9b6bc", "#e09f3e", "#1f6f8b")
+
+
+def main() -> None:
+    """Print the tables and draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--figure", default="docs/experiments/chain.png")
+    arguments = parser.parse_args()
+    scales = [WIDEST]
+    while CLOSENESS(scales[-1]) > 1e-13:
+        scales.append(CLOSENESS(scales[-1]))
+    depths = np.arange(1, len(scales))
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    print("| k | depth | rounds: learnt, most | game: won, most |\n|---|---|---|---|")
+    for k, colour in zip(WIDTHS, COLOURS, strict=True):
+        table = []
+        for depth in depths:
+            chains = [
+                np.random.default_rng([seed, k]).uniform(0, len(scales) - 1, k - 1) for seed in range(arguments.draws)
+            ]
+            by_rounds = summary([rounds(at_level(scales, chain), scales[depth]) for chain in chains])
+            by_game = summary([moves(chain, depth) for chain in chains])
+            table.append((by_rounds, by_game))
+            print(f"| {k} | {depth} | {by_rounds[0]:.2f}, {by_rounds[1]:.0f} | {by_game[0]:.2f}, {by_game[1]:.0f} |")
+        found = np.array(table)
+        for column, style, name in ((0, "o-", "rounds"), (1, "s:", "game")):
+            axes[0].plot(depths, found[:, column, 0], style, color=colour, label=f"{name}, k = {k}")
+            axes[1].plot(depths, found[:, column, 1], style, color=colour)
+    axes[0].set(title="share of chains learnt", xlabel="depth of the smallest scale", ylim=(0, 1.05))
+    axes[1].set(title="most rounds of those", xlabel="depth of the smallest scale")
+    axes[0].legend(frameon=False, fontsize=8)
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"Chains of {len(scales)} scales")
+    figure.savefig(arguments.figure, dpi=100)
+
+    print("\n| arc_scales k | rounds of the learner | guesses tried | error |\n|---|---|---|---|")
+    for k in (2, 3, 4):
+        network = teachers.arc_scales(6, k, 0).network
+        try:
+            learnt = MultiScaleLearner(k).learn(PopulationMoments(network))
+        except Fail as failure:
+            print(f"| {k} | Fail | | {failure} |")
+        else:
+            print(f"| {k} | {learnt.cost.rounds} | {learnt.cost.tried} | {learnt.error:.1e} |")
+
+
+def at_level(scales: list[float], levels: np.ndarray) -> np.ndarray:
+    """Return the scales at any levels, geometric means of neighbours between the whole ones."""
+    return np.exp(np.interp(levels, np.arange(len(scales)), np.log(scales)))
+
+
+def summary(counts: list[int | None]) -> tuple[float, float]:
+    """Return the share that came to an end, and the largest count of those."""
+    ended = [count for count in counts if count is not None]
+    return len(ended) / len(counts), max(ended, default=0)
+
+
+def rounds(gaps: np.ndarray, finest: float) -> int | None:
+    """Return the rounds that neurons with these gaps take, None where some are left without gapped scale."""
+    v = np.concatenate([[0.0], np.cumsum(gaps)])
+    # A little below the scale itself, for differences of sums are rounded.
+    scales = Scales(v, np.ones(len(v)), CLOSENESS, 0.0, 0.999 * finest)
+    chosen = scales.rounds(WIDEST)
+    left = np.arange(len(v))
+    for pairs in chosen:
+        now = Scales(v[left], np.ones(len(left)), CLOSENESS, 0.0, 0.0)
+        clumps = [now.close(int(np.flatnonzero(left == i)[0]), gamma) for i, gamma in pairs]
+        left = np.delete(left, np.concatenate(clumps))
+    return len(chosen) if len(left) == 0 or np.ptp(v[left]) <= WIDEST else None
+
+
+def moves(chain: np.ndarray, depth: int) -> int | None:
+    """Return the moves of the strategy, None where it does not win."""
+    w = [0.0, *(STEP * float(level) for level in chain), 0.0]
+    made = strategy(w, STEP * float(depth))
+    for intervals in made:
+        w, _ = play(w, intervals, STEP * float(depth))
+    return len(made) if len(w) == 1 else None
+
+
+if __name__ == "__main__":
+    main()
