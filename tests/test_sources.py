@@ -309,6 +309,14 @@ class TestCsv:
         np.testing.assert_array_equal(X, [[1.0], [3.0]])
         np.testing.assert_array_equal(y, [2.0, 4.0])
 
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n", "\r\n\n\r\n"])
+    def test_lines_in_messages(self, tmp_path: Path, end: str) -> None:
+        path = tmp_path / "t.csv"
+        path.write_bytes(end.join(["a,y", "1,2", '3,"4"', "5,six", "7,8"]).encode())
+        line = 3 * end.count("\n") + 1
+        with pytest.raises(DataError, match=rf"row 2, column 'y': \"six\" .* \(line {line}\)"):
+            gather(scan_csv(path, target="y"))
+
     def test_file_of_many_marks(self, tmp_path: Path) -> None:
         values = table(40_000)
         path = write_csv(tmp_path / "t.csv", values)

@@ -245,12 +245,9 @@ impl Records {
     /// Moves on to the next record and returns whether there is one.
     fn next(&mut self) -> Result<bool> {
         let (mut n_bytes, mut n_fields) = (0, 0);
-        self.line = self.parser.line();
+        self.skip_line_ends()?;
         loop {
-            if self.unread.is_empty() {
-                let n_read = self.file.read_at(&mut self.bytes, self.offset)?;
-                self.unread = 0..n_read;
-            }
+            self.refill()?;
             let input = &self.bytes[self.unread.clone()];
             let (result, n_in, n_out, n_ends) =
                 self.parser.read_record(input, &mut self.fields[n_bytes..], &mut self.ends[n_fields..]);
@@ -277,6 +274,31 @@ impl Records {
                 ReadRecordResult::End => return Ok(false),
             }
         }
+    }
+
+    /// Reads on in the file where all bytes are parsed.
+    fn refill(&mut self) -> Result<()> {
+        if self.unread.is_empty() {
+            self.unread = 0..self.file.read_at(&mut self.bytes, self.offset)?;
+        }
+        Ok(())
+    }
+
+    /// Passes over empty lines and the rest of the last line's end, so that the next record is on `line`.
+    fn skip_line_ends(&mut self) -> Result<()> {
+        self.line = self.parser.line();
+        loop {
+            self.refill()?;
+            match self.bytes[self.unread.clone()].first() {
+                Some(b'\n') => self.line += 1,
+                Some(b'\r') => {}
+                _ => break,
+            }
+            self.unread.start += 1;
+            self.offset += 1;
+        }
+        self.parser.set_line(self.line);
+        Ok(())
     }
 
     /// Moves on to a record that was there when the file was opened.
