@@ -126,7 +126,7 @@ def test_an_interrupt_keeps_what_was_accumulated(tmp_path):
             raise TimeoutError
 
     rng = np.random.default_rng(0)
-    samples = relunet.scan_array(rng.standard_normal((120_000, 40)))
+    samples = relunet.scan_array(rng.standard_normal((60_000, 40)))
     network = relunet.ReLUNetwork(rng.standard_normal((16, 40)), np.ones(16))
     sums, whole = CurvatureMoments(network), CurvatureMoments(network)
     with pytest.raises(TimeoutError):

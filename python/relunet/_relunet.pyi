@@ -264,7 +264,7 @@ def sweep(
     progress: Callable[[int], object] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     every: float = 60.0,
-    identity: bytes = b"",
+    identity: bytes = ...,
 ) -> None: ...
 
 # linalg
