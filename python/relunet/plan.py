@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, inf, log
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from relunet.moments import Accumulator, GradientMoments, InputMoments, RiskMome
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array, scan_npy
 from relunet.teachers import generic
+from relunet.theory import calculators
 
 __all__ = ["METHODS", "Plan", "PlannedStage", "Rates", "measure", "plan"]
 
@@ -244,7 +246,10 @@ def plan(
     )
 
 
-METHODS: dict[str, Callable[..., object]] = {"default": plan}
+METHODS: dict[str, Callable[..., object]] = {
+    "default": plan,
+    **{name: partial(calculators.beside, name, plan) for name in calculators.METHODS},
+}
 """How to plan for each learner, by the name that ``relunet plan --method`` takes."""
 
 

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lemmas import hermite_tensors
 
-from relunet import ArgumentError
+from relunet import ArgumentError, plan
 from relunet.theory.calculators import beside, hermite_samples, moment_samples, requirements, validation_samples
 from relunet.theory.polynomial import relu_coefficients, relu_tail
 
 METHODS = ("multiscale", "net", "polynomial")
+RATES = plan.Rates(inputs=1, slices=1, gradient=1, risk=1, search=1, search_rows=9)
 
 
 @pytest.mark.parametrize(("d", "degree"), [(1, 2), (2, 4), (3, 2), (3, 6)])
@@ -91,6 +92,12 @@ def test_theorems_stand_beside_the_default_method(method):
     assert asked == [((10**6, 20, 3), {"noisy": True})]
     assert text.endswith("a minute")
     assert all(row.name in text for row in requirements(method, 20, 3))
+
+
+def test_the_command_line_knows_the_methods():
+    for method in METHODS:
+        asked = plan.METHODS[method](10**9, 20, 3, rates=RATES)
+        assert asked.endswith(str(plan.plan(10**9, 20, 3, rates=RATES)))
 
 
 def test_refuses():

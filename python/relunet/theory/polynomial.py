@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 # Coefficients of a polynomial that are held: 128 MB.
 MAX_COEFFICIENTS, MAX_DEGREE = 2**24, 4000
 # Coefficients that are estimated from samples.
-MAX_ESTIMATED = 512
+MAX_ESTIMATED, MAX_ORDER = 4096, 256
 # Numbers held while rows are evaluated.
 BLOCK = 2**22
 
@@ -157,7 +157,7 @@ class PolynomialLearner:
     - Eigenvectors of Q are right singular vectors of the stacked moments, without squaring their errors.
     - The affine part, orders 0 and 1, is taken in all of R^d, so that a free linear part costs nothing.
     - D is the least degree at which what is left of f, E f² - ‖F̃‖² by Parseval, is small enough, instead of C ε^(-4/3).
-      From samples D is where more degrees would add more noise than they explain.
+      From samples an order is taken in if its coefficients explain more than their noise adds.
 
     Parameters
     ----------
@@ -310,32 +310,32 @@ class PolynomialLearner:
         affine = Polynomial(float(low[0]), low[1], basis[:, :0], 1, np.zeros(1))
         r = basis.shape[1]
         highest = 1
-        while r and math.comb(highest + 1 + r, r) <= MAX_ESTIMATED and highest != self.degree:
+        while r and math.comb(highest + 1 + r, r) <= MAX_ESTIMATED and highest not in (self.degree, MAX_ORDER):
             highest += 1
-        alpha = _exponents(r, highest)
-        first, second, total = np.zeros(len(alpha)), np.zeros(len(alpha)), []
-        for x, y, weight in moments.samples.blocks(BLOCK // MAX_ESTIMATED):
+        # All but the last variable, then all degrees of the last: rows in lexicographic order of α.
+        prefix = _exponents(max(r - 1, 0), highest)
+        order = np.sum(prefix, axis=1)[:, None] + np.arange(highest + 1)
+        first, second, total = np.zeros(order.shape), np.zeros(order.shape), []
+        for x, y, weight in moments.samples.blocks(max(BLOCK // len(prefix), 1)):
             assert y is not None, "the samples are labelled"
-            tables = (
-                hermite_tables(_relunet.matmul(np.ascontiguousarray(x, dtype=np.float64), basis), highest) if r else []
-            )
-            features = np.ones((len(alpha), len(y)))
-            for table, exponents in zip(tables, alpha.T, strict=True):
-                features *= table[exponents]
-            features *= (y - affine.predict(x)) * (1.0 if weight is None else weight)
-            first += np.sum(features, axis=1)
-            second += np.sum(features**2, axis=1)
+            tables = hermite_tables(_relunet.matmul(np.ascontiguousarray(x, dtype=np.float64), basis), highest)
+            rows = np.tile((y - affine.predict(x)) * (1.0 if weight is None else weight), (len(prefix), 1))
+            for table, exponents in zip(tables, prefix.T, strict=False):
+                rows *= table[exponents]
+            last = np.ascontiguousarray(tables[-1].T) if r else np.ones((len(y), highest + 1))
+            first += _relunet.matmul(rows, last)
+            second += _relunet.matmul(rows**2, last**2)
             total.append(float(len(y) if weight is None else np.sum(weight)))
         coefficients = first / math.fsum(total)
         noise = second / math.fsum(total) ** 2
-        order = np.sum(alpha, axis=1)
-        coefficients[order < 2] = 0.0
-        # Each coefficient changes the risk by about noise - (coefficient² - noise).
-        change = np.bincount(order, 2 * noise - coefficients**2, minlength=highest + 1)
-        change[:2] = 0.0
-        degree = max(int(np.argmin(np.cumsum(change))), 1) if self.degree is None else highest
-        kept = order <= degree
-        return Polynomial(affine.intercept, affine.linear, basis, degree, coefficients[kept])
+        # A coefficient changes the risk by about noise - (coefficient² - noise): orders without gain are left out.
+        change = np.zeros(highest + 1)
+        for m in range(2, highest + 1):
+            change[m] = np.sum((2 * noise - coefficients**2)[order == m])
+        kept = np.flatnonzero(change < 0) if self.degree is None else np.arange(2, highest + 1)
+        degree = max(int(kept[-1]) if r and len(kept) else 1, 1)
+        coefficients[~np.isin(order, kept)] = 0.0
+        return Polynomial(affine.intercept, affine.linear, basis, degree, coefficients[order <= (degree if r else 0)])
 
 
 def relu_coefficients(bias: float, degree: int) -> Array:
