@@ -449,10 +449,8 @@ impl<'a> Search<'a> {
 
     /// `fit` with one term more: the best of those proposed.
     fn grown(&self, fit: Fit, proposals: &[&Proposal], rows: Rows<'_>) -> Fit {
-        let tried: Vec<Fit> = proposals
-            .par_iter()
-            .map(|p| Fit::new(rows, added(&fit.terms, &[p]), self.stop(rows, 8, 1e-3)))
-            .collect();
+        let tried: Vec<Fit> =
+            proposals.par_iter().map(|p| Fit::new(rows, added(&fit.terms, &[p]), self.stop(rows, 8, 1e-3))).collect();
         let work: u64 = fit.work + tried.iter().map(|f| f.work).sum::<u64>();
         match tried.into_iter().min_by(|x, y| x.loss.total_cmp(&y.loss)) {
             Some(mut best) => {
