@@ -311,8 +311,9 @@ impl Ahead {
         (Self { len: n, ..self }, Self { address: self.address + n * size_of::<f64>(), len: self.len - n })
     }
 
+    /// Asks for the value at `at` and its neighbours.
     #[inline(always)]
-    fn fetch<S: Simd>(self, at: usize) {
+    pub fn fetch<S: Simd>(self, at: usize) {
         if at < self.len {
             S::fetch(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
         }

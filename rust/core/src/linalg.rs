@@ -114,9 +114,21 @@ pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f
     if a.ncols() != b.nrows() {
         return Err(Error::argument("b", format!("expected {} rows, got {}", a.ncols(), b.nrows())));
     }
-    let mut out = Mat::<f64>::zeros(a.nrows(), b.ncols());
-    faer::linalg::matmul::matmul(&mut out, Accum::Replace, matrix(a), matrix(b), 1.0, Par::Seq);
-    Ok(array(out.as_ref()))
+    let (a, b) = (transposed(a), transposed(b));
+    let mut out = Mat::<f64>::zeros(b.nrows(), a.ncols());
+    let product = out.as_mut().transpose_mut();
+    faer::linalg::matmul::matmul(product, Accum::Replace, a.transpose(), b.transpose(), 1.0, Par::Seq);
+    let values = (0..out.ncols()).flat_map(|i| out.col_as_slice(i)).copied().collect();
+    Array2::from_shape_vec((out.ncols(), out.nrows()), values).map_err(|error| Error::Numerical(error.to_string()))
+}
+
+/// `aᵀ`: rows of `a`, which as a rule lie together, become columns, which lie together here.
+fn transposed(a: ArrayView2<'_, f64>) -> Mat<f64> {
+    let mut out = Mat::zeros(a.ncols(), a.nrows());
+    for (i, row) in a.rows().into_iter().enumerate() {
+        out.col_as_slice_mut(i).iter_mut().zip(row).for_each(|(to, &from)| *to = from);
+    }
+    out
 }
 
 #[cfg(test)]

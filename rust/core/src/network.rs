@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Column, Error, Result};
+use crate::gram::Ahead;
 use crate::simd::{Lane, WIDTH};
 use crate::skinny::Directions;
 use crate::validity::require_finite;
@@ -140,7 +141,7 @@ impl<'a> NetworkView<'a> {
             .map_init(Vec::new, |lanes, (task, (rows, values))| {
                 let row = |at: usize| (task * ROWS_PER_TASK + at / d) as u64;
                 require_finite(rows, |at| ("X".into(), row(at), Some(Column::Index(at % d))))?;
-                directions.project(rows, rows.len() / d, lanes);
+                directions.project(rows, rows.len() / d, lanes, Ahead::default());
                 for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
                     self.combine(row, value);
                 }

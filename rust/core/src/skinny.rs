@@ -1,5 +1,6 @@
 //! Products of many rows with few vectors: rows projected onto directions, and rows summed with several weights.
 
+use crate::gram::Ahead;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 
 /// Rows that share the loads of one direction panel.
@@ -65,9 +66,11 @@ impl Directions {
     }
 
     /// Projections of the rows `x`: `n_panels` lanes a row, places beyond the last direction zero.
-    pub fn project(&self, x: &[f64], n_rows: usize, out: &mut Vec<Lane>) {
+    ///
+    /// Meanwhile `ahead` is brought into the cache.
+    pub fn project(&self, x: &[f64], n_rows: usize, out: &mut Vec<Lane>, ahead: Ahead) {
         out.resize(n_rows * self.n_panels(), ZERO);
-        simd::dispatch(Project { directions: self, x, n_rows, out });
+        simd::dispatch(Project { directions: self, x, n_rows, out, ahead });
     }
 }
 
@@ -107,6 +110,7 @@ struct Project<'a> {
     x: &'a [f64],
     n_rows: usize,
     out: &'a mut [Lane],
+    ahead: Ahead,
 }
 
 impl simd::Operation for Project<'_> {
@@ -114,7 +118,7 @@ impl simd::Operation for Project<'_> {
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
-        let Self { directions, x, n_rows, out } = self;
+        let Self { directions, x, n_rows, out, mut ahead } = self;
         if directions.n_directions <= FEW {
             return directions.project_few::<S>(x, out);
         }
@@ -126,7 +130,10 @@ impl simd::Operation for Project<'_> {
             while row + ROWS <= n_rows {
                 let rows: [&[f64]; ROWS] = std::array::from_fn(|r| &x[(row + r) * d..][..d]);
                 let mut sums = [offset; ROWS];
+                let (now, later) = ahead.split(ROWS * d);
+                ahead = later;
                 for (j, lane) in lanes.iter().enumerate() {
+                    now.fetch::<S>(j * WIDTH);
                     let direction = S::load(lane);
                     for r in 0..ROWS {
                         sums[r] = S::mul_add(S::splat(rows[r][j]), direction, sums[r]);
@@ -245,7 +252,7 @@ mod tests {
             let b: Vec<f64> = (0..k).map(|i| value(i + 9000)).collect();
             let directions = Directions::new(&a, &b, d);
             let mut out = Vec::new();
-            directions.project(&x, n, &mut out);
+            directions.project(&x, n, &mut out, Ahead::from(&x[..]));
             let n_panels = directions.n_panels();
             let mut sums = vec![0.0; k * d];
             add_weighted_rows(&x, d, &out, k, &mut sums);

@@ -5,7 +5,7 @@ use super::residual::{Residual, labels, row_weight};
 use super::{Accumulator, Scratch, check_features, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::{self, Precision, Rows, WeightedGrams};
+use crate::gram::{self, Ahead, Precision, Rows, WeightedGrams};
 use crate::hermite;
 use crate::network::Network;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
@@ -188,7 +188,7 @@ impl Accumulator for ContractionMoments {
         }
         self.n_rows += n as u64;
         self.weight += (0..n).map(|p| row_weight(block, p)).sum::<f64>();
-        self.projection.project(block.x, n, &mut scratch.lanes);
+        self.projection.project(block.x, n, &mut scratch.lanes, Ahead::default());
         let n_panels = self.projection.n_panels();
         scratch.weights.resize(n_degrees * n, 0.0);
         let Scratch { lanes, labels, weights, steps, pack, ahead, .. } = scratch;

@@ -5,7 +5,7 @@ use super::residual::{Residual, row_weight};
 use super::{Accumulator, Scratch, check_room};
 use crate::block::Block;
 use crate::error::Result;
-use crate::gram::{Precision, Rows, WeightedGrams};
+use crate::gram::{Ahead, Precision, Rows, WeightedGrams};
 use crate::network::Network;
 use crate::simd::WIDTH;
 
@@ -91,7 +91,7 @@ impl Accumulator for CurvatureMoments {
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         let (n, k, n_panels) = (block.n_rows, self.network.n_neurons(), self.residual.n_panels());
-        self.residual.project(block, scratch);
+        self.residual.project(block, scratch, Ahead::default());
         self.n_rows += n as u64;
         let Scratch { lanes, weights, pack, ahead, .. } = scratch;
         weights.clear();

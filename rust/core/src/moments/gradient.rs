@@ -78,7 +78,8 @@ impl Accumulator for GradientMoments {
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         let (k, n_panels) = (self.residual.n_neurons(), self.residual.n_panels());
-        self.residual.compute(block, scratch);
+        let ahead = std::mem::take(&mut scratch.ahead);
+        self.residual.compute(block, scratch, ahead);
         self.n_rows += block.n_rows as u64;
         for (p, r) in scratch.labels.iter_mut().enumerate() {
             let w = row_weight(block, p);

@@ -2,6 +2,7 @@
 
 use super::Scratch;
 use crate::block::Block;
+use crate::gram::Ahead;
 use crate::network::Network;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::Directions;
@@ -43,14 +44,14 @@ impl Residual {
         self.directions.n_panels()
     }
 
-    /// Leaves the projections w_i·x + b_i, then linear·x + intercept, in `scratch.lanes`.
-    pub fn project(&self, block: &Block<'_>, scratch: &mut Scratch) {
-        self.directions.project(block.x, block.n_rows, &mut scratch.lanes);
+    /// Leaves the projections w_i·x + b_i, then linear·x + intercept, in `scratch.lanes`; meanwhile fetches `ahead`.
+    pub fn project(&self, block: &Block<'_>, scratch: &mut Scratch, ahead: Ahead) {
+        self.directions.project(block.x, block.n_rows, &mut scratch.lanes, ahead);
     }
 
     /// Leaves y - f(x) in `scratch.labels` and the projections in `scratch.lanes`.
-    pub fn compute(&self, block: &Block<'_>, scratch: &mut Scratch) {
-        self.project(block, scratch);
+    pub fn compute(&self, block: &Block<'_>, scratch: &mut Scratch, ahead: Ahead) {
+        self.project(block, scratch, ahead);
         scratch.labels.clear();
         scratch.labels.extend_from_slice(block.y);
         simd::dispatch(Subtract { residual: self, lanes: &scratch.lanes, labels: &mut scratch.labels });
@@ -113,7 +114,7 @@ impl simd::Operation for Gate<'_> {
 /// Leaves in `scratch.labels` the labels of a block, less `network` where there is one.
 pub fn labels(network: Option<&Residual>, block: &Block<'_>, scratch: &mut Scratch) {
     match network {
-        Some(network) => network.compute(block, scratch),
+        Some(network) => network.compute(block, scratch, Ahead::default()),
         None => {
             scratch.labels.clear();
             scratch.labels.extend_from_slice(block.y);

@@ -118,7 +118,8 @@ impl Accumulator for RiskMoments {
     }
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
-        self.residual.compute(block, scratch);
+        let ahead = std::mem::take(&mut scratch.ahead);
+        self.residual.compute(block, scratch, ahead);
         self.n_rows += block.n_rows as u64;
         for (p, &r) in scratch.labels.iter().enumerate() {
             self.sums.add(row_weight(block, p), r);

@@ -50,9 +50,11 @@ impl RowSample {
         // Rows of equal hash are, but for an accident, equal; comparing them makes the order certain.
         let content = |i: usize| row(i).iter().map(|v| v.to_bits());
         order.sort_by(|&a, &b| self.hashes[a].cmp(&self.hashes[b]).then_with(|| content(a).cmp(content(b))));
+        let mut x = Vec::with_capacity(order.len() * d);
+        order.iter().for_each(|&i| x.extend_from_slice(&row(i)[..d]));
         ChosenRows {
             hashes: order.iter().map(|&i| self.hashes[i]).collect(),
-            x: order.iter().flat_map(|&i| &row(i)[..d]).copied().collect(),
+            x,
             y: order.iter().map(|&i| row(i)[d]).collect(),
             weight: order.iter().map(|&i| row(i)[d + 1]).collect(),
         }
