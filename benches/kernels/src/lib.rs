@@ -11,7 +11,7 @@ use relunet_core::network::Network;
 pub type Work = Box<dyn FnMut()>;
 
 /// Rows of every case.
-pub const ROWS: usize = 1024;
+pub const ROWS: usize = 512;
 
 /// A case: its name, its rows times features, and what makes its work.
 pub struct Case {
@@ -90,7 +90,8 @@ pub fn cases() -> Vec<Case> {
         add(format!("gradient, naive, d={d} k={k}"), d, Box::new(make));
         let mut accumulator = |name: &str, make: fn(usize, usize) -> Moments| {
             let work = move || -> Work {
-                let (x, y, mut moments, mut scratch) = (values(ROWS * d, 1), values(ROWS, 2), make(d, k), Scratch::default());
+                let (x, y, mut moments, mut scratch) =
+                    (values(ROWS * d, 1), values(ROWS, 2), make(d, k), Scratch::default());
                 Box::new(move || {
                     moments.update(&Block { x: &x, y: &y, weight: None, n_features: d, n_rows: ROWS }, &mut scratch);
                 })
