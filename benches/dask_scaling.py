@@ -50,7 +50,7 @@ def main() -> None:
             X, y = teacher.sample(n_rows // PARTITIONS, rng=i)
             np.save(Path(folder, f"x{i}.npy"), X)
             np.save(Path(folder, f"y{i}.npy"), y)
-        clusters = [LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None) for n in (1, 2)]
+        clusters = [LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=":0") for n in (1, 2)]
         # In turn, so that what else the machine does slows both.
         times = [[seconds(cluster, folder, teacher.network) for cluster in clusters] for _ in range(6)]
         for cluster in clusters:
