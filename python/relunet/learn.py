@@ -23,7 +23,7 @@ from relunet.polish import Free, accelerate, newton, preconditioner
 from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report, Status
 from relunet.samples import Samples, scan_array
-from relunet.scales import coarser
+from relunet.scales import blurred, coarser
 from relunet.subspace import Subspace, find_subspace, joint_span, resolved_span, slice_edges, span
 from relunet.trace import Trace
 from relunet.validation import is_exact, risk_on
@@ -190,13 +190,18 @@ def learn(
             subspace = fit.residual_subspace(network)
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             seen.append(subspace)
-        # With nothing new in sight, last looks at the space that there is, while each is worth a neuron's parameters.
+        # With nothing new in sight, last looks at the neurons there are, while each is worth a neuron's parameters.
         last = visible.shape[1] == 0
         if last and network.n_neurons == 0:
             break
+        if last:
+            with trace.stage("scales"):
+                visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            found = fit.search(directions, network, limit, MOST_EFFORT if last else effort, closer=last or effort > EFFORT)
+            found = fit.search(
+                directions, network, limit, MOST_EFFORT if last else effort, closer=last or effort > EFFORT
+            )
         with trace.stage("polish"):
             better = min((fit.polished(candidate, linear=True) for candidate in found), key=fit.cost)
         gain = 1 - fit.cost(better) / fit.cost(network)
@@ -347,6 +352,13 @@ class _Fit:
         gates = _relunet.matmul(x, network.weights.T.copy()) + network.biases > 0
         neurons = self.inputs.whitened(network.weights * network.output_weights[:, None])
         return resolved_span(neurons, gates.astype(np.float64), weight, self.rms_on(self.fitted, network))
+
+    def blurred(self, network: ReLUNetwork) -> Array:
+        """Return the directions in which kinks of the network are blurred, on the rows to fit."""
+        x, y, weight = self.fitted
+        z = _relunet.matmul(x - self.inputs.mean, self.inputs.whiten)
+        residual = (y - network.predict(x)) * np.sqrt(weight)
+        return blurred(network, z, residual, self.inputs.unwhiten, self.inputs.mean)
 
     def search(
         self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, closer: bool

@@ -2,7 +2,8 @@
 
 Two neurons at angle θ differ from one by cθ^{3/2} at their centroid: below some scale data cannot tell them apart, and
 should not. Each coarser level fuses the two closest neurons into their centroid, or leaves out the one that says least;
-the driver fits every level and takes the one that costs least, errors and parameters together.
+the driver fits every level and takes the one that costs least, errors and parameters together. Finer levels need the
+direction in which a clump is spread, which the residual beside its kink shows.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from relunet import _relunet
 from relunet.network import ReLUNetwork
 
-__all__ = ["Coarser", "coarser"]
+__all__ = ["Coarser", "blurred", "coarser"]
 
 Array = NDArray[np.float64]
+
+# Distances from a kink, in standard deviations of the inputs, within which its blur is looked for.
+BESIDE = (0.4, 0.15, 0.05)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,53 @@ def coarser(network: ReLUNetwork, unwhiten: Array, mean: Array) -> list[Coarser]
             Coarser(_fused(network, a, b, signs, i, j, cosine[i, j]), float(np.arcsin(min(off[i, j], 1.0))), (i, j))
         )
     return levels
+
+
+def blurred(network: ReLUNetwork, z: Array, residual: Array, unwhiten: Array, mean: Array) -> Array:
+    """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
+
+    A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
+    Σ s_i α_i² (e·z)²: the extreme eigenvector of Σ res P (z zᵀ - I) P, P the projection off t, over the rows near it.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        A network fitted to the rows.
+    z : ndarray of shape (n, r)
+        Whitened rows.
+    residual : ndarray of shape (n,)
+        Labels minus predictions, times the roots of the rows' weights.
+    unwhiten, mean : ndarray of shape (r, d), (d,)
+        x - mean = z @ unwhiten.
+    """
+    r = z.shape[1]
+    found: list[tuple[float, Array]] = []
+    seen = _relunet.matmul(network.weights, unwhiten.T.copy())
+    shifts = network.biases + _relunet.matmul(network.weights, mean[:, None])[:, 0]
+    for u, shift in zip(seen, shifts, strict=True):
+        size = float(np.sqrt(np.sum(u**2)))
+        if size == 0:
+            continue
+        u = u / size
+        height = _relunet.matmul(z, u[:, None])[:, 0]
+        distance = np.abs(height + shift / size)
+        for width in BESIDE:
+            near = distance < width
+            e = residual[near] - residual[near].mean() if np.any(near) else residual[near]
+            noise = float(np.sqrt(np.sum(e**2)))
+            if np.sum(near) < 4 * r or noise == 0:
+                continue
+            off = z[near] - height[near, None] * u
+            values, vectors = _relunet.eigh(_relunet.matmul((off * e[:, None]).T.copy(), off) / noise)
+            # The eigenvalues of noise fill a semicircle.
+            edge = 2 * np.sqrt(r) * (1 + 2 * r ** (-2 / 3))
+            found += [(abs(float(v)), w) for v, w in zip(values, vectors.T, strict=True) if abs(v) > edge]
+    if not found:
+        return np.zeros((r, 0))
+    found.sort(key=lambda pair: -pair[0])
+    columns = np.stack([vector for _, vector in found[:r]], axis=1)
+    u, s, _ = _relunet.svd(columns)
+    return u[:, s > 0.3 * s[0]]
 
 
 def _without(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int) -> ReLUNetwork:

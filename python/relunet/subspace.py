@@ -120,11 +120,12 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
 
 
 def _normal_scores(share: Array) -> Array:
-    """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), of mean 0 and mean square 1."""
+    """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), standardised."""
     quantiles = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
     scores = np.stack([quantiles, quantiles**2 - 1], axis=1)
     scores -= np.sum(share[:, None] * scores, axis=0)
-    return scores / np.maximum(np.sqrt(np.sum(share[:, None] * scores**2, axis=0)), 1e-9)
+    standardised: Array = scores / np.maximum(np.sqrt(np.sum(share[:, None] * scores**2, axis=0)), 1e-9)
+    return standardised
 
 
 def span(columns: Array) -> Array:
