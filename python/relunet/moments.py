@@ -118,6 +118,7 @@ def identity(samples: Samples) -> bytes:
     --------
     >>> import numpy as np
     >>> from relunet import scan_array
+    >>> from relunet.moments import identity
     >>> x = np.arange(6.0).reshape(3, 2)
     >>> identity(scan_array(x)) == identity(scan_array(x.copy()))
     True
