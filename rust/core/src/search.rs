@@ -97,8 +97,8 @@ const SHORT_LIST: usize = 48;
 const VISIBLE: f64 = 20.0;
 /// Evidence, part of the best gain and greatest cosine with which terms are added together.
 const CERTAIN: f64 = 100.0;
-const COMPARABLE: f64 = 0.4;
-const APART: f64 = 0.7;
+const COMPARABLE: f64 = 0.5;
+const APART: f64 = 0.5;
 /// Terms added without evidence before growth ends: on a fan one term alone explains little.
 const PATIENCE: usize = 3;
 /// Mean square, relative to that of the labels, that a linear function leaves by rounding.
@@ -273,16 +273,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The loss up to which fewer terms are of interest.
+    /// The loss up to which fewer terms are of interest: closer where terms have to explain something.
     fn near(&self) -> f64 {
         let least = self.best.iter().flatten().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
-        1.5 * least + self.options.tolerance * self.scale
+        let factor = if self.options.least_gain > 0.0 { 1.0 + 5.0 * self.options.least_gain } else { 1.5 };
+        factor * least + self.options.tolerance * self.scale
     }
 
     /// Fits all rows for every number of terms whose loss comes near the least.
     fn refine(&mut self) {
         let near = self.near();
-        let stop = Stop { steps: 40, decrease: 1e-6, floor: 0.0, control: self.control };
+        // A first look is polished in more dimensions, whatever its last digits.
+        let decrease = if self.options.least_gain > 0.0 { 1e-3 } else { 1e-6 };
+        let stop = Stop { steps: 40, decrease, floor: 0.0, control: self.control };
         let train = self.train;
         self.best.par_iter_mut().flatten().filter(|(loss, _)| *loss <= near).for_each(|(loss, terms)| {
             let fit = Fit::new(train, terms.clone(), stop);
