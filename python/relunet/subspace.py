@@ -86,22 +86,26 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     share = weights[filled] / weights.sum()
     k, contractions = np.zeros((r, r)), np.zeros((2, r, r))
     edge = 0.0
-    for h, p, scores in zip(filled, share, _normal_scores(share), strict=True):
+    scores = _normal_scores(share)
+    for h, p, score in zip(filled, share, scores, strict=True):
         v = vectors[h] / weights[h]
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
         excess = _relunet.matmul(_relunet.matmul(whiten.T.copy(), centred), whiten) - np.eye(r)
         m = _relunet.matmul((v - mean)[None, :], whiten)[0]
         k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
-        contractions += (p * scores)[:, None, None] * excess
+        contractions += (p * score)[:, None, None] * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
         edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
     values, directions = _relunet.eigh((k + k.T) / 2)
     seen, unseen = directions[:, values > edge][:, ::-1], directions[:, values <= edge]
-    # Without structure the eigenvalues of a contraction fill a semicircle.
-    radius = 2 * np.sqrt(r / slices.n_rows) * (1 + 2 * r ** (-2 / 3))
-    for contraction in contractions:
+    # Without structure the eigenvalues of a contraction fill about a semicircle: a free compound Poisson law, whose
+    # cumulants (r/n)^(m-1) E[He^m] end it at 2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
+    aspect = r / slices.n_rows
+    third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
+    radii = 2 * np.sqrt(aspect) * (1 + 2 * r ** (-2 / 3)) + aspect * third + aspect**1.5 * fourth
+    for contraction, radius in zip(contractions, radii, strict=True):
         rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), contraction), unseen)
         contracted, axes = _relunet.eigh((rest + rest.T) / 2)
         order = np.argsort(-np.abs(contracted), kind="stable")
@@ -109,7 +113,7 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
         found = int(np.sum(np.abs(contracted) > radius))
         seen, unseen = np.concatenate([seen, unseen[:, :found]], axis=1), unseen[:, found:]
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
-    visible_share = min(edge * (np.pi - 2), radius**2 * (np.pi / 2 - 1))
+    visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
     return Subspace(
         values[::-1].copy(),
         np.concatenate([seen, unseen], axis=1),
