@@ -86,8 +86,8 @@ def test_command_line(monkeypatch, capsys):
     assert cli.main(["plan", *size, "--deadline", "2h", "--read", "1GB", "--method", "default"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("1,000,000,000,000 rows of 20 columns, 4 neurons")
-    assert "reads      1.85 PB: 11 times 168 TB" in printed
-    assert "deadline   2 h: 258 machines like this" in printed
+    assert "reads      2.02 PB: 12 times 168 TB" in printed
+    assert "deadline   2 h: 281 machines like this" in printed
     for wrong in (["--rows", "1.5"], ["--rows", "many"], ["--deadline", "soon"]):
         with pytest.raises(SystemExit):
             cli.main(["plan", *size, *wrong])

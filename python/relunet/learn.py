@@ -187,7 +187,9 @@ def learn(
     while limit and not fit.is_exact(network) and len(seen) < MAX_ROUNDS and effort <= MORE_EFFORT * MOST_EFFORT:
         # What the residual still shows, beside the neurons there are, spans the space to search.
         with trace.stage("subspace"):
-            subspace = fit.residual_subspace(network)
+            # All rows show the error of a fit to some of them: where that may be all they show, they are fitted first.
+            told_apart = effort == EFFORT or samples.n_rows < 2 * rows.n_fitted
+            subspace = fit.residual_subspace(network if told_apart else fit.polished_on_all(network))
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             seen.append(subspace)
         # With nothing new in sight, last looks at the neurons there are, while each is worth a neuron's parameters.

@@ -159,7 +159,7 @@ def plan(
     On clean labels the search in memory ends exact, and each stage reads all rows once. On noisy ones the subspace and
     the validation read them twice, and the polish 1 + log(m / 100 N) / log(p / m) times: m rows in memory leave an
     error p / m, each sweep over N rows multiplies it by as much again, and a hundredth of p / N is left to chance.
-    Where N is many times m, all rows show that error, and the search goes two rounds further before it gives in.
+    Where N is many times m, all rows show that error: they are then fitted before a third look at what is left.
 
     Parameters
     ----------
@@ -208,9 +208,9 @@ def plan(
     size = n_rows * (8 * (n_columns + 1) if row_bytes is None else row_bytes)
     kept = min(n_rows, SAMPLE_BYTES // (8 * n_columns))
     in_memory = rates.search * max(1 + GROWING * (kept / rates.search_rows - 1), 0.0)
-    rounds, validation, polish = 1, 1, 1
+    rounds, fits, validation, polish = 1, 0, 1, 1
     if noisy:
-        rounds = 2 if n_rows <= FAR_MORE * kept else 4
+        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, 2)
         in_memory *= rounds / 2
         validation = 2
         share = min(n_neurons * n_columns / kept, 0.5)
@@ -221,7 +221,7 @@ def plan(
 
     stages = (
         PlannedStage("inputs", 1, seconds(rates.inputs)),
-        PlannedStage("subspace", rounds, rounds * seconds(rates.slices)),
+        PlannedStage("subspace", rounds + fits, rounds * seconds(rates.slices) + fits * seconds(rates.gradient)),
         PlannedStage("discovery", 0, in_memory),
         PlannedStage("polish", polish, polish * seconds(rates.gradient)),
         PlannedStage("validation", validation, seconds(rates.risk) + (validation - 1) * seconds(rates.slices)),
