@@ -1,155 +1,225 @@
 """The default method with one of its ideas turned off at a time, on clean and on noisy labels.
 
-    python benches/experiments/ablation.py [--features 16] [--rows 3000] [--noise 0.1] [--seeds 2]
-        [--figure docs/experiments/ablation.png]
+    python benches/experiments/ablation.py [--seeds 3] [--only CASE ..] [--figure docs/experiments/ablation.png]
 
-    slices           the subspace from E[y x] and the one contraction M_2 = E[y (x xᵀ - I)], not from all slices of y
-    contraction      the subspace without that contraction, from slices alone
-    residual rounds  one look at the labels, none at residuals
-    expansion        neurons are added one by one, never exchanged
-    clumping         neurons of the search are kept, however close
-    polish           the fit to projected rows is returned
+    slices         the subspace from the contractions C_1 and C_2 alone, without K of all slices
+    contractions   the subspace from K alone, without C_1 and C_2
+    both           neither: the subspace from M_2 = E[res (z zᵀ - I)], which is linear in the label, as published
+    blur           no look beside kinks for the directions in which they are blurred
+    rounds         one look at the labels, none at residuals
+    exchanges      the search in the subspace adds neurons one by one and never exchanges them
+    clumping       neurons of the search are kept, however close
+    polish         the fit to projected rows is returned
 
-Fits may use twice as many neurons as there are. Printed are errors, in units of the part of f that is not affine,
-neurons found and seconds: medians over seeds. Noise is in units of the labels' standard
-deviation. The switches replace parts of the driver from outside; the package has none.
+Cases are chosen so that each idea has one for which it was made; a fit may use `most` neurons where there are k. Errors
+are in units of the part of f that is not affine, noise too; where there is noise, errors are divided by σ √(p/N), that
+of least squares with the p parameters that are there. Printed are medians over seeds, and the worst where it is more
+than three times that, with the median number of neurons. The switches replace parts of the driver from outside; the
+package has none.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import time
+import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 import matplotlib
 import numpy as np
+from angle import pair
+from numpy.typing import NDArray
 
-from relunet import _relunet, learn, scan_array, subspace, teachers
+from relunet import ReLUNetwork, _relunet, learn, scan_array, subspace, teachers
 from relunet.theory import AbsoluteForm
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
+Array = NDArray[np.float64]
 # The package's name `learn` is the function.
 driver = importlib.import_module("relunet.learn")
-CASES = {"generic": 6, "close_pair": 4, "arc_scales": 5, "level_fan": 6}
-FLOOR = 1e-15
+# Colours end at so many powers of ten.
+DECADES = 4.0
 
 
-def patched(**members: Any) -> Callable[[], Any]:
-    """Return a context in which members of the fit's stages are others."""
-    return lambda: mock.patch.multiple(driver._Fit, **members)
+@dataclass(frozen=True)
+class Case:
+    """Labels of a planted network: `most` neurons allowed, the noise in units of the part that is not affine."""
+
+    name: str
+    family: Callable[[int, int, int], ReLUNetwork]
+    d: int
+    k: int
+    most: int
+    n_rows: int
+    noise: float = 0.0
+
+    def data(self, seed: int) -> tuple[ReLUNetwork, float, Array, Array]:
+        """Return the network, the norm of its part that is not affine, rows and labels."""
+        network = self.family(self.d, self.k, seed)
+        norm = AbsoluteForm.of(network).residual_norm()
+        rng = np.random.default_rng([seed, 1])
+        x = rng.standard_normal((self.n_rows, self.d))
+        return network, norm, x, network.predict(x) + self.noise * norm * rng.standard_normal(self.n_rows)
+
+    def floor(self, network: ReLUNetwork) -> float:
+        """Return σ √(p/N), 1 without noise."""
+        n_parameters = self.d * (self.k + bool(np.any(network.linear)))
+        return self.noise * math.sqrt(n_parameters / self.n_rows) if self.noise else 1.0
 
 
-def without_slices(fit: Any, network: Any) -> subspace.Subspace:
-    """Return the directions that moments linear in the residual show: E[y z] and M_2."""
+def family(name: str) -> Callable[[int, int, int], ReLUNetwork]:
+    """Return the networks of a family of teachers."""
+    return lambda d, k, seed: teachers.FAMILIES[name](d, k, seed).network
+
+
+CASES = (
+    Case("generic", family("generic"), 16, 6, 6, 3000),
+    Case("generic, few rows", family("generic"), 60, 8, 8, 2500),
+    Case("plane", family("plane"), 16, 6, 6, 3000),
+    Case("level_fan", family("level_fan"), 16, 6, 6, 3000),
+    Case("level_fan, few rows", family("level_fan"), 100, 4, 4, 2525),
+    Case("level_fan, 8 lines", family("level_fan"), 40, 8, 8, 3000),
+    Case("arc_scales", family("arc_scales"), 16, 5, 5, 5000),
+    Case("generic", family("generic"), 16, 6, 12, 3000, 0.2),
+    Case("plane", family("plane"), 16, 6, 12, 3000, 0.2),
+    Case("level_fan", family("level_fan"), 16, 4, 8, 5000, 0.2),
+    Case("weak neuron", family("generic"), 40, 1, 2, 20_000, 10.0),
+    Case("equal signs, 0.1 rad", lambda d, k, seed: pair(1, 0.1, d), 10, 2, 4, 20_000, 0.05),
+    Case("close_pair", family("close_pair"), 16, 4, 8, 3000, 0.2),
+    Case("arc_scales", family("arc_scales"), 40, 4, 8, 50_000, 0.2),
+)
+
+
+def by_contractions(slices: Any, mean: Array, whiten: Array) -> subspace.Subspace:
+    """Return what `find_subspace` does where K shows nothing: directions of C_1, then of C_2."""
+    eigh, first = _relunet.eigh, iter([True])
+
+    def hidden(matrix: Array) -> tuple[Array, Array]:
+        # The first matrix is K, and eigenvalues of zero are under any edge.
+        values, vectors = eigh(matrix)
+        return (0 * values if next(first, False) else values), vectors
+
+    with mock.patch.object(subspace._relunet, "eigh", hidden):
+        return subspace.find_subspace(slices, mean, whiten)
+
+
+def by_slices(slices: Any, mean: Array, whiten: Array) -> subspace.Subspace:
+    """Return the directions that K shows, and no more."""
+    found = subspace.find_subspace(slices, mean, whiten)
+    n_visible = int(np.sum(found.spectrum > found.bulk_edge))
+    return subspace.Subspace(found.spectrum, found.directions, found.bulk_edge, n_visible, found.visible_share)
+
+
+def by_second_moment(fit: Any, network: ReLUNetwork) -> subspace.Subspace:
+    """Return the directions that M_2 of the residual shows."""
     x, y, weight = fit.fitted
-    z = fit.inputs.features(x, np.eye(fit.inputs.rank))
-    z = z[:, : fit.inputs.rank]
+    z = _relunet.matmul(x - fit.inputs.mean, fit.inputs.whiten)
     residual = (y - network.predict(x)) * weight / np.sum(weight)
-    r, scale = z.shape[1], np.sqrt(np.sum(residual**2) * len(y))
-    second = _relunet.matmul(np.ascontiguousarray((z * residual[:, None]).T), z) - np.sum(residual) * np.eye(r)
-    first = np.sum(z * residual[:, None], axis=0)
-    k = first[:, None] * first + _relunet.matmul(second, second) / 2
-    edge = (2 * scale * np.sqrt(r / len(y)) * (1 + 2 * r ** (-2 / 3))) ** 2 / 2
-    values, vectors = _relunet.eigh((k + k.T) / 2)
-    found = driver._Fit.__dict__["sliced"](fit, network)
-    return replace(
-        found,
-        spectrum=values[::-1].copy(),
-        directions=vectors[:, ::-1].copy(),
-        bulk_edge=float(edge),
-        n_visible=int(np.sum(values > edge)),
-    )
+    r = z.shape[1]
+    second = _relunet.matmul((z * residual[:, None]).T.copy(), z) - np.sum(residual) * np.eye(r)
+    # Without structure the eigenvalues fill a semicircle.
+    edge = float(2 * np.sqrt(r * np.sum(residual**2)) * (1 + 2 * r ** (-2 / 3)))
+    values, vectors = _relunet.eigh((second + second.T) / 2)
+    order = np.argsort(-np.abs(values), kind="stable")
+    n_visible = int(np.sum(np.abs(values) > edge))
+    return subspace.Subspace(np.abs(values)[order], vectors[:, order], edge, n_visible, edge**2)
 
 
-def without_contraction(fit: Any, network: Any) -> subspace.Subspace:
-    """Return the directions that slices show, and no more."""
-    found = driver._Fit.__dict__["sliced"](fit, network)
-    return replace(found, n_visible=int(np.sum(found.spectrum > found.bulk_edge)))
+def patched(target: Any, **members: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """Return what makes a context in which members of `target` are others."""
+    return lambda: mock.patch.multiple(target, **members)
 
 
-@contextmanager
-def one_round() -> Iterator[None]:
-    """Allow a single round."""
-    with mock.patch.object(driver, "MAX_ROUNDS", 1):
-        yield
-
-
-@contextmanager
-def no_exchanges() -> Iterator[None]:
-    """Give the exchanges of the search nothing to spend."""
-    with mock.patch.multiple(driver, EFFORT=1, MORE_EFFORT=2, MOST_EFFORT=1):
-        yield
-
-
-@contextmanager
-def as_it_is() -> Iterator[None]:
-    """Change nothing."""
-    yield
-
-
-driver._Fit.sliced = driver._Fit.residual_subspace
-VARIANTS: dict[str, Callable[[], Any]] = {
-    "all": as_it_is,
-    "slices": patched(residual_subspace=without_slices),
-    "contraction": patched(residual_subspace=without_contraction),
-    "residual rounds": one_round,
-    "expansion": no_exchanges,
-    "clumping": patched(clumped=lambda fit, network: (fit.sided(network), [])),
-    "polish": patched(
+VARIANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "all on": nullcontext,
+    "no slices": patched(driver, find_subspace=by_contractions),
+    "no contractions": patched(driver, find_subspace=by_slices),
+    "neither": patched(driver._Fit, residual_subspace=by_second_moment),
+    "no blur": patched(driver, blurred=lambda network, z, *rest: np.zeros((z.shape[1], 0))),
+    "one round": patched(driver, MAX_ROUNDS=1),
+    "no exchanges": patched(
+        driver, find_neurons=lambda *rows, budget, **options: driver_search(*rows, budget=1, **options)
+    ),
+    "no clumping": patched(driver._Fit, clumped=lambda fit, network: (fit.sided(network), [])),
+    "no polish": patched(
+        driver._Fit,
         polished=lambda fit, network, *, linear: network if network.n_neurons else fit.inputs.affine_network(),
         polished_on_all=lambda fit, network: network,
     ),
 }
+driver_search = driver.find_neurons
 
 
 def main() -> None:
     """Print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--features", type=int, default=16)
-    parser.add_argument("--rows", type=int, default=3000)
-    parser.add_argument("--noise", type=float, default=0.1)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="names of cases, all by default")
     parser.add_argument("--figure", default="docs/experiments/ablation.png")
     arguments = parser.parse_args()
-    figure, axes = plt.subplots(2, 1, figsize=(11, 6), layout="constrained", sharex=True)
-    print("| labels | network |" + "".join(f" {name} |" for name in VARIANTS) + "\n|---|---|" + "---|" * len(VARIANTS))
-    for noise, ax in ((0.0, axes[0]), (arguments.noise, axes[1])):
-        for place, (case, k) in enumerate(CASES.items()):
-            row = []
-            for variant in VARIANTS.values():
-                with variant():
-                    fits = [fit(case, k, arguments, noise, seed) for seed in range(arguments.seeds)]
-                row.append(np.median(fits, axis=0))
-            cells = "".join(f" {error:.0e}, {found:.0f}, {seconds:.1f} s |" for error, found, seconds in row)
-            print(f"| {'noisy' if noise else 'clean'} | {case}, {k} |{cells}", flush=True)
-            at = np.arange(len(VARIANTS)) + 0.18 * (place - 1.5)
-            ax.bar(at, [max(error, FLOOR) - FLOOR for error, _, _ in row], 0.16, bottom=FLOOR, label=f"{case}, k = {k}")
-        ax.set(yscale="log", ylabel="error", title=f"noise {noise:g}", ylim=(FLOOR if noise == 0 else 1e-3, 3))
-        ax.spines[["top", "right"]].set_visible(False)
-    axes[1].set_xticks(range(len(VARIANTS)), ["all on", *(f"no {name}" for name in list(VARIANTS)[1:])])
-    axes[0].legend(frameon=False, ncols=len(CASES), fontsize=8, loc="upper center")
-    figure.savefig(arguments.figure, dpi=100)
+    cases = [case for case in CASES if arguments.only is None or case.name in arguments.only]
+    head = "| labels | network | d, k, most | rows |"
+    print(head + "".join(f" {name} |" for name in VARIANTS) + "\n|---|---|---|---|" + "---|" * len(VARIANTS))
+    logs: list[list[float]] = []
+    cells: list[list[str]] = []
+    for case in cases:
+        found = [measure(case, variant, arguments.seeds) for variant in VARIANTS.values()]
+        logs.append([log for log, _ in found])
+        cells.append([cell for _, cell in found])
+        labels = f"noise {case.noise:g}" if case.noise else "clean"
+        fields = (labels, case.name, f"{case.d}, {case.k}, {case.most}", f"{case.n_rows}", *cells[-1])
+        print("| " + " | ".join(fields) + " |", flush=True)
+    draw(cases, np.array(logs), cells, arguments.figure)
 
 
-def fit(case: str, k: int, arguments: argparse.Namespace, noise: float, seed: int) -> tuple[float, int, float]:
-    """Return error, number of neurons and seconds of a fit that is told at most 2k neurons."""
-    teacher = teachers.FAMILIES[case](arguments.features, k, seed)
-    x, y = teacher.sample(arguments.rows, rng=seed + 1000)
-    y = y + noise * y.std() * np.random.default_rng(seed + 2000).standard_normal(len(y))
-    start = time.perf_counter()
+def measure(case: Case, variant: Callable[[], AbstractContextManager[Any]], seeds: int) -> tuple[float, str]:
+    """Return the logarithm of the median error of a variant, or of the worst if shown, and what the table says."""
+    with variant():
+        errors, found = np.transpose([fit(case, seed) for seed in range(seeds)])
+    median, worst = float(np.median(errors)), float(np.max(errors))
+    cell, error = shown(median, case), median
+    if worst > 3 * median + 1e-9:
+        cell, error = f"{cell} to {shown(worst, case)}", worst
+    # Rounding is as good as none.
+    return math.log10(max(error, 1e-9)), f"{cell}, {np.median(found):.0f}"
+
+
+def shown(error: float, case: Case) -> str:
+    """Return an error as the table shows it."""
+    return f"{error:.2g}" if case.noise else f"{error:.0e}"
+
+
+def draw(cases: list[Case], table: Array, cells: list[list[str]], path: str) -> None:
+    """Draw how many powers of ten more the error is without each idea."""
+    figure, ax = plt.subplots(figsize=(12, 0.4 * len(cases) + 1.2), layout="constrained")
+    more = table - table[:, :1]
+    image = ax.imshow(more, cmap="RdBu_r", vmin=-DECADES, vmax=DECADES, aspect="auto")
+    for at, row in enumerate(cells):
+        for place, cell in enumerate(row):
+            colour = "white" if abs(more[at, place]) > DECADES / 2 else "black"
+            ax.text(place, at, cell, ha="center", va="center", fontsize=7.5, color=colour)
+    ax.set_xticks(range(len(VARIANTS)), list(VARIANTS), fontsize=8.5)
+    ax.set_yticks(
+        range(len(cases)), [f"{case.name}, {f'noise {case.noise:g}' if case.noise else 'clean'}" for case in cases]
+    )
+    ax.xaxis.tick_top()
+    figure.colorbar(image, label="powers of ten more error", shrink=0.8)
+    figure.savefig(path, dpi=100)
+
+
+def fit(case: Case, seed: int) -> tuple[float, int]:
+    """Return error and number of neurons of a fit."""
+    network, norm, x, y = case.data(seed)
     with warnings.catch_warnings(action="ignore"):
-        found = learn(scan_array(x, y), n_neurons=2 * k, fit_bias=False).network
-    seconds = time.perf_counter() - start
-    norm = AbsoluteForm.of(teacher.network).residual_norm()
-    return found.gaussian_distance(teacher.network) / norm, found.n_neurons, seconds
+        found = learn(scan_array(x, y), n_neurons=case.most, fit_bias=False, n_jobs=1).network
+    return found.gaussian_distance(network) / norm / case.floor(network), found.n_neurons
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from lemmas import gaussian_plane, hermite, hermite_tensors, matrix, tensor
 
 from relunet import ReLUNetwork
 from relunet.theory import AbsoluteForm, PopulationMoments
-from relunet.theory.clumping import is_good, play
+from relunet.theory.clumping import is_good, play, strategy
 from relunet.theory.one_direction import one_direction
 from relunet.theory.polynomial import relu_coefficients
+from relunet.theory.scales import Closeness
 from relunet.theory.spans import joint_span
 
 
@@ -21,6 +22,13 @@ def test_lemma_3_has_no_room_for_one_neuron():
     """The upper bound c'/√d √(log k) is 0 at k = 1."""
     g = np.array([0.6, 0.8])
     assert abs((2 * np.array([1.0, 0.0])) @ g) / 2 > math.sqrt(math.log(1))
+
+
+def test_lemma_3_has_no_ratio_for_a_neuron_and_its_opposite():
+    """For i = j and σ = -1, u_i - u_i vanishes, and so does its projection."""
+    u = np.array([[1.0, 0.0], [0.6, 0.8]])
+    lengths = {(i, j, s): np.linalg.norm(u[i] + s * u[j]) for i in range(2) for j in range(2) for s in (1, -1)}
+    assert {key for key, length in lengths.items() if length == 0} == {(0, 0, -1), (1, 1, -1)}
 
 
 def test_lemma_5_needs_bounded_nodes():
@@ -39,6 +47,16 @@ def test_lemma_7_is_not_about_the_tensor_it_names():
     np.testing.assert_allclose(published / np.outer(u, u), [[math.sqrt(2), 2], [2, math.sqrt(2)]], atol=1e-9)
     kappa = 1 / math.sqrt(2 * math.pi)
     np.testing.assert_allclose(np.tensordot(label, hermite_tensors(x, 2), 1) / (2 * kappa), np.outer(u, u), atol=1e-9)
+
+
+def test_appendix_a1_differentiates_twice_at_every_degree():
+    """(-1)ⁿ e^{x²/2} d²/dx² e^{-x²/2} is ±(x² - 1); its own list has He_3 = x³ - 3x."""
+    x, h = np.linspace(-2, 2, 9), 1e-3
+    density = np.exp(-((x[:, None] + h * np.arange(-1, 2)) ** 2) / 2)
+    published = -np.exp(x**2 / 2) * (density @ [1, -2, 1]) / h**2
+    np.testing.assert_allclose(published, -(x**2 - 1), atol=1e-5)
+    np.testing.assert_allclose(hermite(3, x), x**3 - 3 * x, atol=1e-12)
+    assert np.max(np.abs(published - hermite(3, x))) > 1
 
 
 def test_appendix_b1_coefficients_decay_like_the_power_5_4():
@@ -62,6 +80,19 @@ def test_lemma_10_leaves_out_the_linear_part():
     assert math.isclose(h.gaussian_distance(left), 0.5, rel_tol=1e-9)
     corrected = AbsoluteForm(moments[1], np.array([lam]), u[None, :]).network()
     assert corrected.gaussian_distance(left) < 1e-12
+
+
+def test_lemma_10s_proof_tells_apart_what_is_one_function():
+    """λ⁺|u·x| + λ⁻|-u·x| has no T_1 = (λ⁺ - λ⁻) u to tell λ⁺ and λ⁻ by, nor moments that differ."""
+    u, g = np.array([0.6, 0.8]), np.array([1.0, 0.0])
+    split = [
+        PopulationMoments(AbsoluteForm(np.zeros(2), np.array(lam), np.stack([u, -u])).network()).moments((1, 2, 4), g)
+        for lam in ([2.0, 1.0], [0.5, 2.5])
+    ]
+    for degree in (1, 2, 4):
+        np.testing.assert_allclose(split[0][degree], split[1][degree], atol=1e-12)
+    assert np.linalg.norm((2.0 - 1.0) * u) > 0.9
+    assert np.linalg.norm(split[0][1]) < 1e-12
 
 
 def test_lemmas_12_and_13_need_absolute_values():
@@ -160,6 +191,37 @@ def test_lemma_33_needs_low_ends():
     assert (0.0, 0.0) not in once | {end for state in once for end in reachable(list(state))}
 
 
+def test_appendix_c1_forbids_the_moves_of_lemma_33():
+    """i_1 = 1 and j_m = k, of each move: the strategy's first move here ends before, and the game is won."""
+    w, tau = [0.0, 1.0, 1.0, 3.5, 0.0], 3.0
+    first, *others = strategy(w, tau)
+    assert first[-1][1] < len(w) - 1
+    for move in [first, *others]:
+        w, _ = play(w, move, tau)
+    assert w == [0.0]
+
+
+def test_lemma_37_loses_the_perturbation():
+    """Of w = (0, 1.2, 0), Δ = 1/2, τ = 1/2: w' = (0, 0.7, 0) is not above max + 1, but above max + 1 - Δ."""
+    delta, tau = 0.5, 0.5
+    w, perturbed = [0.0, 1.2, 0.0], [0.0, 0.7, 0.0]
+    assert all(b <= a and (a <= 1 or b >= a - delta) for a, b in zip(w, perturbed, strict=True))
+    assert is_good(w, 0, 2, tau)
+    assert not is_good(perturbed, 0, 2, tau)
+    assert is_good(perturbed, 0, 2, tau, 1 - delta)
+
+
+def test_appendix_c3_ends_below_t_of_the_widest():
+    """Gaps of a level above 0.99 are below T(ε'); T(1), by which they are bounded, need not be below ε' at all."""
+    closeness, widest = Closeness.of_theorem(k=2, d=2, bound=1.0, detectable=1.0), 0.01
+    assert closeness(1.0) > widest
+    assert closeness.level(closeness(widest), widest) < 0.99
+    gaps = 10.0 ** np.linspace(-12, 0, 200)
+    deep = [gap for gap in gaps if closeness.level(gap, widest) > 0.99]
+    assert deep
+    assert max(deep) < closeness(widest) < widest
+
+
 def test_figure_2_ends_in_two_ones():
     w = [0, 3.1, 2, 2, 3.1, 1, 1, 3.1, 2, 2, 3.1, 0]
     assert play(w, [(0, 2), (3, 5), (6, 8), (9, 11)], 3)[0] == [0, 1, 1, 0] != [0, 1, 0]
@@ -167,6 +229,18 @@ def test_figure_2_ends_in_two_ones():
 
 def test_cn24_lemma_7_has_half_the_degree_at_most():
     assert all(i * (k - i) <= k * k // 4 < k * k for k in range(1, 20) for i in range(1, k + 1))
+
+
+def test_cn24_clusters_share_the_weights():
+    """Moving each cluster to one of its members costs ‖λ‖_1 times the widest move, not k times that."""
+    rng, k = np.random.default_rng(0), 6
+    angles = np.repeat([0.0, 1.0, 2.0], 2) + 0.05 * rng.uniform(size=k)
+    lam = rng.uniform(0.5, 1.5, k)
+    u = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    moved = u[np.repeat([0, 2, 4], 2)]
+    step = np.max(np.linalg.norm(u - moved, axis=1))
+    off = AbsoluteForm(np.zeros(2), lam, u).network().gaussian_distance(AbsoluteForm(np.zeros(2), lam, moved).network())
+    assert 0 < off <= np.sum(lam) * step
 
 
 def test_cn24_normalising_a_projection_moves_it_further():
