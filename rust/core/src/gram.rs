@@ -315,7 +315,7 @@ impl Ahead {
     #[inline(always)]
     pub fn fetch<S: Simd>(self, at: usize) {
         if at < self.len {
-            S::fetch(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
+            S::fetch_ahead(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
         }
     }
 }

@@ -90,8 +90,10 @@ pub trait Simd {
     fn load(line: &LineOf<Self>) -> Self::Vector;
     /// At most `WIDTH` doubles from anywhere in memory, in this precision; zeros in the remaining places.
     fn load_doubles(values: &[f64]) -> Self::Vector;
-    /// Asks for memory that will soon be read; any address is allowed.
+    /// Asks for memory that will be read next; any address is allowed.
     fn fetch(address: *const f64);
+    /// Asks for memory that will be read later: it comes to the second-level cache.
+    fn fetch_ahead(address: *const f64);
     /// A line to memory.
     fn store(vector: Self::Vector, line: &mut LineOf<Self>);
     /// Adds a line, in double precision, to the first `WIDTH` doubles of `sums`.
@@ -191,6 +193,8 @@ macro_rules! portable {
             }
             #[inline(always)]
             fn fetch(_address: *const f64) {}
+            #[inline(always)]
+            fn fetch_ahead(_address: *const f64) {}
             #[inline(always)]
             fn store(vector: Self::Vector, line: &mut LineOf<Self>) {
                 line.0 = vector;
@@ -298,6 +302,10 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
+        fn fetch_ahead(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        }
+        #[inline(always)]
         fn store(vector: __m512d, line: &mut Lane) {
             unsafe { _mm512_store_pd(line.0.as_mut_ptr(), vector) }
         }
@@ -367,6 +375,10 @@ mod x86 {
         #[inline(always)]
         fn fetch(address: *const f64) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
+        #[inline(always)]
+        fn fetch_ahead(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
         }
         #[inline(always)]
         fn store(vector: __m512, line: &mut LineOf<Self>) {
@@ -463,6 +475,10 @@ mod x86 {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
         #[inline(always)]
+        fn fetch_ahead(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        }
+        #[inline(always)]
         fn store(vector: [__m256d; 2], line: &mut Lane) {
             let (low, high) = line.0.split_at_mut(4);
             unsafe {
@@ -546,6 +562,10 @@ mod x86 {
         #[inline(always)]
         fn fetch(address: *const f64) {
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
+        #[inline(always)]
+        fn fetch_ahead(address: *const f64) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
         }
         #[inline(always)]
         fn store(vector: [__m256; 2], line: &mut LineOf<Self>) {

@@ -1,6 +1,7 @@
 //! The values that no source hands out and no network takes: NaN, infinities and negative weights.
 
 use crate::error::{Column, Error, Result};
+use crate::simd::{self, Simd};
 
 /// Where a value stands: the argument or file, the row, and the column where there is more than one.
 pub type Place = (String, u64, Option<Column>);
@@ -35,14 +36,35 @@ fn require(
 
 /// Whether no value is NaN or infinite, at the speed of a sum: `0 * value` is 0 for finite values only.
 fn all_finite(values: &[f64]) -> bool {
-    let (chunks, rest) = values.as_chunks::<16>();
-    let mut lanes = [0.0; 16];
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += 0.0 * value;
+    let mut sum = 0.0;
+    simd::dispatch(SumZeros { values, sum: &mut sum });
+    sum == 0.0
+}
+
+struct SumZeros<'a> {
+    values: &'a [f64],
+    sum: &'a mut f64,
+}
+
+impl simd::Operation for SumZeros<'_> {
+    type Element = f64;
+
+    #[inline(always)]
+    fn run<S: Simd<Element = f64>>(self) {
+        let mut sums = [S::zero(); 4];
+        for part in self.values.chunks(4 * S::WIDTH) {
+            if part.len() == 4 * S::WIDTH {
+                for (l, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::mul_add(S::load_doubles(&part[l * S::WIDTH..][..S::WIDTH]), S::zero(), *sum);
+                }
+            } else {
+                for values in part.chunks(S::WIDTH) {
+                    sums[0] = S::mul_add(S::load_doubles(values), S::zero(), sums[0]);
+                }
+            }
         }
+        *self.sum = S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
     }
-    lanes.iter().chain(rest).map(|value| 0.0 * value).sum::<f64>() == 0.0
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ pub struct ContractionMoments {
     weight: f64,
     /// Per direction and degree l: sums with the weight y He_{l-2}(t).
     grams: WeightedGrams,
-    /// Per direction and degree l: Σ y He_{l-3}(t) x.
+    /// The places of the degrees l whose Σ y He_{l-3}(t) x does not follow from the other sums.
+    summed: Vec<usize>,
+    /// Per direction and summed place: Σ y He_{l-3}(t) x.
     vectors: Vec<f64>,
     /// Per direction and degree l: Σ y He_{l-4}(t).
     totals: Vec<f64>,
@@ -81,6 +83,8 @@ impl ContractionMoments {
         let n_directions = directions.len() / n_features;
         let n_sums = n_directions * degrees.len();
         check_room(n_features, n_sums)?;
+        let follows = |l: u64| l == 2 || degrees.contains(&(l - 1)) || degrees.contains(&(l - 2));
+        let summed: Vec<usize> = (0..degrees.len()).filter(|&place| !follows(degrees[place])).collect();
         Ok(Self {
             n_features,
             is_single: is_single && n_directions == 1,
@@ -93,7 +97,8 @@ impl ContractionMoments {
             n_rows: 0,
             weight: 0.0,
             grams: WeightedGrams::new(n_features, n_sums, precision),
-            vectors: vec![0.0; n_sums * n_features],
+            vectors: vec![0.0; n_directions * summed.len() * n_features],
+            summed,
             totals: vec![0.0; n_sums],
         })
     }
@@ -135,7 +140,7 @@ impl ContractionMoments {
         let l = self.degrees[place] as f64;
         let at = direction * self.degrees.len() + place;
         let g = &self.directions[direction * d..][..d];
-        let v = &self.vectors[at * d..][..d];
+        let v = self.lower_vector(direction, place);
         let (s, last) = (self.grams.total(at), (l - 2.0) * (l - 3.0) * self.totals[at]);
         let mut out = self.grams.matrix(at);
         for i in 0..d {
@@ -146,6 +151,31 @@ impl ContractionMoments {
         }
         out.iter_mut().for_each(|value| *value /= self.weight);
         out
+    }
+
+    /// Σ y He_{l-3}(t) x for the degree l at place `place`.
+    ///
+    /// That is a sum of degree l-1, where there is one; it follows from degree l-2 by t He_n = He_{n+1} + n He_{n-1}, for
+    /// Σ w x xᵀ g = Σ w t x.
+    fn lower_vector(&self, direction: usize, place: usize) -> Vec<f64> {
+        let d = self.n_features;
+        let l = self.degrees[place];
+        let known = |degree: u64| self.degrees.iter().position(|&known| known == degree);
+        let sums = |place: usize| direction * self.degrees.len() + place;
+        if l == 2 {
+            return vec![0.0; d];
+        }
+        if let Some(above) = known(l - 1) {
+            return self.grams.vector(sums(above)).to_vec();
+        }
+        if let Some(below) = known(l - 2) {
+            let (matrix, lower) = (self.grams.matrix(sums(below)), self.lower_vector(direction, below));
+            let g = &self.directions[direction * d..][..d];
+            let product = |row: &[f64]| row.iter().zip(g).map(|(a, b)| a * b).sum::<f64>();
+            return matrix.chunks_exact(d).zip(lower).map(|(row, v)| product(row) - (l - 4) as f64 * v).collect();
+        }
+        let before = self.summed.iter().take_while(|&&other| other != place).count();
+        self.vectors[(direction * self.summed.len() + before) * d..][..d].to_vec()
     }
 }
 
@@ -192,9 +222,8 @@ impl Accumulator for ContractionMoments {
         let n_panels = self.projection.n_panels();
         scratch.weights.resize(n_degrees * n, 0.0);
         let Scratch { lanes, labels, weights, steps, pack, ahead, .. } = scratch;
-        let reaches_below: Vec<usize> = (0..n_degrees).filter(|&place| self.degrees[place] > 2).collect();
-        let mut lower = vec![ZERO; n * reaches_below.len().div_ceil(WIDTH)];
-        let mut vectors = vec![0.0; reaches_below.len() * d];
+        let n_summed = self.summed.len();
+        let mut lower = vec![ZERO; n * n_summed.div_ceil(WIDTH)];
         for direction in 0..self.n_directions() {
             let first = direction * n_degrees;
             steps.resize(3 * n, 0.0);
@@ -204,16 +233,12 @@ impl Accumulator for ContractionMoments {
             }
             let (previous, current) = rest.split_at_mut(n);
             let totals = &mut self.totals[first..][..n_degrees];
-            let degrees = &self.degrees;
-            simd::dispatch(Weights { degrees, y: labels, t, previous, current, weights, lower: &mut lower, totals });
+            let (degrees, summed, lower) = (&self.degrees, &self.summed, &mut lower[..]);
+            simd::dispatch(Weights { degrees, summed, y: labels, t, previous, current, weights, lower, totals });
             let rows = Rows::all(block.x, d).fetching(std::mem::take(ahead));
             self.grams.update(first, rows, weights, pack);
-            vectors.fill(0.0);
-            add_weighted_rows(block.x, d, &lower, reaches_below.len(), &mut vectors);
-            for (&place, vector) in reaches_below.iter().zip(vectors.chunks_exact(d)) {
-                let sums = &mut self.vectors[(first + place) * d..][..d];
-                sums.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value);
-            }
+            let vectors = &mut self.vectors[direction * n_summed * d..][..n_summed * d];
+            add_weighted_rows(block.x, d, lower, n_summed, vectors);
         }
     }
 
@@ -235,7 +260,9 @@ impl Accumulator for ContractionMoments {
         writer.integer(self.n_rows);
         writer.float(self.weight);
         writer.floats(&self.grams.to_vec());
-        writer.floats(&self.vectors);
+        let each =
+            (0..self.n_directions()).flat_map(|direction| (0..self.degrees.len()).map(move |place| (direction, place)));
+        writer.floats(&each.flat_map(|(direction, place)| self.lower_vector(direction, place)).collect::<Vec<f64>>());
         writer.floats(&self.totals);
     }
 
@@ -247,7 +274,13 @@ impl Accumulator for ContractionMoments {
         moments.n_rows = reader.integer()?;
         moments.weight = reader.float()?;
         reader.grams_into(&mut moments.grams)?;
-        reader.floats_into(&mut moments.vectors)?;
+        let mut vectors = vec![0.0; moments.totals.len() * n_features];
+        reader.floats_into(&mut vectors)?;
+        let n_summed = moments.summed.len().max(1);
+        for (i, vector) in moments.vectors.chunks_exact_mut(n_features).enumerate() {
+            let at = i / n_summed * moments.degrees.len() + moments.summed[i % n_summed];
+            vector.copy_from_slice(&vectors[at * n_features..][..n_features]);
+        }
         reader.floats_into(&mut moments.totals)?;
         Ok(moments)
     }
@@ -257,13 +290,14 @@ impl Accumulator for ContractionMoments {
 /// vector, l-4 for its number.
 struct Weights<'a> {
     degrees: &'a [u64],
+    summed: &'a [usize],
     y: &'a [f64],
     t: &'a [f64],
     previous: &'a mut [f64],
     current: &'a mut [f64],
     /// Per degree a column: y He_{l-2}(t).
     weights: &'a mut [f64],
-    /// Per row, in lanes: y He_{l-3}(t) for the degrees above 2.
+    /// Per row, in lanes: y He_{l-3}(t) for the degrees at the places `summed`.
     lower: &'a mut [Lane],
     /// Per degree: Σ y He_{l-4}(t) is added.
     totals: &'a mut [f64],
@@ -274,25 +308,25 @@ impl simd::Operation for Weights<'_> {
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
-        let Self { degrees, y, t, previous, current, weights, lower, totals } = self;
+        let Self { degrees, summed, y, t, previous, current, weights, lower, totals } = self;
         let (n, top) = (y.len(), degrees.iter().max().map_or(0, |l| *l as usize));
-        let n_lower = degrees.iter().filter(|l| **l > 2).count().div_ceil(WIDTH);
+        let n_lower = summed.len().div_ceil(WIDTH);
         previous.fill(0.0);
         current.copy_from_slice(y);
         for j in 0..top.saturating_sub(1) {
-            let mut below = 0;
             for (place, &l) in degrees.iter().enumerate() {
                 match (l as usize).wrapping_sub(j) {
                     2 => weights[place * n..][..n].copy_from_slice(current),
                     3 => {
-                        for (row, &weight) in lower.chunks_exact_mut(n_lower).zip(&*current) {
-                            row[below / WIDTH].0[below % WIDTH] = weight;
+                        if let Some(at) = summed.iter().position(|&summed| summed == place) {
+                            for (row, &weight) in lower.chunks_exact_mut(n_lower).zip(&*current) {
+                                row[at / WIDTH].0[at % WIDTH] = weight;
+                            }
                         }
                     }
                     4 => totals[place] += gram::sum(current),
                     _ => {}
                 }
-                below += usize::from(l > 2);
             }
             hermite::advance(j, t, previous, current);
         }
