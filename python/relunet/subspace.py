@@ -38,8 +38,7 @@ class Subspace:
     spectrum : ndarray of shape (r,)
         Eigenvalues of K, descending.
     directions : ndarray of shape (r, r)
-        An orthonormal basis, as columns, in whitened coordinates: the eigenvectors of K above its bulk edge, then those
-        of C_1, and of C_2, off the span of all before them and above their own edges, then the rest.
+        Eigenvectors, as columns, in whitened coordinates, of K + Σ C_n² with each in units of its own edge.
     bulk_edge : float
         What the largest eigenvalue of K would be if labels and inputs were independent.
     n_visible : int
@@ -98,29 +97,25 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
         edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
-    values, directions = _relunet.eigh((k + k.T) / 2)
-    seen, unseen = directions[:, values > edge][:, ::-1], directions[:, values <= edge]
     # Without structure the eigenvalues of a contraction fill about a semicircle: a free compound Poisson law, whose
     # cumulants (r/n)^(m-1) E[He^m] end it at 2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
     aspect = r / slices.n_rows
     third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
     radii = 2 * np.sqrt(aspect) * (1 + 2 * r ** (-2 / 3)) + aspect * third + aspect**1.5 * fourth
-    for contraction, radius in zip(contractions, radii, strict=True):
-        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), contraction), unseen)
-        contracted, axes = _relunet.eigh((rest + rest.T) / 2)
-        order = np.argsort(-np.abs(contracted), kind="stable")
-        unseen = _relunet.matmul(unseen, axes[:, order])
-        found = int(np.sum(np.abs(contracted) > radius))
-        seen, unseen = np.concatenate([seen, unseen[:, :found]], axis=1), unseen[:, found:]
+    statistics = [*(contractions / radii[:, None, None]), k / edge]
+    # How many directions stand out: each statistic counts what it shows off those that others have shown.
+    unseen = np.eye(r)
+    for statistic in statistics:
+        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
+        values, axes = _relunet.eigh((rest + rest.T) / 2)
+        unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
+    # Which they are all statistics tell together.
+    together = k / edge + sum(_relunet.matmul(c, c) for c in statistics[:2])
+    _, directions = _relunet.eigh((together + together.T) / 2)
+    spectrum, _ = _relunet.eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
     visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
-    return Subspace(
-        values[::-1].copy(),
-        np.concatenate([seen, unseen], axis=1),
-        edge,
-        seen.shape[1],
-        visible_share,
-    )
+    return Subspace(spectrum[::-1].copy(), directions[:, ::-1].copy(), edge, r - unseen.shape[1], visible_share)
 
 
 def _normal_scores(share: Array) -> Array:
