@@ -248,6 +248,21 @@ class TestHermiteTensors:
                 expected = kappa * (u @ direction) ** (degree - 2) * np.outer(u, u)
                 np.testing.assert_allclose(matrix, expected, rtol=0, atol=1e-12 * scale, err_msg=str(degree))
 
+    @pytest.mark.parametrize("degrees", [(2, 4, 6, 8), (8, 6, 4), (5, 3, 7), (9, 6, 5, 2), (4, 7, 10)])
+    def test_degrees_together_are_those_alone(self, degrees):
+        """Sums of one degree stand in for those of another; alone, every degree has its own."""
+        X, y, w = data(500, 9)
+        together = ContractionMoments(9, directions(9, 3), degrees)
+        together.update(X[:200], y[:200], w[:200])
+        together = ContractionMoments.from_bytes(together.to_bytes())
+        together.update(X[200:], y[200:], w[200:])
+        for degree in degrees:
+            alone = ContractionMoments(9, directions(9, 3), [degree])
+            alone.update(X, y, w)
+            expected = alone.contractions()[degree]
+            size = np.abs(expected).max()
+            np.testing.assert_allclose(together.contractions()[degree], expected, rtol=0, atol=1e-12 * size)
+
     def test_matrices_are_divided_by_the_coefficient(self):
         u, g = directions(3, 2)
         X, w = quadrature(u, 0.0)
