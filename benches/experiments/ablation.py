@@ -97,24 +97,17 @@ CASES = (
 )
 
 
-def by_contractions(slices: Any, mean: Array, whiten: Array) -> subspace.Subspace:
-    """Return what `find_subspace` does where K shows nothing: directions of C_1, then of C_2."""
-    eigh, first = _relunet.eigh, iter([True])
-
-    def hidden(matrix: Array) -> tuple[Array, Array]:
-        # The first matrix is K, and eigenvalues of zero are under any edge.
-        values, vectors = eigh(matrix)
-        return (0 * values if next(first, False) else values), vectors
-
-    with mock.patch.object(subspace._relunet, "eigh", hidden):
-        return subspace.find_subspace(slices, mean, whiten)
+standing_out = subspace._standing_out
 
 
-def by_slices(slices: Any, mean: Array, whiten: Array) -> subspace.Subspace:
-    """Return the directions that K shows, and no more."""
-    found = subspace.find_subspace(slices, mean, whiten)
-    n_visible = int(np.sum(found.spectrum > found.bulk_edge))
-    return subspace.Subspace(found.spectrum, found.directions, found.bulk_edge, n_visible, found.visible_share)
+def by_contractions(contractions: Array, k: Array) -> tuple[Array, int]:
+    """Return what C_1 and C_2 show without K."""
+    return standing_out(contractions, 0 * k)
+
+
+def by_slices(contractions: Array, k: Array) -> tuple[Array, int]:
+    """Return what K shows alone."""
+    return standing_out(contractions[:0], k)
 
 
 def by_second_moment(fit: Any, network: ReLUNetwork) -> subspace.Subspace:
@@ -139,8 +132,8 @@ def patched(target: Any, **members: Any) -> Callable[[], AbstractContextManager[
 
 VARIANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "all on": nullcontext,
-    "no slices": patched(driver, find_subspace=by_contractions),
-    "no contractions": patched(driver, find_subspace=by_slices),
+    "no slices": patched(subspace, _standing_out=by_contractions),
+    "no contractions": patched(subspace, _standing_out=by_slices),
     "neither": patched(driver._Fit, residual_subspace=by_second_moment),
     "no blur": patched(driver, blurred=lambda network, z, *rest: np.zeros((z.shape[1], 0))),
     "one round": patched(driver, MAX_ROUNDS=1),

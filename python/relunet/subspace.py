@@ -102,20 +102,27 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     aspect = r / slices.n_rows
     third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
     radii = 2 * np.sqrt(aspect) * (1 + 2 * r ** (-2 / 3)) + aspect * third + aspect**1.5 * fourth
-    statistics = [*(contractions / radii[:, None, None]), k / edge]
-    # How many directions stand out: each statistic counts what it shows off those that others have shown.
-    unseen = np.eye(r)
-    for statistic in statistics:
-        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
-        values, axes = _relunet.eigh((rest + rest.T) / 2)
-        unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
-    # Which they are all statistics tell together.
-    together = k / edge + sum(_relunet.matmul(c, c) for c in statistics[:2])
-    _, directions = _relunet.eigh((together + together.T) / 2)
+    directions, n_visible = _standing_out(contractions / radii[:, None, None], k / edge)
     spectrum, _ = _relunet.eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
     visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
-    return Subspace(spectrum[::-1].copy(), directions[:, ::-1].copy(), edge, r - unseen.shape[1], visible_share)
+    return Subspace(spectrum[::-1].copy(), directions, edge, n_visible, visible_share)
+
+
+def _standing_out(contractions: Array, k: Array) -> tuple[Array, int]:
+    """Return the directions that contractions (m, r, r) and K together show, and how many of them stand out.
+
+    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown;
+    which directions they are is better told by all together, for each is blind to something.
+    """
+    unseen = np.eye(len(k))
+    for statistic in (*contractions, k):
+        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
+        values, axes = _relunet.eigh((rest + rest.T) / 2)
+        unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
+    together = k + sum(_relunet.matmul(c, c) for c in contractions)
+    _, directions = _relunet.eigh((together + together.T) / 2)
+    return directions[:, ::-1].copy(), len(k) - unseen.shape[1]
 
 
 def _normal_scores(share: Array) -> Array:
