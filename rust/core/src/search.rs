@@ -688,9 +688,10 @@ mod tests {
         let y: Vec<f64> =
             crate::lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
         let found = search(&z, q, &y, None, &[], options(6), &Control::default())?;
-        let best = found.last().map(|f| (f.terms.len(), f.heldout_loss < 1e-24));
-        assert_eq!(best, Some((4, true)));
-        assert!(found[..4].iter().all(|f| f.heldout_loss > 1e-6));
+        // Terms are added several at a time; on the way back those to spare go.
+        let planted = found.iter().find(|f| f.terms.len() == 4).map(|f| f.heldout_loss < 1e-24);
+        assert_eq!(planted, Some(true));
+        assert!(found.iter().filter(|f| f.terms.len() < 4).all(|f| f.heldout_loss > 1e-6));
         Ok(())
     }
 
