@@ -194,7 +194,7 @@ def plan(
     >>> rates = Rates(inputs=2e-8, slices=2e-8, gradient=1e-8, risk=1e-8, search=2.0, search_rows=10_000)
     >>> cluster = plan(10**12, 20, 4, deadline=3600.0, rates=rates)
     >>> cluster.sweeps, cluster.bytes_read
-    (11, 1848000000000000)
+    (12, 2016000000000000)
     >>> cluster.machines
     48
     """
