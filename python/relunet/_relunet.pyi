@@ -20,6 +20,7 @@ __all__ = [
     "RiskMoments",
     "RowReader",
     "RowSample",
+    "SketchMoments",
     "SliceMoments",
     "TableSource",
     "eigh",
@@ -253,8 +254,29 @@ class RiskMoments(Accumulator):
 
 @final
 class RowSample(Accumulator):
-    def __new__(cls, n_features: int, threshold: int, seed: int) -> Self: ...
+    def __new__(
+        cls, n_features: int, threshold: int, seed: int, directions: ArrayLike | None = None
+    ) -> Self: ...
     def rows(self) -> tuple[NDArray[np.uint64], _Array, _Array, _Array]: ...
+
+@final
+class SketchMoments(Accumulator):
+    def __new__(
+        cls,
+        n_features: int,
+        directions: ArrayLike,
+        edges: ArrayLike,
+        values: ArrayLike,
+        network: ReLUNetwork | None = None,
+    ) -> Self: ...
+    @property
+    def weights(self) -> _Array: ...
+    @property
+    def vectors(self) -> _Array: ...
+    @property
+    def products(self) -> _Array: ...
+    @property
+    def squares(self) -> _Array: ...
 
 def sweep(
     source: ArraySource | NpySource | TableSource | RowReader,

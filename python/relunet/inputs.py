@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.moments import Accumulator, InputMoments, RowSample
+from relunet.errors import DataError
+from relunet.moments import Accumulator, GradientMoments, InputMoments, RowSample, SketchMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Inputs", "SampledRows", "read_inputs"]
+__all__ = ["Inputs", "SampledRows", "hash_threshold", "read_inputs", "read_scales", "sampled"]
 
 Array = NDArray[np.float64]
 Sweep = Callable[[Sequence[Accumulator]], None]
@@ -36,9 +37,10 @@ class Inputs:
         Whether neurons have biases; without, a network is homogeneous in the raw inputs.
     mean : ndarray of shape (d,)
         Mean of the inputs.
-    whiten : ndarray of shape (d, r)
-        z = (x - mean) @ whiten has covariance I; r is the rank of the covariance of the inputs.
-    unwhiten : ndarray of shape (r, d)
+    whiten : ndarray of shape (d, r) or (d,)
+        z = (x - mean) @ whiten has covariance I; r is the rank of the covariance of the inputs. One number an input
+        where these are so many that they are only scaled.
+    unwhiten : ndarray of shape (r, d) or (d,)
         x - mean = z @ unwhiten.
     label_mean, label_var : float
         Mean and variance of the labels.
@@ -63,37 +65,36 @@ class Inputs:
     @property
     def origin(self) -> Array:
         """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
-        return _relunet.matmul(self.mean[None, :], self.whiten).ravel()
+        return self.against(self.mean[None, :])[0]
 
-    def features(self, x: Array, directions: Array) -> Array:
-        """Return what neurons see of rows whose weights lie in the span of whitened `directions` (r, q).
+    def against(self, vectors: Array) -> Array:
+        """Return sums (m, r) against z for such sums (m, d) against x - mean: z = (x - mean) @ whiten."""
+        return _mapped(vectors, self.whiten)
 
-        With biases z @ directions; without, the projections of x itself, so that no neuron can use a constant.
-        """
-        raw = _relunet.matmul(self.whiten, directions)
-        if not self.fit_bias:
-            return _relunet.matmul(x, raw)
-        return _relunet.matmul(x - self.mean, raw)
+    def whitened(self, weights: Array) -> Array:
+        """Return the weights (m, d) of functions of x as weights (m, r) of z."""
+        return _mapped(weights, self.unwhiten.T)
+
+    def raw(self, weights: Array) -> Array:
+        """Return the weights (m, r) of functions of z as weights (m, d) of x."""
+        return _mapped(weights, self.whiten.T)
 
     def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
-        """Return weights (m, d) and biases (m,) of functions that are affine in ``features(x, directions)``.
+        """Return weights (m, d) and biases (m,) of affine functions of rows projected on whitened `directions` (r, q).
 
         Their `parameters` (m, q) or, with biases, (m, q + 1) hold the constant last.
         """
         q = directions.shape[1]
-        raw = _relunet.matmul(parameters[:, :q], _relunet.matmul(self.whiten, directions).T.copy())
+        raw = _relunet.matmul(parameters[:, :q], self.raw(directions.T))
         if not self.fit_bias:
             return raw, np.zeros(len(raw))
         return raw, parameters[:, q] - _relunet.matmul(raw, self.mean[:, None])[:, 0]
 
-    def whitened(self, weights: Array) -> Array:
-        """Return the weights (m, d) of functions of x as weights (m, r) of z."""
-        return _relunet.matmul(weights, self.unwhiten.T.copy())
-
     def projected(self, network: ReLUNetwork, directions: Array) -> tuple[Array, Array, Array]:
         """Return a network as a function ``linear·p + Σ signs |vectors·p|`` of projected rows p.
 
-        p are the `features` along `directions`, with biases a constant 1 after them; relu(t) = (t + |t|)/2.
+        p are (x - mean) @ whiten @ directions and a constant 1 after them; without biases x @ whiten @ directions, so
+        that no neuron can use a constant. relu(t) = (t + |t|)/2.
         """
         sizes = np.abs(network.output_weights)[:, None]
         linear = network.linear + np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
@@ -111,7 +112,7 @@ class Inputs:
         halves = np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
         slope = self.whitened((network.linear + halves)[None, :])
         beyond = slope - _relunet.matmul(_relunet.matmul(slope, directions), directions.T.copy())
-        linear = _relunet.matmul(beyond, self.whiten.T.copy())[0]
+        linear = self.raw(beyond)[0]
         constant = -float(np.sum(linear * self.mean)) if self.fit_bias else 0.0
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
 
@@ -136,7 +137,7 @@ class Inputs:
             m = self.origin
             cross = self.label_cov + m * self.label_mean
             slope, constant = cross - m * (np.sum(m * cross) / (1 + np.sum(m * m))), 0.0
-        linear = _relunet.matmul(self.whiten, slope[:, None])[:, 0]
+        linear = self.raw(slope[None, :])[0]
         if self.fit_bias:
             constant -= float(np.sum(linear * self.mean))
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
@@ -147,6 +148,11 @@ class Inputs:
         return ReLUNetwork(np.zeros((0, d)), np.zeros(0), intercept=self.label_mean if self.fit_bias else 0.0)
 
 
+def _mapped(rows: Array, linear_map: Array) -> Array:
+    """Return rows times a linear map, given as a matrix or as the diagonal of one."""
+    return rows * linear_map if linear_map.ndim == 1 else _relunet.matmul(rows, linear_map.copy())
+
+
 @dataclass(frozen=True)
 class SampledRows:
     """Rows chosen by the hash of their content, so that neither their order nor their source matters.
@@ -154,7 +160,7 @@ class SampledRows:
     Attributes
     ----------
     x : ndarray of shape (n, d)
-        Inputs.
+        Inputs, or projections of them.
     y : ndarray of shape (n,)
         Labels.
     weight : ndarray of shape (n,)
@@ -200,10 +206,7 @@ def read_inputs(
     seed : int
         Chooses them.
     """
-    moments = InputMoments(n_features)
-    # A fraction q of all hashes lies below q 2⁶⁴.
-    threshold = min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
-    sample = RowSample(n_features, threshold, seed)
+    moments, sample = InputMoments(n_features), RowSample(n_features, hash_threshold(sample_size, n_rows), seed)
     sweep([moments, sample])
     values, vectors = _relunet.eigh(moments.cov)
     kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
@@ -220,10 +223,50 @@ def read_inputs(
         label_var=moments.label_var,
         label_cov=_relunet.matmul(moments.label_cov[None, :], whiten)[0],
     )
-    return inputs, _sampled(sample)
+    return inputs, sampled(sample)
 
 
-def _sampled(sample: RowSample) -> SampledRows:
+def read_scales(sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool) -> Inputs:
+    """Read the law of inputs too many for their covariance in one sweep, as if they were uncorrelated.
+
+    Parameters
+    ----------
+    sweep : callable
+        Sweeps all rows through accumulators.
+    n_rows, n_features : int
+        Size of the samples.
+    fit_bias : bool
+        Whether neurons have biases.
+    """
+    nothing = ReLUNetwork(np.zeros((0, n_features)), np.zeros(0))
+    sums, gradient = SketchMoments(n_features, np.zeros((0, n_features)), [], [[1.0]]), GradientMoments(nothing)
+    sweep([sums, gradient])
+    weight = sums.weights[0]
+    if weight == 0:
+        raise DataError("sample_weight: all weights are zero, expected some positive ones")
+    mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
+    scale = np.sqrt(np.maximum(squares - mean**2, 0.0))
+    scale = np.where(scale > RANK_TOLERANCE * np.sqrt(squares), scale, 0.0)
+    whiten = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    label_mean = float(against_labels[-1])
+    return Inputs(
+        n_rows=n_rows,
+        fit_bias=fit_bias,
+        mean=mean,
+        whiten=whiten,
+        unwhiten=scale,
+        label_mean=label_mean,
+        label_var=gradient.risk - label_mean**2,
+        label_cov=(against_labels[:-1] - label_mean * mean) * whiten,
+    )
+
+
+def hash_threshold(sample_size: int, n_rows: int) -> int:
+    """Return the hash up to which about `sample_size` of `n_rows` rows are: a fraction q of them lies below q 2⁶⁴."""
+    return min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
+
+
+def sampled(sample: RowSample) -> SampledRows:
     """Return the rows of a sample that have a weight, those held out last."""
     hashes, x, y, weight = sample.rows()
     used = np.flatnonzero(weight > 0)

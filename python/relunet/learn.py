@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import count
 from numbers import Integral
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
-from relunet.discovery import Candidate, choose, find_neurons
 from relunet.errors import ArgumentError, DataError
-from relunet.inputs import Inputs, SampledRows, read_inputs
-from relunet.moments import Accumulator, RiskMoments, SliceMoments
+from relunet.fit_in_memory import InMemoryFit
 from relunet.network import ReLUNetwork
-from relunet.orientation import orient
-from relunet.polish import Free, accelerate, newton, preconditioner
 from relunet.progress import Progress, ProgressLine, row_bytes
-from relunet.report import ClumpLevel, Report, Status
-from relunet.samples import Samples, scan_array
-from relunet.scales import blurred, coarser
-from relunet.subspace import Subspace, find_subspace, joint_span, resolved_span, slice_edges, span
+from relunet.report import ClumpLevel, Report
+from relunet.samples import Samples
+from relunet.fit_sketched import SketchedFit
+from relunet.subspace import Subspace, joint_span, span
 from relunet.trace import Trace
-from relunet.validation import is_exact, risk_on
 
 __all__ = ["FitResult", "learn"]
 
 Array = NDArray[np.float64]
-Rows = tuple[Array, Array, Array]
 
-# Rows kept in memory.
-SAMPLE_BYTES = 2**25
-# Rows that are searched and first polished: so many a parameter, and no fewer than this.
-ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
-# A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
-LEAST_ROWS_PER_PARAMETER = 2.5
-# An error of the subspace smooths kinks, which more neurons would imitate: part of the loss that one must explain.
-SMOOTHED = 0.02
+# Beyond so many features nothing is kept that is quadratic in them.
+MAX_DENSE = 1000
 # Floating-point operations of a round's exchanges: of the first rounds, of later ones where those led nowhere, and of
 # the last.
 EFFORT, MORE_EFFORT, MOST_EFFORT = 200_000_000, 8, 2_000_000_000
@@ -48,17 +32,6 @@ EFFORT, MORE_EFFORT, MOST_EFFORT = 200_000_000, 8, 2_000_000_000
 PROGRESS = 0.01
 # Residual rounds: [CDGKM23] needs O(log k) of them.
 MAX_ROUNDS = 24
-# What a parameter costs, in units of the decrease of the risk that it brings by chance: 2 would be Akaike's price, but
-# the best of several optima gains more by chance.
-PRICE = 2.5
-# An exact network has a neuron to spare only if it loses no more than this part of the labels without it.
-NEARLY = 1e-4
-# Coarser levels in a row that cost more, and how much more, before none further is tried.
-PATIENCE, HOPELESS = 2, 1.1
-# Sweeps over rows in memory that a polish may take.
-STEPS = 40
-# Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
-MAX_NEWTON = 1200
 
 
 class FitResult(NamedTuple):
@@ -103,7 +76,8 @@ def learn(
 
     The residual of the best affine function is cut into slices, which show a subspace; neurons are searched in it on
     rows kept in memory, then polished in all dimensions; what the residual of that fit shows joins the subspace, until
-    it shows nothing more. Sides of kinks and clumps of close neurons are then chosen, and the network is fitted to all
+    it shows nothing more. Beyond 1000 features directions are sketched and all rows are polished: memory and time are
+    then linear in the features, which should be about uncorrelated. Sides of kinks and clumps of close neurons are then chosen, and the network is fitted to all
     rows with exactly the parameters that are there.
 
     Parameters
@@ -167,20 +141,13 @@ def learn(
     trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress, checkpoint)
 
     with trace.stage("inputs"):
-        inputs, rows = read_inputs(
-            trace.sweep,
-            samples.n_rows,
-            samples.n_columns,
-            fit_bias=fit_bias,
-            sample_size=_sample_size(samples.n_columns, at_most),
-            seed=random_state,
-        )
-    fit = _Fit(trace, inputs, rows, fit_linear, random_state)
-    network = inputs.affine_network()
+        make = SketchedFit if samples.n_columns > MAX_DENSE else InMemoryFit
+        fit = make(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state)
+    network = fit.inputs.affine_network()
     if start is not None and start.n_neurons:
         with trace.stage("polish"):
             network = min(network, fit.polished(start, linear=True), key=fit.cost)
-    directions = fit.resolved_span(network) if network.n_neurons else np.zeros((inputs.rank, 0))
+    directions = fit.resolved_span(network)
     seen: list[Subspace] = []
     effort = EFFORT
     limit = min(at_most, fit.affordable_neurons())
@@ -188,7 +155,7 @@ def learn(
         # What the residual still shows, beside the neurons there are, spans the space to search.
         with trace.stage("subspace"):
             # All rows show the error of a fit to some of them: where that may be all they show, they are fitted first.
-            told_apart = effort == EFFORT or samples.n_rows < 2 * rows.n_fitted
+            told_apart = effort == EFFORT or samples.n_rows < 2 * fit.n_fitted
             subspace = fit.residual_subspace(network if told_apart else fit.polished_on_all(network))
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             seen.append(subspace)
@@ -210,13 +177,13 @@ def learn(
         network = min(network, better, key=fit.cost)
         if gain < PROGRESS:
             effort *= MORE_EFFORT
-        if last and gain < inputs.rank / rows.n_fitted:
+        if last and gain < fit.inputs.rank / fit.n_fitted:
             break
     # Clumps and sides are chosen in memory; then all rows are fitted with the parameters that are left.
     with trace.stage("scales"):
         network, levels = fit.clumped(network)
     with trace.stage("polish"):
-        certified = risk_on(network, *rows.held_out())
+        certified = fit.certified(network)
         network = fit.polished_on_all(network)
     with trace.stage("validation"):
         status = fit.ending(network, limit)
@@ -243,18 +210,18 @@ def learn(
         risk=certified.mean,
         risk_interval=certified.interval,
         risk_level=certified.level,
-        risk_network="the network fitted to the sampled rows that were not held out",
+        risk_network=certified.network,
         sweeps=trace.n_sweeps,
         rows_read=trace.n_sweeps * samples.n_rows,
         stages=trace.stages,
         errors_per_sweep=tuple(trace.errors),
         errors_on_sample=tuple(trace.errors_on_sample),
-        label_rms=float(np.sqrt(inputs.label_var)),
+        label_rms=float(np.sqrt(fit.inputs.label_var)),
         messages=tuple(trace.messages),
     )
     if verbose >= 2:
         print(report)  # noqa: T201
-    return FitResult(network, report, span(_relunet.matmul(inputs.whiten, directions)), spectrum, levels)
+    return FitResult(network, report, span(fit.inputs.raw(directions.T).T), spectrum, levels)
 
 
 def _checked(samples: Samples, n_neurons: int | None, max_neurons: int, fit_linear: object, n_jobs: int | None) -> int:
@@ -276,224 +243,3 @@ def _checked(samples: Samples, n_neurons: int | None, max_neurons: int, fit_line
             f"X: {count} of {samples.n_columns} features, at least {needed} are needed, many more for neurons"
         )
     return int(max_neurons if n_neurons is None else n_neurons)
-
-
-def _sample_size(n_features: int, n_neurons: int) -> int:
-    """Return how many rows to keep in memory: what the memory holds, but enough to fit some neurons."""
-    enough = ROWS_PER_PARAMETER * (n_features + 1) * (min(n_neurons, 4) + 1)
-    return max(SAMPLE_BYTES // (8 * n_features), enough)
-
-
-class _Fit:
-    """The stages of one fit, on its samples and on the rows of them that are in memory."""
-
-    def __init__(
-        self, trace: Trace, inputs: Inputs, rows: SampledRows, fit_linear: bool | Literal["auto"], seed: int
-    ) -> None:
-        if len(rows) == 0:
-            raise DataError("sample_weight: all weights are zero, expected some positive ones")
-        self.trace, self.samples, self.inputs, self.rows = trace, trace.samples, inputs, rows
-        self.fit_linear = fit_linear
-        # A round that leads nowhere is not to be repeated.
-        self.seeds = count(seed)
-        self.fitted = rows.fitted()
-        self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
-
-    def sweep_rows(self, rows: Rows, accumulators: Sequence[Accumulator]) -> None:
-        """Sweep rows in memory through accumulators."""
-        _relunet.sweep(scan_array(*rows).source, list(accumulators), n_threads=self.trace.n_jobs)
-
-    def first_rows(self, n_neurons: int) -> Rows:
-        """Return as many rows to fit as so many neurons need."""
-        return self.rows.fitted(max(FEWEST_ROWS, ROWS_PER_PARAMETER * (self.inputs.rank + 1) * (n_neurons + 1)))
-
-    def rms_on(self, rows: Rows, network: ReLUNetwork) -> float:
-        """Return the root mean square residual on rows in memory."""
-        risk = RiskMoments(network)
-        self.sweep_rows(rows, [risk])
-        return float(np.sqrt(risk.risk))
-
-    def is_exact(self, network: ReLUNetwork) -> bool:
-        """Tell whether the rows in memory are this network up to rounding."""
-        rms = self.rms_on((self.rows.x, self.rows.y, self.rows.weight), network)
-        return is_exact(rms, self.label_rms, self.samples.dtype)
-
-    def cost(self, network: ReLUNetwork) -> float:
-        """Return the risk on the rows to fit, and with it what its parameters take from it by chance.
-
-        p parameters lower the risk on n rows by p/n of itself for nothing, and raise that of the final fit, to all N
-        rows, by p/N.
-        """
-        n_parameters = network.n_neurons * (self.inputs.rank + self.inputs.fit_bias)
-        n_parameters += self.inputs.rank * bool(np.any(network.linear))
-        chance = PRICE / 2 * n_parameters * (1 / self.rows.n_fitted + 1 / self.samples.n_rows)
-        return self.rms_on(self.fitted, network) ** 2 * (1 + chance)
-
-    def affordable_neurons(self) -> int:
-        """Return how many neurons the rows could determine."""
-        per_neuron = LEAST_ROWS_PER_PARAMETER * (self.inputs.rank + 1)
-        affordable = int(self.rows.n_fitted / per_neuron - 1) if self.inputs.rank else 0
-        if affordable < 1 and self.inputs.rank:
-            needed = int(2 * per_neuron * self.samples.n_rows / self.rows.n_fitted) + 1
-            self.trace.warn(
-                f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit"
-            )
-        return max(affordable, 0)
-
-    def residual_subspace(self, network: ReLUNetwork) -> Subspace:
-        """Return the directions in which slices of y - f(x) differ."""
-        residual = self.rows.y - network.predict(self.rows.x)
-        edges = slice_edges(residual, self.samples.n_rows, self.inputs.rank)
-        slices = SliceMoments(self.samples.n_columns, edges, network)
-        self.trace.sweep([slices])
-        return find_subspace(slices, self.inputs.mean, self.inputs.whiten)
-
-    def resolved_span(self, network: ReLUNetwork) -> Array:
-        """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
-        x, _, weight = self.fitted
-        gates = _relunet.matmul(x, network.weights.T.copy()) + network.biases > 0
-        neurons = self.inputs.whitened(network.weights * network.output_weights[:, None])
-        return resolved_span(neurons, gates.astype(np.float64), weight, self.rms_on(self.fitted, network))
-
-    def blurred(self, network: ReLUNetwork) -> Array:
-        """Return the directions in which kinks of the network are blurred, on the rows to fit."""
-        x, y, weight = self.fitted
-        z = _relunet.matmul(x - self.inputs.mean, self.inputs.whiten)
-        residual = (y - network.predict(x)) * np.sqrt(weight)
-        return blurred(network, z, residual, self.inputs.unwhiten, self.inputs.mean)
-
-    def search(
-        self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, closer: bool
-    ) -> list[ReLUNetwork]:
-        """Return the best networks whose weights lie in the span of `directions`, from rows in memory.
-
-        A first look returns one, a closer one all that the projected rows cannot tell apart.
-        """
-        x, y, weight = self.fitted if closer else self.first_rows(network.n_neurons + 1)
-        # Terms of a fan explain nothing one by one: in a closer look each may stay for the others' sake.
-        least_gain = 0.0 if closer else SMOOTHED
-        # Linear functions off the span are known already: as noise of the search they would hide small neurons.
-        beyond = self.inputs.linear_beyond(network, directions)
-        found = find_neurons(
-            self.inputs.features(x, directions),
-            y - beyond.predict(x),
-            limit,
-            fit_bias=self.inputs.fit_bias,
-            sample_weight=weight,
-            starts=[Candidate(*self.inputs.projected(network, directions), np.inf, np.inf)],
-            least_gain=least_gain,
-            budget=effort,
-            seed=next(self.seeds),
-            n_jobs=self.trace.n_jobs,
-        )
-        best = choose(found, len(y), least_gain)
-        chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]
-        return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions, beyond) for c in chosen]
-
-    def precondition(self, free: Free, rows: Rows) -> Callable[[ReLUNetwork, float], Callable[[Array], Array]]:
-        """Return the maker of preconditioners from rows in memory."""
-        inputs, (x, _, weight) = self.inputs, rows
-        return lambda network, damping: preconditioner(
-            network, x, weight, inputs.whiten, inputs.unwhiten, inputs.mean, free, damping
-        )
-
-    def tolerance(self, network: ReLUNetwork, n_rows: int) -> float:
-        """Return the relative decrease of the risk that is not worth a step: a hundredth of the statistical error."""
-        return 1e-2 * network.weights.size / n_rows
-
-    def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
-        """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact.
-
-        Both begin at `network`: noise in the first rows leads close neurons into optima that more rows do not have.
-        """
-        if network.n_neurons == 0:
-            return self.inputs.affine_network()
-        free = Free(self.inputs.fit_bias, linear)
-        n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
-        optimum = network
-        for rows in (self.first_rows(network.n_neurons), self.fitted):
-            sweep = partial(self.sweep_rows, rows)
-            rms, tolerance = self.label_rms, self.tolerance(network, len(rows[1]))
-            polished = accelerate(
-                network, sweep, self.precondition(free, rows), free, label_rms=rms, tolerance=tolerance, steps=STEPS
-            )
-            self.trace.errors_on_sample.extend(polished.history)
-            if len(polished.history) >= STEPS and n_parameters <= MAX_NEWTON:
-                polished = newton(polished.network, sweep, free, label_rms=rms, tolerance=tolerance)
-            optimum = polished.network
-            if len(rows[1]) == self.rows.n_fitted or self.is_exact(optimum):
-                break
-        return optimum
-
-    def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the least-squares optimum on all rows, with a linear part only if the network has one."""
-        if network.n_neurons == 0:
-            return network if self.fit_linear is not False else self.inputs.constant_network()
-        free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
-        polished = accelerate(
-            network,
-            self.trace.sweep,
-            self.precondition(free, self.fitted),
-            free,
-            label_rms=self.label_rms,
-            tolerance=self.tolerance(network, self.samples.n_rows),
-        )
-        self.trace.errors.extend(polished.history)
-        return polished.network
-
-    def sided(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the network with its sides chosen, and without its linear part where the data allow it."""
-        if network.n_neurons == 0:
-            return network
-        oriented = orient(network, self.inputs.unwhiten)
-        if self.fit_linear is True:
-            return oriented
-        plain = self.polished(oriented, linear=False)
-        if self.fit_linear is False or self.is_exact(plain) or self.cost(plain) < self.cost(oriented):
-            return plain
-        return oriented
-
-    def clumped(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsening of a network that costs least, its sides chosen, and all levels that were tried."""
-        if network.n_neurons == 0:
-            return network, []
-        clumps = tuple(range(network.n_neurons))
-        level = chosen = self.sided(network)
-        levels = [(level, 0.0, clumps)]
-        exact, dearer = self.is_exact(chosen), 0
-        while level.n_neurons and dearer < PATIENCE:
-            options = coarser(level, self.inputs.unwhiten, self.inputs.mean)
-            if exact and not any(self.rms_on(self.fitted, o.network) < NEARLY * self.label_rms for o in options):
-                # Kinks that neither vanish nor coincide are those of one network alone [CDGKM23, Lemma 2].
-                break
-            fits = [(self.polished(option.network, linear=True), option) for option in options]
-            best, option = min(fits, key=lambda fit: self.cost(fit[0]))
-            level, clumps = self.sided(best), option.merged(clumps)
-            levels.append((level, option.scale, clumps))
-            if self.cost(level) < self.cost(chosen) or self.is_exact(level):
-                chosen, dearer = level, 0
-            elif self.cost(level) < HOPELESS * self.cost(chosen):
-                dearer += 1
-            else:
-                break
-        held_out = self.rows.held_out()
-        return chosen, [
-            ClumpLevel(scale, clumps, risk_on(level, *held_out).mean, level is chosen)
-            for level, scale, clumps in levels
-        ]
-
-    def ending(self, network: ReLUNetwork, limit: int) -> Status:
-        """Tell how the fit ended."""
-        risk = RiskMoments(network)
-        self.trace.sweep([risk])
-        rms = float(np.sqrt(risk.risk))
-        self.trace.errors.append(rms)
-        if is_exact(rms, self.label_rms, self.samples.dtype):
-            return "exact"
-        if network.n_neurons == 0:
-            return "no structure"
-        if self.residual_subspace(network).n_visible == 0:
-            return "noise floor"
-        if network.n_neurons >= limit:
-            self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
-        return "budget"

@@ -15,6 +15,7 @@ from relunet._relunet import (
     InputMoments,
     RiskMoments,
     RowSample,
+    SketchMoments,
     SliceMoments,
 )
 from relunet.errors import ArgumentError
@@ -28,6 +29,7 @@ __all__ = [
     "InputMoments",
     "RiskMoments",
     "RowSample",
+    "SketchMoments",
     "SliceMoments",
     "identity",
     "sweep",

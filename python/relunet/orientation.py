@@ -20,26 +20,27 @@ Array = NDArray[np.float64]
 EXHAUSTIVE = 16
 
 
-def orient(network: ReLUNetwork, unwhiten: Array) -> ReLUNetwork:
+def orient(network: ReLUNetwork, whitened: Callable[[Array], Array]) -> ReLUNetwork:
     """Return the same function with the sides chosen so that the linear part is as small as can be.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with one output.
-    unwhiten : ndarray of shape (r, d)
-        x - mean = z @ unwhiten with z of covariance I: the linear part is measured by the spread of its values.
+    whitened : callable
+        Turns weights of x into weights of inputs with covariance I: the linear part is measured by the spread of its
+        values.
     """
     k = network.n_neurons
     if k == 0:
         return network
     jumps = network.weights * network.output_weights[:, None]
-    whitened = _relunet.matmul(np.concatenate([jumps, network.linear[None, :]]), unwhiten.T.copy())
+    seen = whitened(np.concatenate([jumps, network.linear[None, :]]))
     # In an orthonormal basis of what the neurons span; what lies outside no choice can change.
-    u, s, vt = _relunet.svd(whitened[:k])
+    u, s, vt = _relunet.svd(seen[:k])
     kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0
     moves = u[:, kept] * s[kept]
-    rest = _relunet.matmul(whitened[k:], vt[kept].T.copy())[0]
+    rest = _relunet.matmul(seen[k:], vt[kept].T.copy())[0]
     turned = _subset(moves, rest)
     sign = np.where(turned, -1.0, 1.0)
     linear = network.linear + np.sum(jumps[turned], axis=0)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from relunet.errors import ArgumentError
-from relunet.learn import SAMPLE_BYTES, learn
+from relunet.fit_in_memory import SAMPLE_BYTES
+from relunet.learn import learn
 from relunet.moments import Accumulator, GradientMoments, InputMoments, RiskMoments, RowSample, SliceMoments, sweep
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array, scan_npy

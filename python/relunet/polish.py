@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
+from relunet.inputs import Inputs
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
+from relunet.subspace import span
 
 __all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "preconditioner"]
 
@@ -188,15 +190,13 @@ def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array,
 
 
 Precondition = Callable[[Array], Array]
+Projection = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def preconditioner(
     network: ReLUNetwork,
-    x: Array,
-    weight: Array,
-    whiten: Array,
-    unwhiten: Array,
-    mean: Array,
+    inputs: Inputs,
+    project: Projection,
     free: Free,
     damping: float,
 ) -> Precondition:
@@ -206,32 +206,30 @@ def preconditioner(
     ----------
     network : ReLUNetwork
         The fit whose gates make the normal matrix.
-    x, weight : ndarray
-        Sampled rows (n, d) and their weights (n,).
-    whiten, unwhiten, mean : ndarray
-        z = (x - mean) @ whiten has covariance I, x - mean = z @ unwhiten.
+    inputs : Inputs
+        The law of the inputs.
+    project : callable
+        Returns (x - shift)·v (n, q) of sampled rows x for the vectors v (q, d) and the shift (d,) that it is given, and
+        the weights (n,) of these rows.
     free : Free
         What is fitted.
     damping : float
         Added to the normal matrix in the span of the neurons, relative to its diagonal.
     """
     k = network.n_neurons
-    origin = _relunet.matmul(mean[None, :], whiten)[0]
-    neurons = _relunet.matmul(network.weights, unwhiten.T.copy())
+    neurons = inputs.whitened(network.weights)
     # A homogeneous network sees z + origin: the origin is then one more direction in which inputs are not isotropic.
-    spanning = neurons if free.biases else np.concatenate([neurons, origin[None, :]])
-    norms = np.sqrt(np.sum(spanning**2, axis=1, keepdims=True))
-    _, size, vt = _relunet.svd(spanning / np.where(norms > 0, norms, 1.0))
-    basis = vt[size > SPAN_TOLERANCE * max(size.max(initial=0.0), 1e-300)].T.copy()
+    spanning = neurons if free.biases else np.concatenate([neurons, inputs.origin[None, :]])
+    basis = span(spanning.T, SPAN_TOLERANCE)
     q = basis.shape[1]
-    shift = mean if free.biases else np.zeros_like(mean)
-    inside = _relunet.matmul(x - shift, _relunet.matmul(whiten, basis))
+    shift = inputs.mean if free.biases else np.zeros_like(inputs.mean)
     weights = _relunet.matmul(neurons, basis)
     # Only the gates count: with biases they are those of w·z + (b + w·mean).
     biases = network.biases + _relunet.matmul(network.weights, shift[:, None])[:, 0]
-    curvature = CurvatureMoments(ReLUNetwork(weights, network.output_weights, biases))
-    _relunet.sweep(scan_array(inside, None, weight).source, [curvature])
-    normal = curvature.normal_matrix
+    normal = np.eye(k + 1)
+    if q:
+        inside, weight = project(inputs.raw(basis.T), shift)
+        normal = _normal_matrix(ReLUNetwork(weights, network.output_weights, biases), inside, weight)
     mask = free.mask(k, q)
     at = np.flatnonzero(mask)
     together = np.arange(k + 1) * (q + 1) + q
@@ -240,7 +238,7 @@ def preconditioner(
 
     def solve(gradient: Array) -> Array:
         # The gradient against x̃, as one against (z, 1) or, homogeneous, against z + origin.
-        against_z = _relunet.matmul(gradient[:, :-1] - gradient[:, -1:] * shift, whiten)
+        against_z = inputs.against(gradient[:, :-1] - gradient[:, -1:] * shift)
         in_span = _relunet.matmul(against_z, basis)
         outside = against_z - _relunet.matmul(in_span, basis.T.copy())
         right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
@@ -252,11 +250,18 @@ def preconditioner(
             for column in range(0, outside.shape[1], 4096):
                 part = outside[outside_gates, column : column + 4096]
                 step[outside_gates, column : column + 4096] += _columns(block, part)
-        raw = _relunet.matmul(step, whiten.T.copy())
+        raw = inputs.raw(step)
         constant = step_inside[:, -1] - _relunet.matmul(raw, shift[:, None])[:, 0]
         return np.concatenate([raw, constant[:, None]], axis=1)
 
     return solve
+
+
+def _normal_matrix(network: ReLUNetwork, x: Array, weight: Array) -> Array:
+    """Return E[g gᵀ ⊗ x̃ x̃ᵀ] over rows."""
+    curvature = CurvatureMoments(network)
+    _relunet.sweep(scan_array(x, None, weight).source, [curvature])
+    return curvature.normal_matrix
 
 
 def _columns(matrix: Array, right: Array) -> Array:

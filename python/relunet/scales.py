@@ -8,6 +8,7 @@ direction in which a clump is spread, which the residual beside its kink shows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,15 +49,15 @@ class Coarser:
         return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
 
 
-def coarser(network: ReLUNetwork, unwhiten: Array, mean: Array) -> list[Coarser]:
+def coarser(network: ReLUNetwork, whitened: Callable[[Array], Array], mean: Array) -> list[Coarser]:
     """Return the two least coarsenings of a network: the closest lines fused, the smallest neuron left out.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with at least one neuron.
-    unwhiten : ndarray of shape (r, d)
-        x - mean = z @ unwhiten with z of covariance I: angles are those of (w, b) as functions of z.
+    whitened : callable
+        Turns weights of x into weights of inputs z with covariance I: angles are those of (w, b) as functions of z.
     mean : ndarray of shape (d,)
         Mean of the inputs.
     """
@@ -64,7 +65,7 @@ def coarser(network: ReLUNetwork, unwhiten: Array, mean: Array) -> list[Coarser]
     a = network.weights * np.abs(network.output_weights)[:, None]
     b = network.biases * np.abs(network.output_weights)
     centred = b + _relunet.matmul(a, mean[:, None])[:, 0]
-    seen = np.concatenate([_relunet.matmul(a, unwhiten.T.copy()), centred[:, None]], axis=1)
+    seen = np.concatenate([whitened(a), centred[:, None]], axis=1)
     size = np.sqrt(np.sum(seen**2, axis=1))
     smallest = int(np.argmin(size))
     levels = [Coarser(_without(network, a, b, signs, smallest), np.pi / 2, (smallest, smallest))]
@@ -81,7 +82,9 @@ def coarser(network: ReLUNetwork, unwhiten: Array, mean: Array) -> list[Coarser]
     return levels
 
 
-def blurred(network: ReLUNetwork, z: Array, residual: Array, unwhiten: Array, mean: Array) -> Array:
+def blurred(
+    network: ReLUNetwork, z: Array, residual: Array, whitened: Callable[[Array], Array], mean: Array
+) -> Array:
     """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
 
     A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
@@ -95,12 +98,14 @@ def blurred(network: ReLUNetwork, z: Array, residual: Array, unwhiten: Array, me
         Whitened rows.
     residual : ndarray of shape (n,)
         Labels minus predictions, times the roots of the rows' weights.
-    unwhiten, mean : ndarray of shape (r, d), (d,)
-        x - mean = z @ unwhiten.
+    whitened : callable
+        Turns weights of x into weights of z.
+    mean : ndarray of shape (d,)
+        Mean of the inputs.
     """
     r = z.shape[1]
     found: list[tuple[float, Array]] = []
-    seen = _relunet.matmul(network.weights, unwhiten.T.copy())
+    seen = whitened(network.weights)
     shifts = network.biases + _relunet.matmul(network.weights, mean[:, None])[:, 0]
     for u, shift in zip(seen, shifts, strict=True):
         size = float(np.sqrt(np.sum(u**2)))

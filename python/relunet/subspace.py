@@ -9,6 +9,7 @@ noise, C_2 what cancels in every moment linear in the label.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -18,7 +19,17 @@ from numpy.typing import NDArray
 from relunet import _relunet
 from relunet.moments import SliceMoments
 
-__all__ = ["Subspace", "find_subspace", "joint_span", "resolved_span", "slice_edges", "span"]
+__all__ = [
+    "Subspace",
+    "contraction_edges",
+    "find_subspace",
+    "joint_span",
+    "normal_scores",
+    "resolved_span",
+    "slice_edges",
+    "span",
+    "standing_out",
+]
 
 Array = NDArray[np.float64]
 
@@ -85,7 +96,7 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
     share = weights[filled] / weights.sum()
     k, contractions = np.zeros((r, r)), np.zeros((2, r, r))
     edge = 0.0
-    scores = _normal_scores(share)
+    scores = normal_scores(share)
     for h, p, score in zip(filled, share, scores, strict=True):
         v = vectors[h] / weights[h]
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
@@ -97,35 +108,44 @@ def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
         edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
-    # Without structure the eigenvalues of a contraction fill about a semicircle: a free compound Poisson law, whose
-    # cumulants (r/n)^(m-1) E[He^m] end it at 2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
-    aspect = r / slices.n_rows
-    third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
-    radii = 2 * np.sqrt(aspect) * (1 + 2 * r ** (-2 / 3)) + aspect * third + aspect**1.5 * fourth
-    directions, n_visible = _standing_out(contractions / radii[:, None, None], k / edge)
+    radii = contraction_edges(share, scores, r, slices.n_rows)
+    contractions /= radii[:, None, None]
+    n_visible = standing_out([*contractions, k / edge])
+    # Which directions these are is better told by all together, for each is blind to something.
+    together = k / edge + sum(_relunet.matmul(c, c) for c in contractions)
+    directions = _relunet.eigh((together + together.T) / 2)[1][:, ::-1].copy()
     spectrum, _ = _relunet.eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
     visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
     return Subspace(spectrum[::-1].copy(), directions, edge, n_visible, visible_share)
 
 
-def _standing_out(contractions: Array, k: Array) -> tuple[Array, int]:
-    """Return the directions that contractions (m, r, r) and K together show, and how many of them stand out.
+def contraction_edges(share: Array, scores: Array, r: int, n_rows: int) -> Array:
+    """Return the largest eigenvalues that contractions with `scores` (H, m) of slices have without structure: (m,).
 
-    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown;
-    which directions they are is better told by all together, for each is blind to something.
+    The eigenvalues fill about a semicircle: a free compound Poisson law, whose cumulants (r/n)^(m-1) E[He^m] end it at
+    2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
     """
-    unseen = np.eye(len(k))
-    for statistic in (*contractions, k):
+    aspect = r / n_rows
+    third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
+    edges: Array = 2 * np.sqrt(aspect) * (1 + 2 * r ** (-2 / 3)) + aspect * third + aspect**1.5 * fourth
+    return edges
+
+
+def standing_out(statistics: Sequence[Array]) -> int:
+    """Return how many directions stand out in symmetric matrices, each in units of its edge.
+
+    Each counts with what it shows off the directions that those before it have shown.
+    """
+    unseen = np.eye(len(statistics[0]))
+    for statistic in statistics:
         rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
         values, axes = _relunet.eigh((rest + rest.T) / 2)
         unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
-    together = k + sum(_relunet.matmul(c, c) for c in contractions)
-    _, directions = _relunet.eigh((together + together.T) / 2)
-    return directions[:, ::-1].copy(), len(k) - unseen.shape[1]
+    return len(unseen) - unseen.shape[1]
 
 
-def _normal_scores(share: Array) -> Array:
+def normal_scores(share: Array) -> Array:
     """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), standardised."""
     quantiles = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
     scores = np.stack([quantiles, quantiles**2 - 1], axis=1)
@@ -134,11 +154,13 @@ def _normal_scores(share: Array) -> Array:
     return standardised
 
 
-def span(columns: Array) -> Array:
-    """Return an orthonormal basis, as columns, of the span of given columns."""
+def span(columns: Array, tolerance: float = 1e-9) -> Array:
+    """Return an orthonormal basis, as columns, of the span of given columns, whose lengths do not count."""
     norms = np.sqrt(np.sum(columns**2, axis=0))
+    if not np.any(norms > 0):
+        return columns[:, :0]
     u, s, _ = _relunet.svd(columns[:, norms > 0] / norms[norms > 0])
-    return u[:, s > 1e-9 * s[0]] if len(s) else columns[:, :0]
+    return u[:, s > tolerance * s[0]]
 
 
 def joint_span(basis: Array, visible: Array) -> Array:
@@ -148,7 +170,7 @@ def joint_span(basis: Array, visible: Array) -> Array:
     return np.concatenate([basis, span(beyond[:, kept])], axis=1)
 
 
-def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float) -> Array:
+def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: int) -> Array:
     """Return an orthonormal basis of what fitted neurons span beyond their errors.
 
     Off their span, weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n, C = cov(g): those of C^{1/2} W
@@ -158,12 +180,14 @@ def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float) -> Ar
     ----------
     neurons : ndarray of shape (k, r)
         Weights times output weights, in whitened coordinates.
-    gates : ndarray of shape (n, k)
-        Which neurons are on, 0 or 1, on the rows they were fitted to.
-    weight : ndarray of shape (n,)
-        Weights of the rows.
+    gates : ndarray of shape (m, k)
+        Which neurons are on, 0 or 1, on rows.
+    weight : ndarray of shape (m,)
+        Weights of these rows.
     rms : float
         Root mean square σ of the residual.
+    n_rows : int
+        How many rows n they were fitted to.
     """
     k, r = neurons.shape
     share = weight / weight.sum()
@@ -171,6 +195,6 @@ def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float) -> Ar
     values, vectors = _relunet.eigh(_relunet.matmul(centred.T.copy(), centred))
     roots = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
     _, s, vt = _relunet.svd(_relunet.matmul(roots, neurons))
-    error = rms * (np.sqrt(k) + np.sqrt(r)) / np.sqrt(len(gates))
+    error = rms * (np.sqrt(k) + np.sqrt(r)) / np.sqrt(n_rows)
     resolved: Array = vt[s > error + 1e-12 * s.max(initial=0.0)].T.copy()
     return resolved

@@ -20,21 +20,24 @@ EXACT = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 3e-7}
 
 @dataclass(frozen=True)
 class Risk:
-    """Mean squared residual on rows that had no part in a fit.
+    """Mean squared residual of a network.
 
     Attributes
     ----------
     mean : float
         The estimate.
-    interval : tuple of float
-        Normal confidence interval at level `level`.
+    network : str
+        Which network it is the risk of.
+    interval : tuple of float or None
+        Normal confidence interval at level `level`, from rows that had no part in the fit; None where there are none.
     level : float
         Its confidence level.
     """
 
     mean: float
-    interval: tuple[float, float]
-    level: float
+    network: str
+    interval: tuple[float, float] | None = None
+    level: float = 0.95
 
 
 def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: float = 0.95) -> Risk:
@@ -44,7 +47,8 @@ def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: floa
     mean = float(np.sum(share * squares))
     error = float(np.sqrt(np.sum(share**2 * (squares - mean) ** 2)))
     width = NormalDist().inv_cdf((1 + level) / 2) * error
-    return Risk(mean, (max(mean - width, 0.0), mean + width), level)
+    fitted = "the network fitted to the sampled rows that were not held out"
+    return Risk(mean, fitted, (max(mean - width, 0.0), mean + width), level)
 
 
 def is_exact(rms: float, label_rms: float, dtype: np.dtype[np.generic]) -> bool:

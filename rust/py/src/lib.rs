@@ -24,7 +24,7 @@ mod _relunet {
     #[pymodule_export]
     use crate::moments::{
         Accumulator, ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, RiskMoments, RowSample,
-        SliceMoments,
+        SketchMoments, SliceMoments,
     };
     #[pymodule_export]
     use crate::network::predict;

@@ -1,7 +1,8 @@
 //! Accumulators as Python objects: one base class with what all can do, one class each with what it alone tells.
 
 use numpy::{
-    AllowTypeChange, PyArray1, PyArray2, PyArray3, PyArrayLike1, PyArrayLikeDyn, PyArrayMethods, PyUntypedArrayMethods,
+    AllowTypeChange, PyArray1, PyArray2, PyArray3, PyArrayLike1, PyArrayLike2, PyArrayLikeDyn, PyArrayMethods,
+    PyUntypedArrayMethods,
 };
 use pyo3::PyClass;
 use pyo3::exceptions::PyTypeError;
@@ -12,7 +13,8 @@ use relunet_core::gram::Precision;
 use relunet_core::hermite::relu_coefficient;
 use relunet_core::moments::{
     ContractionMoments as CoreContraction, CurvatureMoments as CoreCurvature, GradientMoments as CoreGradient,
-    InputMoments as CoreInput, Moments, RiskMoments as CoreRisk, RowSample as CoreRows, SliceMoments as CoreSlice,
+    InputMoments as CoreInput, Moments, RiskMoments as CoreRisk, RowSample as CoreRows, SketchMoments as CoreSketch,
+    SliceMoments as CoreSlice,
 };
 use relunet_core::network::Network;
 
@@ -233,7 +235,8 @@ fn wrap(py: Python<'_>, moments: Moments) -> PyResult<Bound<'_, PyAny>> {
         Gradient => GradientMoments,
         Curvature => CurvatureMoments,
         Risk => RiskMoments,
-        Rows => RowSample
+        Rows => RowSample,
+        Sketch => SketchMoments
     )
 }
 
@@ -674,6 +677,8 @@ impl RiskMoments {
 ///     Rows are chosen whose hash, a number below 2⁶⁴, is at most this.
 /// seed : int
 ///     Other seeds choose other rows.
+/// directions : array_like of shape (q, d), optional
+///     Keep the projections x·v_j instead of the inputs; which rows are chosen does not depend on them.
 ///
 /// Examples
 /// --------
@@ -690,24 +695,132 @@ pub struct RowSample {}
 #[pymethods]
 impl RowSample {
     #[new]
+    #[pyo3(signature = (n_features, threshold, seed, directions=None))]
     fn new(
         n_features: &Bound<'_, PyAny>,
         threshold: &Bound<'_, PyAny>,
         seed: &Bound<'_, PyAny>,
+        directions: Option<PyArrayLike2<'_, f64, AllowTypeChange>>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
-        init(py, Self {}, CoreRows::new(n_features, count(threshold, "threshold")?, count(seed, "seed")?))
+        let (threshold, seed) = (count(threshold, "threshold")?, count(seed, "seed")?);
+        let directions = directions.map(|directions| rows_of(py, "directions", &directions, n_features)).transpose()?;
+        init(py, Self {}, CoreRows::new(n_features, threshold, seed, directions))
     }
 
-    /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)`, labels `(n,)`, row weights `(n,)`.
+    /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)` or projections `(n, q)`, labels `(n,)`, row weights `(n,)`.
     fn rows<'py>(
         slf: PyRef<'py, Self>,
         py: Python<'py>,
     ) -> PyResult<(Bound<'py, PyArray1<u64>>, Matrix<'py>, Vector<'py>, Vector<'py>)> {
         let chosen = inner!(slf, Rows).chosen();
-        let shape = [chosen.y.len(), slf.as_super().moments.n_features()];
+        let shape = [chosen.y.len(), inner!(slf, Rows).n_columns()];
         let hashes = PyArray1::from_vec(py, chosen.hashes);
         let x = matrix(py, chosen.x, shape)?;
         Ok((hashes, x, PyArray1::from_vec(py, chosen.y), PyArray1::from_vec(py, chosen.weight)))
+    }
+}
+
+/// The numbers of a matrix whose rows must be as long as inputs are.
+fn rows_of(
+    py: Python<'_>,
+    name: &str,
+    rows: &PyArrayLike2<'_, f64, AllowTypeChange>,
+    n_columns: usize,
+) -> PyResult<Vec<f64>> {
+    let rows = rows.as_array();
+    if rows.ncols() == n_columns {
+        return Ok(rows.iter().copied().collect());
+    }
+    let message = format!("expected rows of {n_columns} numbers, got {}", rows.ncols());
+    Err(to_python(py, Error::argument(name, message)))
+}
+
+/// Moments against few directions, for inputs too many for d × d matrices: O(N d s) for s directions.
+///
+/// For m functions ψ_n of y, or of y - network(x), constant on slices: Σ w ψ_n, Σ w ψ_n x and Σ w ψ_n (x·v_j) x, that is,
+/// products of the moments Σ w ψ_n x xᵀ with vectors v_j; and Σ w x_i². Block iteration with them finds what
+/// eigenvectors of `SliceMoments` show.
+///
+/// Parameters
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// directions : array_like of shape (s, d)
+///     The vectors v_j; there may be none.
+/// edges : array_like of shape (H - 1,)
+///     Strictly ascending edges of slices: slice h holds the labels in [edges[h-1], edges[h]).
+/// values : array_like of shape (H, m)
+///     The functions on each slice.
+/// network : ReLUNetwork, optional
+///     Network whose residuals are cut into slices.
+///
+/// Raises
+/// ------
+/// ArgumentError
+///     Shapes that do not fit, numbers that are not finite, edges that do not ascend, a network of other inputs.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import SketchMoments
+/// >>> moments = SketchMoments(2, [[1.0, 1.0]], edges=[0.0], values=[[-1.0], [1.0]])
+/// >>> moments.update(np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([-5.0, 5.0]))
+/// >>> moments.products
+/// array([[[ 6., -6.]]])
+#[pyclass(extends = Accumulator, module = "relunet.moments")]
+pub struct SketchMoments {}
+
+#[pymethods]
+impl SketchMoments {
+    #[new]
+    #[pyo3(signature = (n_features, directions, edges, values, network=None))]
+    fn new(
+        n_features: &Bound<'_, PyAny>,
+        directions: PyArrayLike2<'_, f64, AllowTypeChange>,
+        edges: PyArrayLike1<'_, f64, AllowTypeChange>,
+        values: PyArrayLike2<'_, f64, AllowTypeChange>,
+        network: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
+        let (edges, values) = (edges.as_array(), values.as_array());
+        if values.nrows() != edges.len() + 1 {
+            let message = format!("expected a row for each of {} slices, got {}", edges.len() + 1, values.nrows());
+            return Err(to_python(py, Error::argument("values", message)));
+        }
+        let directions = rows_of(py, "directions", &directions, n_features)?;
+        let (edges, values) = (edges.to_vec(), values.iter().copied().collect());
+        init(py, Self {}, CoreSketch::new(n_features, directions, edges, values, optional_network(network)?))
+    }
+
+    /// Σ w ψ_n of each function, `(m,)`.
+    #[getter]
+    fn weights<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
+        Ok(PyArray1::from_slice(py, inner!(slf, Sketch).weights()))
+    }
+
+    /// Σ w ψ_n x of each function, `(m, d)`.
+    #[getter]
+    fn vectors<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let sums = inner!(slf, Sketch);
+        let d = sums.squares().len();
+        let rows = sums.vectors().chunks_exact(d * (sums.n_directions() + 1));
+        matrix(py, rows.flat_map(|rows| &rows[..d]).copied().collect(), [sums.weights().len(), d])
+    }
+
+    /// Σ w ψ_n (x·v_j) x of each function and direction, `(m, s, d)`.
+    #[getter]
+    fn products<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<f64>>> {
+        let sums = inner!(slf, Sketch);
+        let (d, s) = (sums.squares().len(), sums.n_directions());
+        let rows = sums.vectors().chunks_exact(d * (s + 1));
+        let products: Vec<f64> = rows.flat_map(|rows| &rows[d..]).copied().collect();
+        PyArray1::from_vec(py, products).reshape([sums.weights().len(), s, d])
+    }
+
+    /// Σ w x_i² of each input, `(d,)`.
+    #[getter]
+    fn squares<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
+        Ok(PyArray1::from_slice(py, inner!(slf, Sketch).squares()))
     }
 }

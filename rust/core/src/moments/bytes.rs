@@ -5,7 +5,7 @@ use crate::gram::{Precision, WeightedGrams};
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"RELUNETm";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of magic, version and kind.
 const HEAD: usize = 16;
 /// The kind that is no accumulator but the checkpoint of a sweep, which holds accumulators.

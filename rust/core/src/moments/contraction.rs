@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
-use super::{Accumulator, Scratch, check_features, check_room};
+use super::{Accumulator, Scratch, check_features, check_network, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::{self, Ahead, Precision, Rows, WeightedGrams};
@@ -74,12 +74,7 @@ impl ContractionMoments {
                 return Err(Error::argument("degrees", format!("degree {l} is named twice")));
             }
         }
-        if let Some(network) = network.as_ref().filter(|network| network.n_features != n_features) {
-            return Err(Error::argument(
-                "network",
-                format!("expected {n_features} inputs, the network has {}", network.n_features),
-            ));
-        }
+        check_network(network.as_ref(), n_features)?;
         let n_directions = directions.len() / n_features;
         let n_sums = n_directions * degrees.len();
         check_room(n_features, n_sums)?;

@@ -8,6 +8,7 @@ mod input;
 mod residual;
 mod risk;
 mod rows;
+mod sketch;
 mod slices;
 
 pub use contraction::ContractionMoments;
@@ -16,11 +17,13 @@ pub use gradient::GradientMoments;
 pub use input::InputMoments;
 pub use risk::RiskMoments;
 pub use rows::RowSample;
+pub use sketch::SketchMoments;
 pub use slices::SliceMoments;
 
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::{Ahead, Pack};
+use crate::network::Network;
 use crate::simd::Lane;
 use bytes::{Reader, Writer};
 
@@ -183,6 +186,8 @@ moments! {
     Risk(RiskMoments),
     /// Rows chosen by a hash of their content.
     Rows(RowSample),
+    /// Moments against few directions.
+    Sketch(SketchMoments),
 }
 
 /// Checks a number of features.
@@ -191,6 +196,17 @@ fn check_features(n_features: usize) -> Result<()> {
         return Err(Error::argument("n_features", "expected at least 1, got 0"));
     }
     Ok(())
+}
+
+/// Checks the inputs of a network whose residuals are summed.
+fn check_network(network: Option<&Network>, n_features: usize) -> Result<()> {
+    match network {
+        Some(network) if network.n_features != n_features => {
+            let message = format!("expected {n_features} inputs, the network has {}", network.n_features);
+            Err(Error::argument("network", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks that memory has room for `n_matrices` sums of rows x, 1 and their products, so that making them cannot abort.
@@ -210,7 +226,6 @@ fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
 pub(crate) mod tests {
     use super::*;
     use crate::gram::Precision;
-    use crate::network::Network;
     use proptest::prelude::*;
 
     /// An accumulator of every kind, with and without a network.
@@ -229,7 +244,10 @@ pub(crate) mod tests {
             GradientMoments::new(network()).into(),
             CurvatureMoments::new(network()).unwrap().into(),
             RiskMoments::new(network()).into(),
-            RowSample::new(d, u64::MAX / 2, 3).unwrap().into(),
+            RowSample::new(d, u64::MAX / 2, 3, None).unwrap().into(),
+            RowSample::new(d, u64::MAX / 2, 3, Some(values(7, 2 * d))).unwrap().into(),
+            SketchMoments::new(d, vec![], vec![], vec![1.0], None).unwrap().into(),
+            SketchMoments::new(d, values(3, 9 * d), vec![-0.5, 0.25], values(1, 6), Some(network())).unwrap().into(),
         ]
     }
 

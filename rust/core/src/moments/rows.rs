@@ -4,17 +4,24 @@ use super::bytes::{Reader, Writer, damaged};
 use super::residual::row_weight;
 use super::{Accumulator, Scratch, check_features};
 use crate::block::Block;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gram::Ahead;
+use crate::skinny::Directions;
 
 /// The rows whose hash lies at or below a threshold; with the threshold q 2⁶⁴ a fraction q of all rows.
+///
+/// Of inputs that are too many to keep, projections are kept: the same rows, whatever the directions.
 #[derive(Clone, Debug)]
 pub struct RowSample {
     n_features: usize,
     threshold: u64,
     seed: u64,
+    /// Row-major.
+    directions: Option<Vec<f64>>,
+    projection: Option<Directions>,
     n_rows: u64,
     hashes: Vec<u64>,
-    /// Inputs, label (zero where rows have none) and weight of the chosen rows.
+    /// Inputs or projections, label (zero where rows have none) and weight of the chosen rows.
     rows: Vec<f64>,
 }
 
@@ -23,7 +30,7 @@ pub struct RowSample {
 pub struct ChosenRows {
     /// Hashes, ascending.
     pub hashes: Vec<u64>,
-    /// Inputs, row-major.
+    /// Inputs, or their projections, row-major.
     pub x: Vec<f64>,
     /// Labels.
     pub y: Vec<f64>,
@@ -32,19 +39,39 @@ pub struct ChosenRows {
 }
 
 impl RowSample {
-    /// Rows whose hash is at most `threshold`.
+    /// Rows whose hash is at most `threshold`; with `directions`, row-major, their projections x·v_j.
     ///
     /// # Errors
-    /// No columns.
-    pub fn new(n_features: usize, threshold: u64, seed: u64) -> Result<Self> {
+    /// No columns, directions that do not fill their rows.
+    pub fn new(n_features: usize, threshold: u64, seed: u64, directions: Option<Vec<f64>>) -> Result<Self> {
         check_features(n_features)?;
-        Ok(Self { n_features, threshold, seed, n_rows: 0, hashes: Vec::new(), rows: Vec::new() })
+        if directions.as_ref().is_some_and(|directions| directions.len() % n_features != 0) {
+            return Err(Error::argument("directions", format!("expected rows of {n_features} numbers")));
+        }
+        let offsets = |directions: &Vec<f64>| vec![0.0; directions.len() / n_features];
+        let projection = directions.as_ref().map(|rows| Directions::new(rows, &offsets(rows), n_features));
+        Ok(Self {
+            n_features,
+            threshold,
+            seed,
+            directions,
+            projection,
+            n_rows: 0,
+            hashes: Vec::new(),
+            rows: Vec::new(),
+        })
+    }
+
+    /// Numbers kept of the inputs of a row.
+    #[must_use]
+    pub fn n_columns(&self) -> usize {
+        self.projection.as_ref().map_or(self.n_features, Directions::len)
     }
 
     /// The chosen rows.
     #[must_use]
     pub fn chosen(&self) -> ChosenRows {
-        let d = self.n_features;
+        let d = self.n_columns();
         let row = |i: usize| &self.rows[i * (d + 2)..(i + 1) * (d + 2)];
         let mut order: Vec<usize> = (0..self.hashes.len()).collect();
         // Rows of equal hash are, but for an accident, equal; comparing them makes the order certain.
@@ -94,21 +121,31 @@ impl Accumulator for RowSample {
     }
 
     fn empty(&self) -> Self {
-        Self { n_rows: 0, hashes: Vec::new(), rows: Vec::new(), ..*self }
+        let (directions, projection) = (self.directions.clone(), self.projection.clone());
+        Self { directions, projection, n_rows: 0, hashes: Vec::new(), rows: Vec::new(), ..*self }
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
-        (self.n_features, self.threshold, self.seed) == (other.n_features, other.threshold, other.seed)
+        (self.n_features, self.threshold, self.seed, &self.directions)
+            == (other.n_features, other.threshold, other.seed, &other.directions)
     }
 
-    fn update(&mut self, block: &Block<'_>, _scratch: &mut Scratch) {
+    fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         self.n_rows += block.n_rows as u64;
         for (p, row) in block.x.chunks_exact(self.n_features).enumerate() {
             let y = block.y.get(p).copied().unwrap_or(0.0);
             let hash = hash(self.seed, row, y);
             if hash <= self.threshold {
                 self.hashes.push(hash);
-                self.rows.extend_from_slice(row);
+                match &self.projection {
+                    None => self.rows.extend_from_slice(row),
+                    Some(projection) if projection.is_empty() => {}
+                    Some(projection) => {
+                        projection.project(row, 1, &mut scratch.lanes, Ahead::default());
+                        let projected = scratch.lanes.iter().flat_map(|lane| lane.0);
+                        self.rows.extend(projected.take(projection.len()));
+                    }
+                }
                 self.rows.extend([y, row_weight(block, p)]);
             }
         }
@@ -124,17 +161,21 @@ impl Accumulator for RowSample {
         writer.integer(self.n_features as u64);
         writer.integer(self.threshold);
         writer.integer(self.seed);
+        writer.integer(u64::from(self.directions.is_some()));
+        writer.floats(self.directions.as_deref().unwrap_or_default());
         writer.integer(self.n_rows);
         writer.integers(&self.hashes);
         writer.floats(&self.rows);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut moments = Self::new(reader.size()?, reader.integer()?, reader.integer()?)?;
+        let (n_features, threshold, seed) = (reader.size()?, reader.integer()?, reader.integer()?);
+        let (is_projected, directions) = (reader.integer()? != 0, reader.floats()?);
+        let mut moments = Self::new(n_features, threshold, seed, is_projected.then_some(directions))?;
         moments.n_rows = reader.integer()?;
         moments.hashes = reader.integers()?;
         moments.rows = reader.floats()?;
-        let size = moments.n_features.checked_add(2).and_then(|columns| columns.checked_mul(moments.hashes.len()));
+        let size = moments.n_columns().checked_add(2).and_then(|columns| columns.checked_mul(moments.hashes.len()));
         if size != Some(moments.rows.len()) {
             return Err(damaged("damaged: sizes do not fit"));
         }

@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
-use super::{Accumulator, Scratch, check_features, check_room};
+use super::{Accumulator, Scratch, check_features, check_network, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::{Precision, Rows, WeightedGrams};
@@ -29,15 +29,8 @@ impl SliceMoments {
     /// No columns, edges that do not ascend, a network of other inputs, sums that do not fit into memory.
     pub fn new(n_features: usize, edges: &[f64], network: Option<Network>, precision: Precision) -> Result<Self> {
         check_features(n_features)?;
-        if edges.iter().any(|v| v.is_nan()) || edges.windows(2).any(|w| w[0] >= w[1]) {
-            return Err(Error::argument("edges", "expected strictly ascending numbers"));
-        }
-        if let Some(network) = network.as_ref().filter(|network| network.n_features != n_features) {
-            return Err(Error::argument(
-                "network",
-                format!("expected {n_features} inputs, the network has {}", network.n_features),
-            ));
-        }
+        check_edges(edges)?;
+        check_network(network.as_ref(), n_features)?;
         check_room(n_features, edges.len() + 1)?;
         Ok(Self {
             n_features,
@@ -67,6 +60,14 @@ impl SliceMoments {
     pub fn edges(&self) -> &[f64] {
         &self.edges
     }
+}
+
+/// Checks the edges between slices.
+pub fn check_edges(edges: &[f64]) -> Result<()> {
+    if edges.iter().any(|v| v.is_nan()) || edges.windows(2).any(|w| w[0] >= w[1]) {
+        return Err(Error::argument("edges", "expected strictly ascending numbers"));
+    }
+    Ok(())
 }
 
 impl Accumulator for SliceMoments {

@@ -1,0 +1,244 @@
+"""The stages of a fit, for the driver to call: what they have in common wherever their rows are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from itertools import count
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.discovery import Candidate, choose, find_neurons
+from relunet.inputs import Inputs
+from relunet.moments import RiskMoments
+from relunet.network import ReLUNetwork
+from relunet.orientation import orient
+from relunet.polish import Free, Precondition, Projection, accelerate, preconditioner
+from relunet.report import ClumpLevel, Status
+from relunet.scales import coarser
+from relunet.subspace import Subspace, resolved_span
+from relunet.trace import Trace
+from relunet.validation import Risk, is_exact
+
+__all__ = ["Fit"]
+
+# A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
+LEAST_ROWS_PER_PARAMETER = 2.5
+# An error of the subspace smooths kinks, which more neurons would imitate: part of the loss that one must explain.
+SMOOTHED = 0.02
+# What a parameter costs, in units of the decrease of the risk that it brings by chance: 2 would be Akaike's price, but
+# the best of several optima gains more by chance.
+PRICE = 2.5
+# An exact network has a neuron to spare only if it loses no more than this part of the labels without it.
+NEARLY = 1e-4
+# Coarser levels in a row that cost more, and how much more, before none further is tried.
+PATIENCE, HOPELESS = 2, 1.1
+
+Array = NDArray[np.float64]
+Rows = tuple[Array, Array, Array]
+
+
+class Fit(ABC):
+    """What the stages of every fit have in common.
+
+    Parameters
+    ----------
+    trace : Trace
+        The samples and their sweeps.
+    inputs : Inputs
+        The law of the inputs.
+    fit_linear : {"auto", True, False}
+        Whether the network has a linear part.
+    seed : int
+        Chooses rows, and directions that searches try.
+    """
+
+    def __init__(self, trace: Trace, inputs: Inputs, fit_linear: bool | Literal["auto"], seed: int) -> None:
+        self.trace, self.samples, self.inputs = trace, trace.samples, inputs
+        self.fit_linear = fit_linear
+        # A round that leads nowhere is not to be repeated.
+        self.seeds = count(seed)
+        self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
+
+    @property
+    @abstractmethod
+    def n_fitted(self) -> int:
+        """Rows that `polished` fits."""
+
+    @abstractmethod
+    def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
+        """Return (x - shift)·v for rows x in memory and `vectors` v (q, d), and the rows' weights."""
+
+    @abstractmethod
+    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
+        """Return rows projected on `directions`, labels less the linear function `beyond`, weights.
+
+        They are as many as so many neurons need, all there are for None. Without biases x itself is projected: no neuron
+        can use a constant.
+        """
+
+    @abstractmethod
+    def rms(self, network: ReLUNetwork) -> float:
+        """Return the root mean square residual on the rows that are fitted."""
+
+    @abstractmethod
+    def is_exact(self, network: ReLUNetwork) -> bool:
+        """Tell whether the rows at hand are this network up to rounding."""
+
+    @abstractmethod
+    def certified(self, network: ReLUNetwork) -> Risk:
+        """Return the risk of a polished network."""
+
+    @abstractmethod
+    def residual_subspace(self, network: ReLUNetwork) -> Subspace:
+        """Return the directions that y - f(x) depends on, from all rows."""
+
+    @abstractmethod
+    def blurred(self, network: ReLUNetwork) -> Array:
+        """Return the directions in which kinks of the network are blurred."""
+
+    @abstractmethod
+    def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
+        """Return the least-squares optimum on the rows that are fitted."""
+
+    def cost(self, network: ReLUNetwork) -> float:
+        """Return the risk on the rows to fit, and with it what its parameters take from it by chance.
+
+        p parameters lower the risk on n rows by p/n of itself for nothing, and raise that of the final fit, to all N
+        rows, by p/N.
+        """
+        n_parameters = network.n_neurons * (self.inputs.rank + self.inputs.fit_bias)
+        n_parameters += self.inputs.rank * bool(np.any(network.linear))
+        chance = PRICE / 2 * n_parameters * (1 / self.n_fitted + 1 / self.samples.n_rows)
+        return self.rms(network) ** 2 * (1 + chance)
+
+    def affordable_neurons(self) -> int:
+        """Return how many neurons the rows could determine."""
+        per_neuron = LEAST_ROWS_PER_PARAMETER * (self.inputs.rank + 1)
+        affordable = int(self.n_fitted / per_neuron - 1) if self.inputs.rank else 0
+        if affordable < 1 and self.inputs.rank:
+            needed = int(2 * per_neuron * self.samples.n_rows / self.n_fitted) + 1
+            self.trace.warn(
+                f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit"
+            )
+        return max(affordable, 0)
+
+    def resolved_span(self, network: ReLUNetwork) -> Array:
+        """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
+        if network.n_neurons == 0:
+            return np.zeros((self.inputs.rank, 0))
+        heights, weight = self.projections(network.weights, np.zeros(self.samples.n_columns))
+        gates = (heights + network.biases > 0).astype(np.float64)
+        neurons = self.inputs.whitened(network.weights * network.output_weights[:, None])
+        return resolved_span(neurons, gates, weight, self.rms(network), self.n_fitted)
+
+    def search(
+        self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, closer: bool
+    ) -> list[ReLUNetwork]:
+        """Return the best networks whose weights lie in the span of `directions`, from rows in memory.
+
+        A first look returns one, a closer one all that the projected rows cannot tell apart.
+        """
+        # Terms of a fan explain nothing one by one: in a closer look each may stay for the others' sake.
+        least_gain = 0.0 if closer else SMOOTHED
+        # Linear functions off the span are known already: as noise of the search they would hide small neurons.
+        beyond = self.inputs.linear_beyond(network, directions)
+        z, y, weight = self.projected_rows(directions, beyond, None if closer else network.n_neurons + 1)
+        found = find_neurons(
+            z,
+            y,
+            limit,
+            fit_bias=self.inputs.fit_bias,
+            sample_weight=weight,
+            starts=[Candidate(*self.inputs.projected(network, directions), np.inf, np.inf)],
+            least_gain=least_gain,
+            budget=effort,
+            seed=next(self.seeds),
+            n_jobs=self.trace.n_jobs,
+        )
+        best = choose(found, len(y), least_gain)
+        chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]
+        return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions, beyond) for c in chosen]
+
+    def precondition(self, free: Free, project: Projection) -> Callable[[ReLUNetwork, float], Precondition]:
+        """Return the maker of preconditioners from projections of rows in memory."""
+        return lambda network, damping: preconditioner(network, self.inputs, project, free, damping)
+
+    def tolerance(self, network: ReLUNetwork, n_rows: int) -> float:
+        """Return the relative decrease of the risk that is not worth a step: a hundredth of the statistical error."""
+        return 1e-2 * network.weights.size / n_rows
+
+    def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
+        """Return the least-squares optimum on all rows, with a linear part only if the network has one."""
+        if network.n_neurons == 0:
+            affine = self.fit_linear is not False
+            return self.polished(network, linear=True) if affine else self.inputs.constant_network()
+        free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
+        polished = accelerate(
+            network,
+            self.trace.sweep,
+            self.precondition(free, self.projections),
+            free,
+            label_rms=self.label_rms,
+            tolerance=self.tolerance(network, self.samples.n_rows),
+        )
+        self.trace.errors.extend(polished.history)
+        return polished.network
+
+    def sided(self, network: ReLUNetwork) -> ReLUNetwork:
+        """Return the network with its sides chosen, and without its linear part where the data allow it."""
+        if network.n_neurons == 0:
+            return network
+        oriented = orient(network, self.inputs.whitened)
+        if self.fit_linear is True:
+            return oriented
+        plain = self.polished(oriented, linear=False)
+        if self.fit_linear is False or self.is_exact(plain) or self.cost(plain) < self.cost(oriented):
+            return plain
+        return oriented
+
+    def clumped(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
+        """Return the coarsening of a network that costs least, its sides chosen, and all levels that were tried."""
+        if network.n_neurons == 0:
+            return network, []
+        clumps = tuple(range(network.n_neurons))
+        level = chosen = self.sided(network)
+        levels = [(level, 0.0, clumps)]
+        exact, dearer = self.is_exact(chosen), 0
+        while level.n_neurons and dearer < PATIENCE:
+            options = coarser(level, self.inputs.whitened, self.inputs.mean)
+            if exact and not any(self.rms(o.network) < NEARLY * self.label_rms for o in options):
+                # Kinks that neither vanish nor coincide are those of one network alone [CDGKM23, Lemma 2].
+                break
+            fits = [(self.polished(option.network, linear=True), option) for option in options]
+            best, option = min(fits, key=lambda fit: self.cost(fit[0]))
+            level, clumps = self.sided(best), option.merged(clumps)
+            levels.append((level, option.scale, clumps))
+            if self.cost(level) < self.cost(chosen) or self.is_exact(level):
+                chosen, dearer = level, 0
+            elif self.cost(level) < HOPELESS * self.cost(chosen):
+                dearer += 1
+            else:
+                break
+        return chosen, [
+            ClumpLevel(scale, clumps, self.certified(level).mean, level is chosen) for level, scale, clumps in levels
+        ]
+
+    def ending(self, network: ReLUNetwork, limit: int) -> Status:
+        """Tell how the fit ended."""
+        risk = RiskMoments(network)
+        self.trace.sweep([risk])
+        rms = float(np.sqrt(risk.risk))
+        self.trace.errors.append(rms)
+        if is_exact(rms, self.label_rms, self.samples.dtype):
+            return "exact"
+        if network.n_neurons == 0:
+            return "no structure"
+        if self.residual_subspace(network).n_visible == 0:
+            return "noise floor"
+        if network.n_neurons >= limit:
+            self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
+        return "budget"

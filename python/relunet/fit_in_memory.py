@@ -1,0 +1,161 @@
+"""A fit whose subspace comes from all rows, and whose search and first polish work on rows kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.errors import DataError
+from relunet.fit import Fit, Rows
+from relunet.inputs import Inputs, SampledRows, read_inputs
+from relunet.moments import Accumulator, RiskMoments, SliceMoments
+from relunet.network import ReLUNetwork
+from relunet.polish import Free, accelerate, newton
+from relunet.samples import scan_array
+from relunet.scales import blurred
+from relunet.subspace import Subspace, find_subspace, slice_edges
+from relunet.trace import Trace
+from relunet.validation import Risk, is_exact, risk_on
+
+__all__ = ["SAMPLE_BYTES", "InMemoryFit"]
+
+Array = NDArray[np.float64]
+
+# Rows kept in memory.
+SAMPLE_BYTES = 2**25
+# Rows that are searched and first polished: so many a parameter, and no fewer than this.
+ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
+# Sweeps over rows in memory that a polish may take.
+STEPS = 40
+# Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
+MAX_NEWTON = 1200
+
+
+class InMemoryFit(Fit):
+    """The stages of a fit with rows in memory, which see the covariance of the inputs.
+
+    Parameters
+    ----------
+    trace : Trace
+        The samples and their sweeps.
+    n_neurons : int
+        Most neurons.
+    fit_bias : bool
+        Whether neurons have biases.
+    fit_linear : {"auto", True, False}
+        Whether the network has a linear part.
+    seed : int
+        Chooses rows, and directions that searches try.
+    """
+
+    def __init__(
+        self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
+    ) -> None:
+        d = trace.samples.n_columns
+        enough = ROWS_PER_PARAMETER * (d + 1) * (min(n_neurons, 4) + 1)
+        inputs, self.rows = read_inputs(
+            trace.sweep,
+            trace.samples.n_rows,
+            d,
+            fit_bias=fit_bias,
+            sample_size=max(SAMPLE_BYTES // (8 * d), enough),
+            seed=seed,
+        )
+        if len(self.rows) == 0:
+            raise DataError("sample_weight: all weights are zero, expected some positive ones")
+        super().__init__(trace, inputs, fit_linear, seed)
+
+    @property
+    def n_fitted(self) -> int:
+        """Rows that `polished` fits: those in memory that are not held out."""
+        return self.rows.n_fitted
+
+    def first_rows(self, n_neurons: int) -> Rows:
+        """Return as many rows to fit as so many neurons need."""
+        return self.rows.fitted(max(FEWEST_ROWS, ROWS_PER_PARAMETER * (self.inputs.rank + 1) * (n_neurons + 1)))
+
+    def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
+        """Return (x - shift)·v for the rows x to fit and `vectors` v (q, d), and the rows' weights."""
+        return _projections_of(self.rows.fitted(), vectors, shift)
+
+    def rms(self, network: ReLUNetwork) -> float:
+        """Return the root mean square residual on the rows to fit."""
+        return self._rms_on(self.rows.fitted(), network)
+
+    def is_exact(self, network: ReLUNetwork) -> bool:
+        """Tell whether the rows in memory are this network up to rounding."""
+        rms = self._rms_on((self.rows.x, self.rows.y, self.rows.weight), network)
+        return is_exact(rms, self.label_rms, self.samples.dtype)
+
+    def certified(self, network: ReLUNetwork) -> Risk:
+        """Return the risk on the rows held out."""
+        return risk_on(network, *self.rows.held_out())
+
+    def _sweep_rows(self, rows: Rows, accumulators: Sequence[Accumulator]) -> None:
+        """Sweep rows in memory through accumulators."""
+        _relunet.sweep(scan_array(*rows).source, list(accumulators), n_threads=self.trace.n_jobs)
+
+    def _rms_on(self, rows: Rows, network: ReLUNetwork) -> float:
+        risk = RiskMoments(network)
+        self._sweep_rows(rows, [risk])
+        return float(np.sqrt(risk.risk))
+
+    def residual_subspace(self, network: ReLUNetwork) -> Subspace:
+        """Return the directions in which slices of y - f(x) differ."""
+        residual = self.rows.y - network.predict(self.rows.x)
+        edges = slice_edges(residual, self.samples.n_rows, self.inputs.rank)
+        slices = SliceMoments(self.samples.n_columns, edges, network)
+        self.trace.sweep([slices])
+        return find_subspace(slices, self.inputs.mean, self.inputs.whiten)
+
+    def blurred(self, network: ReLUNetwork) -> Array:
+        """Return the directions in which kinks of the network are blurred, on the rows to fit."""
+        x, y, weight = self.rows.fitted()
+        z = self.inputs.against(x - self.inputs.mean)
+        residual = (y - network.predict(x)) * np.sqrt(weight)
+        return blurred(network, z, residual, self.inputs.whitened, self.inputs.mean)
+
+    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
+        """Return rows projected on `directions`, labels less a linear part, weights: as many as so many neurons need.
+
+        Without biases, x itself is projected: no neuron can use a constant.
+        """
+        x, y, weight = self.rows.fitted() if n_neurons is None else self.first_rows(n_neurons)
+        centred = x - self.inputs.mean if self.inputs.fit_bias else x
+        return _relunet.matmul(centred, self.inputs.raw(directions.T).T.copy()), y - beyond.predict(x), weight
+
+    def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
+        """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact.
+
+        Both begin at `network`: noise in the first rows leads close neurons into optima that more rows do not have.
+        """
+        if network.n_neurons == 0:
+            return self.inputs.affine_network()
+        free = Free(self.inputs.fit_bias, linear)
+        n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
+        optimum = network
+        for rows in (self.first_rows(network.n_neurons), self.rows.fitted()):
+            sweep = partial(self._sweep_rows, rows)
+            rms, tolerance = self.label_rms, self.tolerance(network, len(rows[1]))
+            precondition = self.precondition(free, partial(_projections_of, rows))
+            polished = accelerate(
+                network, sweep, precondition, free, label_rms=rms, tolerance=tolerance, steps=STEPS
+            )
+            self.trace.errors_on_sample.extend(polished.history)
+            if len(polished.history) >= STEPS and n_parameters <= MAX_NEWTON:
+                polished = newton(polished.network, sweep, free, label_rms=rms, tolerance=tolerance)
+            optimum = polished.network
+            if len(rows[1]) == self.rows.n_fitted or self.is_exact(optimum):
+                break
+        return optimum
+
+
+def _projections_of(rows: Rows, vectors: Array, shift: Array) -> tuple[Array, Array]:
+    """Return (x - shift)·v for rows x and `vectors` v, and the rows' weights."""
+    x, _, weight = rows
+    return _relunet.matmul(x - shift, vectors.T.copy()), weight

@@ -1,0 +1,133 @@
+"""A fit with nothing that is quadratic in the features: rows are seen along few directions, and all are polished."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.fit import Fit, Rows
+from relunet.inputs import SampledRows, hash_threshold, read_scales, sampled
+from relunet.moments import RiskMoments, RowSample
+from relunet.network import ReLUNetwork
+from relunet.polish import Free, accelerate
+from relunet.sketch import sketch_subspace
+from relunet.subspace import Subspace
+from relunet.trace import Trace
+from relunet.validation import Risk, is_exact
+
+__all__ = ["SketchedFit"]
+
+Array = NDArray[np.float64]
+
+# Rows whose projections are kept in memory.
+SAMPLED_ROWS = 2**16
+# Columns of the block iteration beside the neurons that may show, and the most of these at once.
+SPARE, AT_ONCE = 8, 16
+# Sweeps that a polish may take: many where inputs are correlated.
+STEPS = 60
+
+
+class SketchedFit(Fit):
+    """The stages of a fit for more features than a covariance matrix is kept for.
+
+    Inputs are scaled, not whitened: correlations between them slow the polish down, and strong ones turn the directions
+    that are found. Each projection of rows is a sweep, and so is the risk of a network.
+
+    Parameters
+    ----------
+    trace : Trace
+        The samples and their sweeps.
+    n_neurons : int
+        Most neurons.
+    fit_bias : bool
+        Whether neurons have biases.
+    fit_linear : {"auto", True, False}
+        Whether the network has a linear part.
+    seed : int
+        Chooses rows, and directions that searches try.
+    """
+
+    def __init__(
+        self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
+    ) -> None:
+        n_rows, d = trace.samples.n_rows, trace.samples.n_columns
+        super().__init__(trace, read_scales(trace.sweep, n_rows, d, fit_bias=fit_bias), fit_linear, seed)
+        self._n_columns = min(n_neurons, AT_ONCE) + SPARE
+        self._seed = seed
+        self._threshold = hash_threshold(SAMPLED_ROWS, n_rows)
+        self._known: list[tuple[ReLUNetwork, float]] = []
+
+    @property
+    def n_fitted(self) -> int:
+        """Rows that `polished` fits: all."""
+        return self.samples.n_rows
+
+    def _along(self, vectors: Array) -> SampledRows:
+        """Return projections x·v of sampled rows x, always the same, on `vectors` v (q, d)."""
+        sample = RowSample(self.samples.n_columns, self._threshold, self._seed, vectors)
+        self.trace.sweep([sample])
+        return sampled(sample)
+
+    def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
+        """Return (x - shift)·v for sampled rows x and `vectors` v (q, d), and the rows' weights."""
+        rows = self._along(vectors)
+        return rows.x - _relunet.matmul(shift[None, :], vectors.T.copy()), rows.weight
+
+    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
+        """Return sampled rows projected on `directions`, labels less the linear function `beyond`, weights."""
+        vectors = self.inputs.raw(directions.T)
+        rows = self._along(np.concatenate([vectors, beyond.linear[None, :]]))
+        shift = _relunet.matmul(self.inputs.mean[None, :], vectors.T.copy()) if self.inputs.fit_bias else 0.0
+        return rows.x[:, :-1] - shift, rows.y - rows.x[:, -1] - float(beyond.intercept), rows.weight
+
+    def rms(self, network: ReLUNetwork) -> float:
+        """Return the root mean square residual on all rows, which takes a sweep where no polish has told it."""
+        for known, rms in self._known:
+            if known is network:
+                return rms
+        risk = RiskMoments(network)
+        self.trace.sweep([risk])
+        return self._learnt(network, risk.risk)
+
+    def _learnt(self, network: ReLUNetwork, risk: float) -> float:
+        rms = float(np.sqrt(risk))
+        self._known.append((network, rms))
+        return rms
+
+    def is_exact(self, network: ReLUNetwork) -> bool:
+        """Tell whether all rows are this network up to rounding."""
+        return is_exact(self.rms(network), self.label_rms, self.samples.dtype)
+
+    def certified(self, network: ReLUNetwork) -> Risk:
+        """Return the risk on all rows, which had a part in the fit."""
+        return Risk(self.rms(network) ** 2, "the network fitted to all rows")
+
+    def residual_subspace(self, network: ReLUNetwork) -> Subspace:
+        """Return the directions that contractions with y - f(x) show, by block iteration."""
+        rows = self._along(np.concatenate([network.weights, network.linear[None, :]]))
+        heights = np.maximum(rows.x[:, :-1] + network.biases, 0.0)
+        values = _relunet.matmul(heights, network.output_weights[:, None])[:, 0] + rows.x[:, -1]
+        residual = rows.y - values - float(network.intercept)
+        return sketch_subspace(self.trace.sweep, self.inputs, network, residual, self._n_columns, next(self.seeds))
+
+    def blurred(self, network: ReLUNetwork) -> Array:
+        """Return no direction: the second moment beside a kink would be one of all features."""
+        return np.zeros((self.inputs.rank, 0))
+
+    def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
+        """Return the least-squares optimum on all rows."""
+        polished = accelerate(
+            network,
+            self.trace.sweep,
+            self.precondition(Free(self.inputs.fit_bias, linear), self.projections),
+            Free(self.inputs.fit_bias, linear),
+            label_rms=self.label_rms,
+            tolerance=self.tolerance(network, self.samples.n_rows),
+            steps=STEPS,
+        )
+        self.trace.errors.extend(polished.history)
+        self._learnt(polished.network, polished.risk)
+        return polished.network
