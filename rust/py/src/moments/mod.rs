@@ -1,0 +1,293 @@
+//! Accumulators as Python objects: one base class with what all can do, and a file each with what one alone tells.
+
+mod contraction;
+mod curvature;
+mod gradient;
+mod input;
+mod risk;
+mod rows;
+mod sketch;
+mod slices;
+
+pub use contraction::ContractionMoments;
+pub use curvature::CurvatureMoments;
+pub use gradient::GradientMoments;
+pub use input::InputMoments;
+pub use risk::RiskMoments;
+pub use rows::RowSample;
+pub use sketch::SketchMoments;
+pub use slices::SliceMoments;
+
+use numpy::{AllowTypeChange, PyArray1, PyArray2, PyArrayLike2, PyArrayMethods};
+use pyo3::PyClass;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyType};
+use relunet_core::error::{Error, Result};
+use relunet_core::gram::Precision;
+use relunet_core::moments::Moments;
+use relunet_core::network::Network;
+
+use crate::error::to_python;
+use crate::{network, sweep};
+
+type Vector<'py> = Bound<'py, PyArray1<f64>>;
+type Matrix<'py> = Bound<'py, PyArray2<f64>>;
+
+fn matrix(py: Python<'_>, values: Vec<f64>, shape: [usize; 2]) -> PyResult<Matrix<'_>> {
+    PyArray1::from_vec(py, values).reshape(shape)
+}
+
+/// A number that counts something, as the caller wrote it.
+fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
+    value.extract().map_err(|_| {
+        let message = match value.repr() {
+            Ok(got) => format!("expected an integer from 0 to 2**64 - 1, got {got}"),
+            Err(error) => return error,
+        };
+        to_python(value.py(), Error::argument(name, message))
+    })
+}
+
+/// The numbers of a matrix whose rows must be as long as inputs are.
+fn rows_of(
+    py: Python<'_>,
+    name: &str,
+    rows: &PyArrayLike2<'_, f64, AllowTypeChange>,
+    n_columns: usize,
+) -> PyResult<Vec<f64>> {
+    let rows = rows.as_array();
+    if rows.ncols() == n_columns {
+        return Ok(rows.iter().copied().collect());
+    }
+    let message = format!("expected rows of {n_columns} numbers, got {}", rows.ncols());
+    Err(to_python(py, Error::argument(name, message)))
+}
+
+fn precision(py: Python<'_>, name: &str) -> PyResult<Precision> {
+    match name {
+        "double" => Ok(Precision::Double),
+        "mixed" => Ok(Precision::Mixed),
+        _ => {
+            Err(to_python(py, Error::argument("precision", format!("expected \"double\" or \"mixed\", got {name:?}"))))
+        }
+    }
+}
+
+fn precision_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Double => "double",
+        Precision::Mixed => "mixed",
+    }
+}
+
+fn optional_network(network: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Network>> {
+    network.map(network::from_python).transpose()
+}
+
+/// Sums over rows that are updated, merged in any grouping, stored as bytes and read again.
+///
+/// The base of all accumulators, which say what is summed. Sums do not depend on how rows are split into parts, up to
+/// rounding; they have the same bits for the same rows in the same updates, whatever the source and the number of
+/// threads. Accumulators can be copied and pickled.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows seen.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np
+/// >>> from relunet.moments import InputMoments
+/// >>> here, there = InputMoments(1), InputMoments(1)
+/// >>> here.update(np.array([[1.0], [2.0]]))
+/// >>> there.update(np.array([[6.0]]))
+/// >>> (here + there).mean
+/// array([3.])
+/// >>> here.merge(InputMoments.from_bytes(there.to_bytes()))
+/// >>> here
+/// InputMoments(n_features=1, n_rows=3)
+#[pyclass(subclass, module = "relunet.moments")]
+pub struct Accumulator {
+    moments: Moments,
+}
+
+impl Accumulator {
+    /// The core's accumulator.
+    pub fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// Adds the sums of other rows.
+    pub fn add(&mut self, py: Python<'_>, other: &Moments) -> PyResult<()> {
+        self.moments.merge(other).map_err(|error| to_python(py, error))
+    }
+}
+
+#[pymethods]
+impl Accumulator {
+    /// Number of input columns.
+    #[getter]
+    fn n_features(&self) -> usize {
+        self.moments.n_features()
+    }
+
+    /// Number of rows seen.
+    #[getter]
+    fn n_rows(&self) -> u64 {
+        self.moments.n_rows()
+    }
+
+    /// Add rows; none of them is added where any is refused.
+    ///
+    /// Parameters
+    /// ----------
+    /// X : array_like of shape (n, d)
+    ///     Inputs.
+    /// y : array_like of shape (n,), optional
+    ///     Labels; needed by all accumulators but `InputMoments`, `CurvatureMoments` and `RowSample`.
+    /// sample_weight : array_like of shape (n,), optional
+    ///     Weights of at least 0; None gives each row the weight 1. To every mean a
+    ///     weight of 2 is the row twice.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     A number of columns other than d, missing labels.
+    /// DataError
+    ///     Values that are not finite real numbers, lengths that do not fit.
+    #[pyo3(signature = (X, y=None, sample_weight=None))]
+    #[allow(non_snake_case, reason = "the name that users of scikit-learn expect")]
+    fn update(
+        slf: &Bound<'_, Self>,
+        X: &Bound<'_, PyAny>,
+        y: Option<&Bound<'_, PyAny>>,
+        sample_weight: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let is_empty = |rows: &Bound<'_, PyAny>| rows.len().is_ok_and(|n| n == 0);
+        if is_empty(X) && y.is_none_or(is_empty) && sample_weight.is_none_or(is_empty) {
+            return Ok(());
+        }
+        let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
+        let empty = slf.try_borrow()?.moments.empty();
+        let sums = sweep::run(&samples.getattr("source")?, vec![empty], None, None, None)?;
+        sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
+    }
+
+    /// Add the rows that `other` has seen.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     An accumulator of another kind or configuration.
+    fn merge(&mut self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
+        match other.try_borrow() {
+            Ok(other) => self.add(py, &other.moments),
+            // Only the accumulator itself is borrowed here.
+            Err(_) => {
+                let copy = self.moments.clone();
+                self.add(py, &copy)
+            }
+        }
+    }
+
+    /// A new accumulator of the same configuration, without rows.
+    fn empty<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        wrap(slf.py(), slf.try_borrow()?.moments.empty())
+    }
+
+    /// A new accumulator of the rows of both.
+    fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let mut sum = slf.try_borrow()?.moments.clone();
+        sum.merge(&other.try_borrow()?.moments).map_err(|error| to_python(slf.py(), error))?;
+        wrap(slf.py(), sum)
+    }
+
+    /// Configuration and sums, in a format with a version and a checksum that is the same on every machine.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.moments.to_bytes())
+    }
+
+    /// The accumulator that `to_bytes` has written.
+    ///
+    /// Raises
+    /// ------
+    /// ArgumentError
+    ///     Bytes that are damaged, of another format version or of an accumulator of another kind.
+    #[classmethod]
+    fn from_bytes<'py>(class: &Bound<'py, PyType>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        let py = class.py();
+        let accumulator = wrap(py, Moments::from_bytes(data).map_err(|error| to_python(py, error))?)?;
+        if accumulator.is_instance(class)? {
+            return Ok(accumulator);
+        }
+        let message = format!("expected a stored {}, got {}", class.name()?, accumulator.get_type().name()?);
+        Err(to_python(py, Error::argument("data", message)))
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        let restore = slf.get_type().getattr("from_bytes")?;
+        Ok((restore, (slf.try_borrow()?.to_bytes(slf.py()),)))
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let this = slf.try_borrow()?;
+        let (d, n) = (this.moments.n_features(), this.moments.n_rows());
+        Ok(format!("{}(n_features={d}, n_rows={n})", slf.get_type().name()?))
+    }
+}
+
+/// The Python object for an accumulator of any kind.
+fn wrap(py: Python<'_>, moments: Moments) -> PyResult<Bound<'_, PyAny>> {
+    macro_rules! wrap {
+        ($($variant:ident => $class:ident),*) => {
+            match moments {
+                $(Moments::$variant(_) => {
+                    let base = PyClassInitializer::from(Accumulator { moments });
+                    Ok(Bound::new(py, base.add_subclass($class {}))?.into_any())
+                })*
+            }
+        };
+    }
+    wrap!(
+        Input => InputMoments,
+        Contraction => ContractionMoments,
+        Slice => SliceMoments,
+        Gradient => GradientMoments,
+        Curvature => CurvatureMoments,
+        Risk => RiskMoments,
+        Rows => RowSample,
+        Sketch => SketchMoments
+    )
+}
+
+/// The core's accumulator behind an object whose class is made for this kind alone.
+macro_rules! inner {
+    ($slf:ident, $variant:ident) => {
+        match &$slf.as_super().moments {
+            relunet_core::moments::Moments::$variant(inner) => inner,
+            _ => {
+                return Err(pyo3::exceptions::PyTypeError::new_err(concat!(
+                    "not a ",
+                    stringify!($variant),
+                    " accumulator"
+                )))
+            }
+        }
+    };
+}
+
+use inner;
+
+/// A new object of a class for the core's accumulator.
+fn init<T: PyClass<BaseType = Accumulator>>(
+    py: Python<'_>,
+    class: T,
+    moments: Result<impl Into<Moments>>,
+) -> PyResult<PyClassInitializer<T>> {
+    let moments = moments.map_err(|error| to_python(py, error))?.into();
+    Ok(PyClassInitializer::from(Accumulator { moments }).add_subclass(class))
+}
