@@ -16,8 +16,8 @@ PYTHON = sorted(PACKAGE.rglob("*.py"))
 RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 
 STAGES = {"inputs", "subspace", "discovery", "scales", "orientation", "polish", "validation"}
-DRIVERS = {"learn", "saved"}
-SAME_BITS = STAGES | {"learn", "network"}
+DRIVERS = {"learn", "fit", "fit_in_memory", "fit_sketched", "saved"}
+SAME_BITS = STAGES | DRIVERS | {"network", "whitening"}
 EXTRAS = {
     "sklearn",
     "matplotlib",

@@ -133,6 +133,7 @@ def test_stored_accumulators_are_read_as_documented(data):
         moments.GradientMoments(network),
         moments.CurvatureMoments(network),
         moments.RowSample(4, 2**61, 7),
+        moments.SketchMoments(4, np.eye(4)[:2], [0.0], [[1.0], [2.0]]),
     ]
     read = {}
     for i, sums in enumerate(kinds):
@@ -141,7 +142,7 @@ def test_stored_accumulators_are_read_as_documented(data):
         assert kind == i + 1
         assert 4000 in values, "the number of rows"
         read[kind] = values
-    inputs, contractions, slices, risk, gradient, curvature, rows = kinds
+    inputs, contractions, slices, risk, gradient, curvature, rows, sketch = kinds
     np.testing.assert_array_equal(read[1][3][:4], inputs.mean)
     np.testing.assert_allclose(np.reshape(read[1][4], (5, 5))[:4, :4] / 4000, inputs.cov, rtol=1e-15)
     triangle = np.tril_indices(4)
@@ -160,8 +161,10 @@ def test_stored_accumulators_are_read_as_documented(data):
     np.testing.assert_allclose(np.reshape(read[5][3], (3, 4)) / 4000, gradient.gradient[:, :4], rtol=1e-13, atol=1e-15)
     affine = np.reshape(read[6][2], (4, 15))[0]
     np.testing.assert_allclose(affine[5:] / 4000, curvature.normal_matrix[-5:-1, -5:-1][triangle], rtol=1e-13)
-    order = np.argsort(read[7][4])
-    np.testing.assert_array_equal(np.reshape(read[7][5], (-1, 6))[order, :4], rows.rows()[1])
+    order = np.argsort(read[7][6])
+    np.testing.assert_array_equal(np.reshape(read[7][7], (-1, 6))[order, :4], rows.rows()[1])
+    assert read[7][3:5] == [0, []]
+    np.testing.assert_array_equal(np.reshape(read[8][7], (3, 4))[1:], sketch.products[0])
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -91,6 +91,61 @@ def test_one_feature():
     assert kinks == pytest.approx([-0.3, 0.5], abs=1e-9)
 
 
+# Many features.
+
+
+@pytest.mark.parametrize("family", ["generic", "plane", "level_fan", "biased"])
+def test_sketches_find_what_covariances_find(family):
+    teacher = teachers.FAMILIES[family](60, 4, 3)
+    x, y = teacher.sample(6000, rng=1)
+    fit_bias = bool(teacher.network.biases.any())
+    if fit_bias:
+        x = 3 * x + 1
+    result = learn(scan_array(x, y), 4, fit_bias=fit_bias, max_dense=59)
+    assert (result.report.status, result.network.n_neurons) == ("exact", 4)
+    assert np.abs(result.network.predict(x) - y).max() < 1e-10
+    assert result.subspace.shape[0] == 60
+
+
+def test_sketches_are_as_good_on_noisy_labels():
+    teacher = teachers.generic(60, 3, 5)
+    x, y = teacher.sample(8000, rng=2)
+    y += 0.2 * y.std() * np.random.default_rng(3).standard_normal(len(y))
+    errors = []
+    for max_dense in (1000, 10):
+        result = learn(scan_array(x, y), fit_bias=False, max_dense=max_dense)
+        assert (result.report.status, result.network.n_neurons) == ("noise floor", 3)
+        errors.append(result.network.gaussian_distance(teacher.network))
+    assert errors[1] < 1.05 * errors[0]
+    assert result.report.risk_interval is None
+
+
+def test_sketches_of_correlated_features():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((8000, 50)) + rng.standard_normal((8000, 1)) / 2
+    y = np.maximum(x @ rng.standard_normal((50, 3)) / 7, 0) @ [1.0, -1.0, 1.0]
+    result = learn(scan_array(x, y), 3, fit_bias=False, max_dense=10)
+    assert result.report.status == "exact"
+
+
+def test_sketches_of_noise_and_of_affine_labels():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((3000, 40))
+    with pytest.warns(UserWarning, match="nothing but an affine function stands out"):
+        result = learn(scan_array(x, rng.standard_normal(3000)), max_dense=10)
+    assert (result.report.status, result.network.n_neurons) == ("no structure", 0)
+    slope = rng.standard_normal(40)
+    result = learn(scan_array(x, x @ slope + 2), max_dense=10)
+    assert (result.report.status, result.network.n_neurons) == ("exact", 0)
+    np.testing.assert_allclose(result.network.linear, slope, rtol=0, atol=1e-10)
+
+
+def test_sketches_have_the_same_bits_for_any_threads():
+    x, y = teachers.generic(40, 2, 0).sample(5000, rng=0)
+    first, second = (learn(scan_array(x, y), 2, n_jobs=n_jobs, max_dense=10) for n_jobs in (1, 3))
+    same_bits(first.network, second.network)
+
+
 # The number of neurons.
 
 

@@ -33,6 +33,7 @@ from relunet.moments import (
     InputMoments,
     RiskMoments,
     RowSample,
+    SketchMoments,
     SliceMoments,
 )
 
@@ -40,6 +41,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 DEGREES = (2, 3, 4, 7)
 EDGES = (-0.5, 0.0, 1.0)
+VALUES = ((1.0, -2.0), (1.0, 0.0), (1.0, 0.5), (1.0, 3.0))
 HALF = 2**63
 
 
@@ -70,6 +72,9 @@ KINDS: dict[str, Callable[[int], Accumulator]] = {
     "curvature": lambda d: CurvatureMoments(network(d)),
     "risk": lambda d: RiskMoments(network(d)),
     "rows": lambda d: RowSample(d, HALF, 5),
+    "projected rows": lambda d: RowSample(d, HALF, 5, directions(d)),
+    "sketch": lambda d: SketchMoments(d, directions(d, 11), EDGES, VALUES),
+    "residual sketch": lambda d: SketchMoments(d, directions(d, 2), EDGES, VALUES, network(d)),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
@@ -89,6 +94,8 @@ def facts(accumulator: Accumulator) -> dict[str, Array]:
             names = ["normal_matrix"]
         case RiskMoments():
             names = ["weight", "risk", "risk_variance", "largest_residual"]
+        case SketchMoments():
+            names = ["weights", "vectors", "products", "squares"]
         case RowSample():
             return dict(zip(["hashes", "x", "y", "weight"], accumulator.rows(), strict=True))
         case _:
@@ -137,6 +144,11 @@ def twin(kind: str, X: Array, y: Array, w: Array) -> dict[str, Array]:
         weights = [w * (place == h) for h in range(len(EDGES) + 1)]
         told = [[v.sum() for v in weights], [v @ X for v in weights], [(v[:, None] * X).T @ X for v in weights]]
         return dict(zip(["weights", "vectors", "grams"], map(np.array, told), strict=True))
+    if kind.endswith("sketch"):
+        label, v = (residual, directions(d, 2)) if kind.startswith("residual") else (y, directions(d, 11))
+        weights = w * np.array(VALUES)[np.searchsorted(EDGES, label, side="right")].T
+        products = np.array([(weight[:, None] * (X @ v.T)).T @ X for weight in weights])
+        return {"weights": weights.sum(axis=1), "vectors": weights @ X, "products": products, "squares": w @ X**2}
     if kind == "gradient":
         gradient = (on * (w * residual)[:, None]).T @ extended / total
         return {"risk": w @ residual**2 / total, "gradient": gradient}
@@ -161,7 +173,7 @@ def contraction(X: Array, label: Array, g: Array, degree: int) -> Array:
 
 
 class TestTwins:
-    @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "rows"])
+    @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.endswith("rows")])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     @pytest.mark.parametrize("d", [1, 3, 17, 63])
     @pytest.mark.parametrize("n", [1, 7, 301])
@@ -185,7 +197,7 @@ class TestTwins:
         weighted, repeated = KINDS[kind](5), KINDS[kind](5)
         weighted.update(X, y, w)
         repeated.update(np.repeat(X, w, axis=0), np.repeat(y, w))
-        if kind == "rows":
+        if kind.endswith("rows"):
             hashes, _, _, weight = weighted.rows()
             np.testing.assert_array_equal(np.repeat(hashes, weight.astype(int)), repeated.rows()[0])
             return
@@ -441,8 +453,8 @@ class TestBytes:
         stored = InputMoments(2).to_bytes()
         with pytest.raises(ArgumentError, match="expected a stored RowSample, got InputMoments"):
             RowSample.from_bytes(stored)
-        with pytest.raises(ArgumentError, match="format version 3, expected 2"):
-            Accumulator.from_bytes(sealed(stored[:8] + (3).to_bytes(4, "little") + stored[12:-8]))
+        with pytest.raises(ArgumentError, match="format version 4, expected 3"):
+            Accumulator.from_bytes(sealed(stored[:8] + (4).to_bytes(4, "little") + stored[12:-8]))
         with pytest.raises(ArgumentError, match="unknown kind 99"):
             Accumulator.from_bytes(sealed(stored[:12] + (99).to_bytes(4, "little") + stored[16:-8]))
         with pytest.raises(ArgumentError, match="not a stored accumulator"):
@@ -485,6 +497,20 @@ class TestRowSample:
         one, other = ({tuple(row) for row in self.rows_of(X, y, seed=seed)[1]} for seed in (0, 1))
         both = len(one & other)
         assert abs(both - len(X) / 4) < 6 * math.sqrt(len(X) * 3 / 16)
+
+    def test_projections_are_those_of_the_same_rows(self):
+        X, y, w = data(300, 17)
+        v = directions(17, 9)
+        whole, projected, none = RowSample(17, HALF, 0), RowSample(17, HALF, 0, v), RowSample(17, HALF, 0, v[:0])
+        for sample in (whole, projected, none):
+            sample.update(X, y, w)
+        hashes, x, *others = whole.rows()
+        for sample, expected in ((projected, x @ v.T), (none, np.zeros((len(x), 0)))):
+            told = sample.rows()
+            np.testing.assert_array_equal(told[0], hashes)
+            np.testing.assert_allclose(told[1], expected, rtol=0, atol=1e-12)
+            for value, other in zip(told[2:], others, strict=True):
+                np.testing.assert_array_equal(value, other)
 
     def test_hash_is_one_of_values(self):
         X, y, _ = data(200, 3)

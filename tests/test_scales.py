@@ -7,6 +7,11 @@ import pytest
 
 from relunet import ReLUNetwork
 from relunet.scales import blurred, coarser
+from relunet.whitening import Whitening
+
+
+def isotropic(mean):
+    return Whitening(mean, np.eye(len(mean)), np.eye(len(mean)))
 
 
 def pair(d, angle, signs, rng):
@@ -21,7 +26,7 @@ def test_two_neurons_differ_from_their_centroid_by_the_angle_to_three_halves(sig
     errors = []
     for angle in (0.2, 0.02):
         network, _ = pair(6, angle, signs, rng)
-        fused = next(level for level in coarser(network, np.eye(6), np.zeros(6)) if level.pair == (0, 1))
+        fused = next(level for level in coarser(network, isotropic(np.zeros(6))) if level.pair == (0, 1))
         assert fused.scale == pytest.approx(angle)
         assert fused.merged((0, 1)) == (0, 0)
         errors.append(network.gaussian_distance(fused.network))
@@ -38,10 +43,10 @@ def test_the_direction_between_two_neurons_is_found(bias, signs):
     mean = rng.standard_normal(d)
     shifted = ReLUNetwork(network.weights, network.output_weights, network.biases - network.weights @ mean)
     z = rng.standard_normal((30_000, d))
-    one = next(level for level in coarser(shifted, np.eye(d), mean) if level.pair == (0, 1)).network
+    one = next(level for level in coarser(shifted, isotropic(mean)) if level.pair == (0, 1)).network
     residual = shifted.predict(z + mean) - one.predict(z + mean)
     noise = 0.02 * rng.standard_normal(len(z))
-    found = blurred(one, z, residual + noise, np.eye(d), mean)
+    found = blurred(one, z, residual + noise, isotropic(mean))
     u = one.weights[0] / np.linalg.norm(one.weights[0])
     off = axes[1] - (axes[1] @ u) * u
     assert found.shape[1] == 1
@@ -53,10 +58,10 @@ def test_noise_blurs_nothing():
         rng = np.random.default_rng(seed)
         network = ReLUNetwork(rng.standard_normal((3, 15)), [1.0, -1.0, 2.0], rng.standard_normal(3))
         z = rng.standard_normal((5000, 15))
-        assert blurred(network, z, rng.standard_normal(5000), np.eye(15), np.zeros(15)).shape == (15, 0)
+        assert blurred(network, z, rng.standard_normal(5000), isotropic(np.zeros(15))).shape == (15, 0)
 
 
 def test_few_rows_and_empty_kinks_show_nothing():
     rng = np.random.default_rng(0)
     network = ReLUNetwork(np.array([[1.0, 0.0], [0.0, 0.0]]), [1.0, 1.0], [9.0, 1.0])
-    assert blurred(network, rng.standard_normal((50, 2)), rng.standard_normal(50), np.eye(2), np.zeros(2)).shape[1] == 0
+    assert blurred(network, rng.standard_normal((50, 2)), rng.standard_normal(50), isotropic(np.zeros(2))).shape[1] == 0

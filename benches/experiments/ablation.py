@@ -35,7 +35,9 @@ import numpy as np
 from angle import pair
 from numpy.typing import NDArray
 
-from relunet import ReLUNetwork, _relunet, learn, scan_array, subspace, teachers
+from relunet import ReLUNetwork, _relunet, fit, fit_in_memory, learn, scan_array, subspace, teachers
+from relunet.discovery import find_neurons
+from relunet.fit_in_memory import InMemoryFit
 from relunet.theory import AbsoluteForm
 
 matplotlib.use("Agg")
@@ -110,9 +112,9 @@ def by_slices(contractions: Array, k: Array) -> tuple[Array, int]:
     return standing_out(contractions[:0], k)
 
 
-def by_second_moment(fit: Any, network: ReLUNetwork) -> subspace.Subspace:
+def by_second_moment(fit: InMemoryFit, network: ReLUNetwork) -> subspace.Subspace:
     """Return the directions that M_2 of the residual shows."""
-    x, y, weight = fit.fitted
+    x, y, weight = fit.rows.fitted()
     z = _relunet.matmul(x - fit.inputs.mean, fit.inputs.whiten)
     residual = (y - network.predict(x)) * weight / np.sum(weight)
     r = z.shape[1]
@@ -134,20 +136,19 @@ VARIANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "all on": nullcontext,
     "no slices": patched(subspace, _standing_out=by_contractions),
     "no contractions": patched(subspace, _standing_out=by_slices),
-    "neither": patched(driver._Fit, residual_subspace=by_second_moment),
-    "no blur": patched(driver, blurred=lambda network, z, *rest: np.zeros((z.shape[1], 0))),
+    "neither": patched(InMemoryFit, residual_subspace=by_second_moment),
+    "no blur": patched(fit_in_memory, blurred=lambda network, z, *rest: np.zeros((z.shape[1], 0))),
     "one round": patched(driver, MAX_ROUNDS=1),
     "no exchanges": patched(
-        driver, find_neurons=lambda *rows, budget, **options: driver_search(*rows, budget=1, **options)
+        fit, find_neurons=lambda *rows, budget, **options: find_neurons(*rows, budget=1, **options)
     ),
-    "no clumping": patched(driver._Fit, clumped=lambda fit, network: (fit.sided(network), [])),
+    "no clumping": patched(InMemoryFit, clumped=lambda fit, network: (fit.sided(network), [])),
     "no polish": patched(
-        driver._Fit,
+        InMemoryFit,
         polished=lambda fit, network, *, linear: network if network.n_neurons else fit.inputs.affine_network(),
         polished_on_all=lambda fit, network: network,
     ),
 }
-driver_search = driver.find_neurons
 
 
 def main() -> None:

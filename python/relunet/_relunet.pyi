@@ -254,9 +254,7 @@ class RiskMoments(Accumulator):
 
 @final
 class RowSample(Accumulator):
-    def __new__(
-        cls, n_features: int, threshold: int, seed: int, directions: ArrayLike | None = None
-    ) -> Self: ...
+    def __new__(cls, n_features: int, threshold: int, seed: int, directions: ArrayLike | None = None) -> Self: ...
     def rows(self) -> tuple[NDArray[np.uint64], _Array, _Array, _Array]: ...
 
 @final

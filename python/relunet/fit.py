@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
 from relunet.discovery import Candidate, choose, find_neurons
 from relunet.inputs import Inputs
 from relunet.moments import RiskMoments
@@ -76,8 +75,8 @@ class Fit(ABC):
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
         """Return rows projected on `directions`, labels less the linear function `beyond`, weights.
 
-        They are as many as so many neurons need, all there are for None. Without biases x itself is projected: no neuron
-        can use a constant.
+        They are as many as so many neurons need, all there are for None. Without biases x itself is projected: no
+        neuron can use a constant.
         """
 
     @abstractmethod
@@ -192,7 +191,7 @@ class Fit(ABC):
         """Return the network with its sides chosen, and without its linear part where the data allow it."""
         if network.n_neurons == 0:
             return network
-        oriented = orient(network, self.inputs.whitened)
+        oriented = orient(network, self.inputs)
         if self.fit_linear is True:
             return oriented
         plain = self.polished(oriented, linear=False)
@@ -209,7 +208,7 @@ class Fit(ABC):
         levels = [(level, 0.0, clumps)]
         exact, dearer = self.is_exact(chosen), 0
         while level.n_neurons and dearer < PATIENCE:
-            options = coarser(level, self.inputs.whitened, self.inputs.mean)
+            options = coarser(level, self.inputs)
             if exact and not any(self.rms(o.network) < NEARLY * self.label_rms for o in options):
                 # Kinks that neither vanish nor coincide are those of one network alone [CDGKM23, Lemma 2].
                 break

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relunet import _relunet
 from relunet.errors import DataError
 from relunet.fit import Fit, Rows
-from relunet.inputs import Inputs, SampledRows, read_inputs
+from relunet.inputs import read_inputs
 from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.polish import Free, accelerate, newton
@@ -111,14 +111,14 @@ class InMemoryFit(Fit):
         edges = slice_edges(residual, self.samples.n_rows, self.inputs.rank)
         slices = SliceMoments(self.samples.n_columns, edges, network)
         self.trace.sweep([slices])
-        return find_subspace(slices, self.inputs.mean, self.inputs.whiten)
+        return find_subspace(slices, self.inputs)
 
     def blurred(self, network: ReLUNetwork) -> Array:
         """Return the directions in which kinks of the network are blurred, on the rows to fit."""
         x, y, weight = self.rows.fitted()
         z = self.inputs.against(x - self.inputs.mean)
         residual = (y - network.predict(x)) * np.sqrt(weight)
-        return blurred(network, z, residual, self.inputs.whitened, self.inputs.mean)
+        return blurred(network, z, residual, self.inputs)
 
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
         """Return rows projected on `directions`, labels less a linear part, weights: as many as so many neurons need.
@@ -143,9 +143,7 @@ class InMemoryFit(Fit):
             sweep = partial(self._sweep_rows, rows)
             rms, tolerance = self.label_rms, self.tolerance(network, len(rows[1]))
             precondition = self.precondition(free, partial(_projections_of, rows))
-            polished = accelerate(
-                network, sweep, precondition, free, label_rms=rms, tolerance=tolerance, steps=STEPS
-            )
+            polished = accelerate(network, sweep, precondition, free, label_rms=rms, tolerance=tolerance, steps=STEPS)
             self.trace.errors_on_sample.extend(polished.history)
             if len(polished.history) >= STEPS and n_parameters <= MAX_NEWTON:
                 polished = newton(polished.network, sweep, free, label_rms=rms, tolerance=tolerance)

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
+from relunet.errors import DataError
 from relunet.fit import Fit, Rows
 from relunet.inputs import SampledRows, hash_threshold, read_scales, sampled
 from relunet.moments import RiskMoments, RowSample
 from relunet.network import ReLUNetwork
 from relunet.polish import Free, accelerate
-from relunet.sketch import sketch_subspace
-from relunet.subspace import Subspace
+from relunet.report import Status
+from relunet.subspace import Subspace, sketch_subspace
 from relunet.trace import Trace
 from relunet.validation import Risk, is_exact
 
@@ -69,7 +70,10 @@ class SketchedFit(Fit):
         """Return projections x·v of sampled rows x, always the same, on `vectors` v (q, d)."""
         sample = RowSample(self.samples.n_columns, self._threshold, self._seed, vectors)
         self.trace.sweep([sample])
-        return sampled(sample)
+        rows = sampled(sample)
+        if len(rows) == 0:
+            raise DataError("sample_weight: all weights of sampled rows are zero, expected some positive ones")
+        return rows
 
     def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
         """Return (x - shift)·v for sampled rows x and `vectors` v (q, d), and the rows' weights."""
@@ -111,7 +115,8 @@ class SketchedFit(Fit):
         heights = np.maximum(rows.x[:, :-1] + network.biases, 0.0)
         values = _relunet.matmul(heights, network.output_weights[:, None])[:, 0] + rows.x[:, -1]
         residual = rows.y - values - float(network.intercept)
-        return sketch_subspace(self.trace.sweep, self.inputs, network, residual, self._n_columns, next(self.seeds))
+        n_rows, seed = self.samples.n_rows, next(self.seeds)
+        return sketch_subspace(self.trace.sweep, self.inputs, n_rows, network, residual, self._n_columns, seed)
 
     def blurred(self, network: ReLUNetwork) -> Array:
         """Return no direction: the second moment beside a kink would be one of all features."""
@@ -131,3 +136,11 @@ class SketchedFit(Fit):
         self.trace.errors.extend(polished.history)
         self._learnt(polished.network, polished.risk)
         return polished.network
+
+    def ending(self, network: ReLUNetwork, limit: int) -> Status:
+        """Tell how the fit ended."""
+        status = super().ending(network, limit)
+        if status == "budget":
+            d = self.samples.n_columns
+            self.trace.warn(f"so many features count as uncorrelated: where they are not, max_dense={d} may find more")
+        return status

@@ -12,6 +12,7 @@ from relunet import _relunet
 from relunet.errors import DataError
 from relunet.moments import Accumulator, GradientMoments, InputMoments, RowSample, SketchMoments
 from relunet.network import ReLUNetwork
+from relunet.whitening import Whitening
 
 __all__ = ["Inputs", "SampledRows", "hash_threshold", "read_inputs", "read_scales", "sampled"]
 
@@ -25,8 +26,8 @@ RANK_TOLERANCE = 1e-13
 HELD_OUT = 8
 
 
-@dataclass(frozen=True)
-class Inputs:
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Whitening):
     """Mean and covariance of inputs and labels, and what follows from them alone.
 
     Attributes
@@ -35,13 +36,6 @@ class Inputs:
         Rows of the samples.
     fit_bias : bool
         Whether neurons have biases; without, a network is homogeneous in the raw inputs.
-    mean : ndarray of shape (d,)
-        Mean of the inputs.
-    whiten : ndarray of shape (d, r) or (d,)
-        z = (x - mean) @ whiten has covariance I; r is the rank of the covariance of the inputs. One number an input
-        where these are so many that they are only scaled.
-    unwhiten : ndarray of shape (r, d) or (d,)
-        x - mean = z @ unwhiten.
     label_mean, label_var : float
         Mean and variance of the labels.
     label_cov : ndarray of shape (r,)
@@ -50,34 +44,9 @@ class Inputs:
 
     n_rows: int
     fit_bias: bool
-    mean: Array
-    whiten: Array
-    unwhiten: Array
     label_mean: float
     label_var: float
     label_cov: Array
-
-    @property
-    def rank(self) -> int:
-        """Number of whitened coordinates."""
-        return len(self.label_cov)
-
-    @property
-    def origin(self) -> Array:
-        """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
-        return self.against(self.mean[None, :])[0]
-
-    def against(self, vectors: Array) -> Array:
-        """Return sums (m, r) against z for such sums (m, d) against x - mean: z = (x - mean) @ whiten."""
-        return _mapped(vectors, self.whiten)
-
-    def whitened(self, weights: Array) -> Array:
-        """Return the weights (m, d) of functions of x as weights (m, r) of z."""
-        return _mapped(weights, self.unwhiten.T)
-
-    def raw(self, weights: Array) -> Array:
-        """Return the weights (m, r) of functions of z as weights (m, d) of x."""
-        return _mapped(weights, self.whiten.T)
 
     def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
         """Return weights (m, d) and biases (m,) of affine functions of rows projected on whitened `directions` (r, q).
@@ -146,11 +115,6 @@ class Inputs:
         """Return the best constant; zero where there are no biases."""
         d = len(self.mean)
         return ReLUNetwork(np.zeros((0, d)), np.zeros(0), intercept=self.label_mean if self.fit_bias else 0.0)
-
-
-def _mapped(rows: Array, linear_map: Array) -> Array:
-    """Return rows times a linear map, given as a matrix or as the diagonal of one."""
-    return rows * linear_map if linear_map.ndim == 1 else _relunet.matmul(rows, linear_map.copy())
 
 
 @dataclass(frozen=True)

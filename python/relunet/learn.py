@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from relunet.errors import ArgumentError, DataError
 from relunet.fit_in_memory import InMemoryFit
+from relunet.fit_sketched import SketchedFit
 from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report
 from relunet.samples import Samples
-from relunet.fit_sketched import SketchedFit
 from relunet.subspace import Subspace, joint_span, span
 from relunet.trace import Trace
 
@@ -23,8 +23,6 @@ __all__ = ["FitResult", "learn"]
 
 Array = NDArray[np.float64]
 
-# Beyond so many features nothing is kept that is quadratic in them.
-MAX_DENSE = 1000
 # Floating-point operations of a round's exchanges: of the first rounds, of later ones where those led nowhere, and of
 # the last.
 EFFORT, MORE_EFFORT, MOST_EFFORT = 200_000_000, 8, 2_000_000_000
@@ -71,14 +69,18 @@ def learn(
     progress: Progress | None = None,
     start: ReLUNetwork | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    max_dense: int = 1000,
 ) -> FitResult:
     """Find the network that made the labels of samples, or the best there is.
 
     The residual of the best affine function is cut into slices, which show a subspace; neurons are searched in it on
     rows kept in memory, then polished in all dimensions; what the residual of that fit shows joins the subspace, until
-    it shows nothing more. Beyond 1000 features directions are sketched and all rows are polished: memory and time are
-    then linear in the features, which should be about uncorrelated. Sides of kinks and clumps of close neurons are then chosen, and the network is fitted to all
+    it shows nothing more. Sides of kinks and clumps of close neurons are then chosen, and the network is fitted to all
     rows with exactly the parameters that are there.
+
+    Beyond `max_dense` features the subspace comes from block iteration, and every polish is one of all rows: memory and
+    the time of a sweep are then linear in the features, but sweeps are tens, and more where features are correlated,
+    for their covariance is not seen.
 
     Parameters
     ----------
@@ -105,6 +107,8 @@ def learn(
     checkpoint : path, default None
         Folder that keeps what sweeps have found. The same fit, killed at whatever moment and begun again, goes on where
         it was, and returns the same bits; the folder is left to be deleted.
+    max_dense : int, default 1000
+        Beyond so many features nothing is kept that is quadratic in them.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def learn(
     >>> result.network.gaussian_distance(teacher.network) < 1e-12
     True
     """
-    at_most = _checked(samples, n_neurons, max_neurons, fit_linear, n_jobs)
+    at_most = _checked(samples, n_neurons, max_neurons, max_dense, fit_linear, n_jobs)
     if start is not None and (start.n_features != samples.n_columns or start.n_neurons > at_most):
         expected = f"{samples.n_columns} features and at most {at_most} neurons"
         raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")
@@ -141,7 +145,7 @@ def learn(
     trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress, checkpoint)
 
     with trace.stage("inputs"):
-        make = SketchedFit if samples.n_columns > MAX_DENSE else InMemoryFit
+        make = SketchedFit if samples.n_columns > max_dense else InMemoryFit
         fit = make(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state)
     network = fit.inputs.affine_network()
     if start is not None and start.n_neurons:
@@ -224,12 +228,13 @@ def learn(
     return FitResult(network, report, span(fit.inputs.raw(directions.T).T), spectrum, levels)
 
 
-def _checked(samples: Samples, n_neurons: int | None, max_neurons: int, fit_linear: object, n_jobs: int | None) -> int:
+def _checked(
+    samples: Samples, n_neurons: int | None, max_neurons: int, max_dense: int, fit_linear: object, n_jobs: int | None
+) -> int:
     """Refuse arguments that no data could make right; return the most neurons allowed."""
-    counts: dict[str, object] = {"n_neurons": n_neurons, "max_neurons": max_neurons, "n_jobs": n_jobs}
+    counts: dict[str, object] = {"max_neurons": max_neurons, "max_dense": max_dense}
+    counts |= {name: n for name, n in (("n_neurons", n_neurons), ("n_jobs", n_jobs)) if n is not None}
     for name, value in counts.items():
-        if value is None and name != "max_neurons":
-            continue
         if isinstance(value, bool) or not isinstance(value, Integral) or (int(value) < 1 and name != "n_jobs"):
             raise ArgumentError(f"{name}: {value!r}, expected an integer of at least 1")
     if not (fit_linear == "auto" or isinstance(fit_linear, bool | np.bool_)):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from relunet import _relunet
 from relunet.network import ReLUNetwork
+from relunet.whitening import Whitening
 
 __all__ = ["orient"]
 
@@ -20,22 +21,21 @@ Array = NDArray[np.float64]
 EXHAUSTIVE = 16
 
 
-def orient(network: ReLUNetwork, whitened: Callable[[Array], Array]) -> ReLUNetwork:
+def orient(network: ReLUNetwork, law: Whitening) -> ReLUNetwork:
     """Return the same function with the sides chosen so that the linear part is as small as can be.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with one output.
-    whitened : callable
-        Turns weights of x into weights of inputs with covariance I: the linear part is measured by the spread of its
-        values.
+    law : Whitening
+        Mean and covariance of the inputs: the linear part is measured by the spread of its values.
     """
     k = network.n_neurons
     if k == 0:
         return network
     jumps = network.weights * network.output_weights[:, None]
-    seen = whitened(np.concatenate([jumps, network.linear[None, :]]))
+    seen = law.whitened(np.concatenate([jumps, network.linear[None, :]]))
     # In an orthonormal basis of what the neurons span; what lies outside no choice can change.
     u, s, vt = _relunet.svd(seen[:k])
     kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0

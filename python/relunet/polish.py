@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.inputs import Inputs
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
-from relunet.subspace import span
+from relunet.whitening import Whitening
 
 __all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "preconditioner"]
 
@@ -195,7 +194,7 @@ Projection = Callable[[Array, Array], tuple[Array, Array]]
 
 def preconditioner(
     network: ReLUNetwork,
-    inputs: Inputs,
+    law: Whitening,
     project: Projection,
     free: Free,
     damping: float,
@@ -206,8 +205,8 @@ def preconditioner(
     ----------
     network : ReLUNetwork
         The fit whose gates make the normal matrix.
-    inputs : Inputs
-        The law of the inputs.
+    law : Whitening
+        Mean and covariance of the law.
     project : callable
         Returns (x - shift)·v (n, q) of sampled rows x for the vectors v (q, d) and the shift (d,) that it is given, and
         the weights (n,) of these rows.
@@ -217,18 +216,20 @@ def preconditioner(
         Added to the normal matrix in the span of the neurons, relative to its diagonal.
     """
     k = network.n_neurons
-    neurons = inputs.whitened(network.weights)
+    neurons = law.whitened(network.weights)
     # A homogeneous network sees z + origin: the origin is then one more direction in which inputs are not isotropic.
-    spanning = neurons if free.biases else np.concatenate([neurons, inputs.origin[None, :]])
-    basis = span(spanning.T, SPAN_TOLERANCE)
+    spanning = neurons if free.biases else np.concatenate([neurons, law.origin[None, :]])
+    norms = np.sqrt(np.sum(spanning**2, axis=1))
+    _, size, vt = _relunet.svd(spanning[norms > 0] / norms[norms > 0, None])
+    basis = vt[size > SPAN_TOLERANCE * size.max(initial=0.0)].T.copy()
     q = basis.shape[1]
-    shift = inputs.mean if free.biases else np.zeros_like(inputs.mean)
+    shift = law.mean if free.biases else np.zeros_like(law.mean)
     weights = _relunet.matmul(neurons, basis)
     # Only the gates count: with biases they are those of w·z + (b + w·mean).
     biases = network.biases + _relunet.matmul(network.weights, shift[:, None])[:, 0]
     normal = np.eye(k + 1)
     if q:
-        inside, weight = project(inputs.raw(basis.T), shift)
+        inside, weight = project(law.raw(basis.T), shift)
         normal = _normal_matrix(ReLUNetwork(weights, network.output_weights, biases), inside, weight)
     mask = free.mask(k, q)
     at = np.flatnonzero(mask)
@@ -238,7 +239,7 @@ def preconditioner(
 
     def solve(gradient: Array) -> Array:
         # The gradient against x̃, as one against (z, 1) or, homogeneous, against z + origin.
-        against_z = inputs.against(gradient[:, :-1] - gradient[:, -1:] * shift)
+        against_z = law.against(gradient[:, :-1] - gradient[:, -1:] * shift)
         in_span = _relunet.matmul(against_z, basis)
         outside = against_z - _relunet.matmul(in_span, basis.T.copy())
         right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
@@ -250,7 +251,7 @@ def preconditioner(
             for column in range(0, outside.shape[1], 4096):
                 part = outside[outside_gates, column : column + 4096]
                 step[outside_gates, column : column + 4096] += _columns(block, part)
-        raw = inputs.raw(step)
+        raw = law.raw(step)
         constant = step_inside[:, -1] - _relunet.matmul(raw, shift[:, None])[:, 0]
         return np.concatenate([raw, constant[:, None]], axis=1)
 

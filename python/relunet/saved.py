@@ -86,9 +86,9 @@ def subspace(inputs: InputMoments, slices: SliceMoments) -> SavedSubspace:
         rows = f"{slices.n_rows} rows of {slices.n_features} features"
         raise ArgumentError(f"slices: {rows}, expected {inputs.n_rows} of {inputs.n_features} as in inputs")
     law = _law(inputs)
-    found = find_subspace(slices, law.mean, law.whiten)
+    found = find_subspace(slices, law)
     visible = found.directions[:, : found.n_visible]
-    return SavedSubspace(span(_relunet.matmul(law.whiten, visible)), found.spectrum, found.bulk_edge)
+    return SavedSubspace(span(law.raw(visible.T).T), found.spectrum, found.bulk_edge)
 
 
 def fit(inputs: InputMoments, rows: RowSample, n_neurons: int | None = None, **options: Any) -> FitResult:
@@ -130,6 +130,8 @@ def fit(inputs: InputMoments, rows: RowSample, n_neurons: int | None = None, **o
     >>> result.network.gaussian_distance(teacher.network) < 1e-10
     True
     """
+    if rows.rows()[1].shape[1] != rows.n_features:
+        raise ArgumentError("rows: projections of inputs, expected inputs")
     if inputs.n_features != rows.n_features:
         raise ArgumentError(f"rows: {rows.n_features} features, expected {inputs.n_features} as in inputs")
     kept = _KeptRows(inputs, rows)

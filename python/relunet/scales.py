@@ -8,7 +8,6 @@ direction in which a clump is spread, which the residual beside its kink shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from relunet import _relunet
 from relunet.network import ReLUNetwork
+from relunet.whitening import Whitening
 
 __all__ = ["Coarser", "blurred", "coarser"]
 
@@ -49,23 +49,21 @@ class Coarser:
         return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
 
 
-def coarser(network: ReLUNetwork, whitened: Callable[[Array], Array], mean: Array) -> list[Coarser]:
+def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
     """Return the two least coarsenings of a network: the closest lines fused, the smallest neuron left out.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with at least one neuron.
-    whitened : callable
-        Turns weights of x into weights of inputs z with covariance I: angles are those of (w, b) as functions of z.
-    mean : ndarray of shape (d,)
-        Mean of the inputs.
+    law : Whitening
+        Mean and covariance of the inputs: angles are those of (w, b) as functions of whitened ones.
     """
     signs = np.sign(network.output_weights)
     a = network.weights * np.abs(network.output_weights)[:, None]
     b = network.biases * np.abs(network.output_weights)
-    centred = b + _relunet.matmul(a, mean[:, None])[:, 0]
-    seen = np.concatenate([whitened(a), centred[:, None]], axis=1)
+    centred = b + _relunet.matmul(a, law.mean[:, None])[:, 0]
+    seen = np.concatenate([law.whitened(a), centred[:, None]], axis=1)
     size = np.sqrt(np.sum(seen**2, axis=1))
     smallest = int(np.argmin(size))
     levels = [Coarser(_without(network, a, b, signs, smallest), np.pi / 2, (smallest, smallest))]
@@ -82,9 +80,7 @@ def coarser(network: ReLUNetwork, whitened: Callable[[Array], Array], mean: Arra
     return levels
 
 
-def blurred(
-    network: ReLUNetwork, z: Array, residual: Array, whitened: Callable[[Array], Array], mean: Array
-) -> Array:
+def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening) -> Array:
     """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
 
     A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
@@ -98,15 +94,13 @@ def blurred(
         Whitened rows.
     residual : ndarray of shape (n,)
         Labels minus predictions, times the roots of the rows' weights.
-    whitened : callable
-        Turns weights of x into weights of z.
-    mean : ndarray of shape (d,)
-        Mean of the inputs.
+    law : Whitening
+        Mean and covariance of the inputs.
     """
     r = z.shape[1]
     found: list[tuple[float, Array]] = []
-    seen = whitened(network.weights)
-    shifts = network.biases + _relunet.matmul(network.weights, mean[:, None])[:, 0]
+    seen = law.whitened(network.weights)
+    shifts = network.biases + _relunet.matmul(network.weights, law.mean[:, None])[:, 0]
     for u, shift in zip(seen, shifts, strict=True):
         size = float(np.sqrt(np.sum(u**2)))
         if size == 0:

@@ -5,11 +5,14 @@ label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z
 every function at once, and the noise of all of them: where little is left to see, single contractions
 C_n = E[He_n(c(y)) (z zᵀ - I)] = Σ p_h He_n(c_h) M_h, c_h the normal score of slice h, see more: C_1 weak neurons under
 noise, C_2 what cancels in every moment linear in the label.
+
+Where features are too many for d x d matrices, a sweep gives C_n V for a thin V, and the leading left singular vectors
+of all C_n V are the next V: what neurons span grows against noise by its eigenvalue over the edge, a sweep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -17,27 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.moments import SliceMoments
+from relunet.moments import Accumulator, SketchMoments, SliceMoments
+from relunet.network import ReLUNetwork
+from relunet.whitening import Whitening
 
-__all__ = [
-    "Subspace",
-    "contraction_edges",
-    "find_subspace",
-    "joint_span",
-    "normal_scores",
-    "resolved_span",
-    "slice_edges",
-    "span",
-    "standing_out",
-]
+__all__ = ["Subspace", "find_subspace", "joint_span", "resolved_span", "sketch_subspace", "slice_edges", "span"]
 
 Array = NDArray[np.float64]
+Sweep = Callable[[Sequence[Accumulator]], None]
 
 # Rows of a slice for each dimension: fewer drown M_h in noise, more would only blur the label.
 ROWS_PER_DIMENSION = 4
 MAX_SLICES = 16
 # A label with more than this part of all rows, in units of a slice, gets a slice of its own.
 ATOM = 0.5
+# Sweeps of a block iteration: the fewest, for a direction that V hardly has at first, and the most.
+FEWEST_SWEEPS, MOST_SWEEPS = 5, 16
+# Directions that move by less, or values that grow by less where none stands out, have converged.
+MOVED, GROWN = 0.05, 0.02
 
 
 @dataclass(frozen=True)
@@ -78,49 +78,116 @@ def slice_edges(labels: Array, n_rows: int, n_features: int) -> Array:
     return np.asarray(edges[edges > labels.min()], dtype=np.float64)
 
 
-def find_subspace(slices: SliceMoments, mean: Array, whiten: Array) -> Subspace:
+def find_subspace(slices: SliceMoments, law: Whitening) -> Subspace:
     """Find the directions that the slices show.
 
     Parameters
     ----------
     slices : SliceMoments
         Moments of the raw inputs x in slices of the label.
-    mean : ndarray of shape (d,)
-        Mean of the inputs.
-    whiten : ndarray of shape (d, r)
-        z = (x - mean) @ whiten has mean zero and covariance I.
+    law : Whitening
+        Mean and covariance of the inputs.
     """
     weights, vectors, grams = slices.weights, slices.vectors, slices.grams
-    r = whiten.shape[1]
+    r, mean = law.rank, law.mean
     filled = np.flatnonzero(weights > 0)
     share = weights[filled] / weights.sum()
     k, contractions = np.zeros((r, r)), np.zeros((2, r, r))
     edge = 0.0
-    scores = normal_scores(share)
+    scores = _normal_scores(share)
     for h, p, score in zip(filled, share, scores, strict=True):
         v = vectors[h] / weights[h]
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
-        excess = _relunet.matmul(_relunet.matmul(whiten.T.copy(), centred), whiten) - np.eye(r)
-        m = _relunet.matmul((v - mean)[None, :], whiten)[0]
+        excess = law.against(law.against(centred).T.copy()) - np.eye(r)
+        m = law.against((v - mean)[None, :])[0]
         k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
         contractions += (p * score)[:, None, None] * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
         edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
-    radii = contraction_edges(share, scores, r, slices.n_rows)
-    contractions /= radii[:, None, None]
-    n_visible = standing_out([*contractions, k / edge])
-    # Which directions these are is better told by all together, for each is blind to something.
-    together = k / edge + sum(_relunet.matmul(c, c) for c in contractions)
-    directions = _relunet.eigh((together + together.T) / 2)[1][:, ::-1].copy()
+    radii = _contraction_edges(share, scores, r, slices.n_rows)
+    directions, n_visible = _standing_out(contractions / radii[:, None, None], k / edge)
     spectrum, _ = _relunet.eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
     visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
     return Subspace(spectrum[::-1].copy(), directions, edge, n_visible, visible_share)
 
 
-def contraction_edges(share: Array, scores: Array, r: int, n_rows: int) -> Array:
+def sketch_subspace(
+    sweep: Sweep, law: Whitening, n_rows: int, network: ReLUNetwork, residual: Array, n_columns: int, seed: int
+) -> Subspace:
+    """Find the directions that contractions with the residual y - f(x) show.
+
+    Parameters
+    ----------
+    sweep : callable
+        Sweeps all rows through accumulators.
+    law : Whitening
+        Mean and scales of the inputs.
+    n_rows : int
+        Number of rows.
+    network : ReLUNetwork
+        What is subtracted from labels.
+    residual : ndarray of shape (n,)
+        Residuals of sampled rows, for slices and their scores.
+    n_columns : int
+        Columns of V: more than directions may show.
+    seed : int
+        Chooses the first V.
+    """
+    r = law.rank
+    edges = slice_edges(residual, n_rows, 1)
+    share = np.bincount(np.searchsorted(edges, residual, side="right"), minlength=len(edges) + 1) / len(residual)
+    filled = share > 0
+    functions = np.ones((len(share), 3))
+    functions[filled, 1:] = _normal_scores(share[filled])
+    radii = _contraction_edges(share[filled], functions[filled, 1:], r, n_rows)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    v = _orthonormal(rng.standard_normal((min(n_columns, r), r)))
+    directions, spectrum, n_visible = v, np.zeros(len(v)), -1
+    for step in range(MOST_SWEEPS):
+        sums = SketchMoments(len(law.mean), law.raw(v), edges, functions, network)
+        sweep([sums])
+        images = [image / radius for image, radius in zip(_images(sums, v, law), radii, strict=True)]
+        # C_n restricted to the span of V, and what stands out there.
+        within = np.stack([_relunet.matmul(image, v.T.copy()) for image in images])
+        before, visible_before, largest_before = directions[: max(n_visible, 0)], n_visible, spectrum[0]
+        axes, n_visible = _standing_out((within + within.transpose(0, 2, 1)) / 2, np.zeros((len(v), len(v))))
+        directions = _relunet.matmul(axes.T.copy(), v)
+        spectrum = np.sum([_relunet.matmul(image, directions.T.copy()) ** 2 for image in images], axis=(0, 1))
+        if step + 1 >= FEWEST_SWEEPS and n_visible == visible_before:
+            kept = _relunet.matmul(before, directions[:n_visible].T.copy())
+            moved = np.sqrt(max(n_visible - float(np.sum(kept**2)), 0.0))
+            if moved < MOVED and (n_visible or spectrum[0] < (1 + GROWN) * largest_before):
+                break
+        v = _orthonormal(np.concatenate(images), len(v))
+    # The squares of m independent semicircles add up to a Marchenko-Pastur law of ratio m.
+    bulk_edge = ((1 + np.sqrt(len(radii))) / 2) ** 2
+    visible_share = float(radii[0] ** 2 * (np.pi / 2 - 1))
+    return Subspace(spectrum, directions.T.copy(), float(bulk_edge), n_visible, visible_share)
+
+
+def _images(sums: SketchMoments, v: Array, law: Whitening) -> list[Array]:
+    """Return C_n V as rows (s, r), from sums against raw x and directions."""
+    mean, total = law.mean, sums.weights[0]
+    along = _relunet.matmul(mean[None, :], law.raw(v).T.copy())[0]
+    seconds = []
+    for weight, vector, products in zip(sums.weights, sums.vectors, sums.products, strict=True):
+        against_v = _relunet.matmul(law.raw(v), vector[:, None])
+        centred = products - against_v * mean - along[:, None] * (vector - weight * mean)
+        seconds.append(law.against(centred) / total)
+    shares = sums.weights / total
+    return [second - share * seconds[0] for second, share in zip(seconds[1:], shares[1:], strict=True)]
+
+
+def _orthonormal(rows: Array, most: int | None = None) -> Array:
+    """Return orthonormal rows that span the leading directions of given rows."""
+    _, _, vt = _relunet.svd(rows)
+    return np.ascontiguousarray(vt[:most])
+
+
+def _contraction_edges(share: Array, scores: Array, r: int, n_rows: int) -> Array:
     """Return the largest eigenvalues that contractions with `scores` (H, m) of slices have without structure: (m,).
 
     The eigenvalues fill about a semicircle: a free compound Poisson law, whose cumulants (r/n)^(m-1) E[He^m] end it at
@@ -132,20 +199,23 @@ def contraction_edges(share: Array, scores: Array, r: int, n_rows: int) -> Array
     return edges
 
 
-def standing_out(statistics: Sequence[Array]) -> int:
-    """Return how many directions stand out in symmetric matrices, each in units of its edge.
+def _standing_out(contractions: Array, k: Array) -> tuple[Array, int]:
+    """Return the directions that contractions (m, r, r) and K together show, and how many of them stand out.
 
-    Each counts with what it shows off the directions that those before it have shown.
+    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown;
+    which directions they are is better told by all together, for each is blind to something.
     """
-    unseen = np.eye(len(statistics[0]))
-    for statistic in statistics:
+    unseen = np.eye(len(k))
+    for statistic in (*contractions, k):
         rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
         values, axes = _relunet.eigh((rest + rest.T) / 2)
         unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
-    return len(unseen) - unseen.shape[1]
+    together = k + sum(_relunet.matmul(c, c) for c in contractions)
+    _, directions = _relunet.eigh((together + together.T) / 2)
+    return directions[:, ::-1].copy(), len(k) - unseen.shape[1]
 
 
-def normal_scores(share: Array) -> Array:
+def _normal_scores(share: Array) -> Array:
     """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), standardised."""
     quantiles = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
     scores = np.stack([quantiles, quantiles**2 - 1], axis=1)
@@ -154,13 +224,13 @@ def normal_scores(share: Array) -> Array:
     return standardised
 
 
-def span(columns: Array, tolerance: float = 1e-9) -> Array:
+def span(columns: Array) -> Array:
     """Return an orthonormal basis, as columns, of the span of given columns, whose lengths do not count."""
     norms = np.sqrt(np.sum(columns**2, axis=0))
     if not np.any(norms > 0):
         return columns[:, :0]
     u, s, _ = _relunet.svd(columns[:, norms > 0] / norms[norms > 0])
-    return u[:, s > tolerance * s[0]]
+    return u[:, s > 1e-9 * s[0]]
 
 
 def joint_span(basis: Array, visible: Array) -> Array:
