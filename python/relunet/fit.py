@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from itertools import count
 from typing import Literal
 
@@ -15,7 +14,7 @@ from relunet.inputs import Inputs
 from relunet.moments import RiskMoments
 from relunet.network import ReLUNetwork
 from relunet.orientation import orient
-from relunet.polish import Free, Precondition, Projection, accelerate, preconditioner
+from relunet.polish import Free, Polished, Projection, Sweep, accelerate, newton, preconditioner
 from relunet.report import ClumpLevel, Status
 from relunet.scales import coarser
 from relunet.subspace import Subspace, resolved_span
@@ -35,6 +34,8 @@ PRICE = 2.5
 NEARLY = 1e-4
 # Coarser levels in a row that cost more, and how much more, before none further is tried.
 PATIENCE, HOPELESS = 2, 1.1
+# Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
+MAX_NEWTON = 1200
 
 Array = NDArray[np.float64]
 Rows = tuple[Array, Array, Array]
@@ -54,6 +55,9 @@ class Fit(ABC):
     seed : int
         Chooses rows, and directions that searches try.
     """
+
+    # Sweeps that a polish by gradients may take.
+    steps = 40
 
     def __init__(self, trace: Trace, inputs: Inputs, fit_linear: bool | Literal["auto"], seed: int) -> None:
         self.trace, self.samples, self.inputs = trace, trace.samples, inputs
@@ -162,10 +166,6 @@ class Fit(ABC):
         chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]
         return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions, beyond) for c in chosen]
 
-    def precondition(self, free: Free, project: Projection) -> Callable[[ReLUNetwork, float], Precondition]:
-        """Return the maker of preconditioners from projections of rows in memory."""
-        return lambda network, damping: preconditioner(network, self.inputs, project, free, damping)
-
     def tolerance(self, network: ReLUNetwork, n_rows: int) -> float:
         """Return the relative decrease of the risk that is not worth a step: a hundredth of the statistical error."""
         return 1e-2 * network.weights.size / n_rows
@@ -176,16 +176,27 @@ class Fit(ABC):
             affine = self.fit_linear is not False
             return self.polished(network, linear=True) if affine else self.inputs.constant_network()
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
-        polished = accelerate(
-            network,
-            self.trace.sweep,
-            self.precondition(free, self.projections),
-            free,
-            label_rms=self.label_rms,
-            tolerance=self.tolerance(network, self.samples.n_rows),
-        )
+        polished = self.descended(network, self.trace.sweep, self.projections, free, self.samples.n_rows)
         self.trace.errors.extend(polished.history)
         return polished.network
+
+    def descended(self, network: ReLUNetwork, sweep: Sweep, project: Projection, free: Free, n_rows: int) -> Polished:
+        """Return the least-squares optimum on rows that are swept, by steps that take a gradient each if these do."""
+        tolerance = self.tolerance(network, n_rows)
+        polished = accelerate(
+            network,
+            sweep,
+            lambda network, damping: preconditioner(network, self.inputs, project, free, damping),
+            free,
+            label_rms=self.label_rms,
+            tolerance=tolerance,
+            steps=self.steps,
+        )
+        n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
+        if len(polished.history) < self.steps or n_parameters > MAX_NEWTON:
+            return polished
+        last = newton(polished.network, sweep, free, label_rms=self.label_rms, tolerance=tolerance)
+        return Polished(last.network, last.risk, polished.history + last.history)
 
     def sided(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the network with its sides chosen, and without its linear part where the data allow it."""

@@ -15,7 +15,7 @@ from relunet.fit import Fit, Rows
 from relunet.inputs import read_inputs
 from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
-from relunet.polish import Free, accelerate, newton
+from relunet.polish import Free
 from relunet.samples import scan_array
 from relunet.scales import blurred
 from relunet.subspace import Subspace, find_subspace, slice_edges
@@ -30,10 +30,6 @@ Array = NDArray[np.float64]
 SAMPLE_BYTES = 2**25
 # Rows that are searched and first polished: so many a parameter, and no fewer than this.
 ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
-# Sweeps over rows in memory that a polish may take.
-STEPS = 40
-# Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
-MAX_NEWTON = 1200
 
 
 class InMemoryFit(Fit):
@@ -137,16 +133,11 @@ class InMemoryFit(Fit):
         if network.n_neurons == 0:
             return self.inputs.affine_network()
         free = Free(self.inputs.fit_bias, linear)
-        n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
         optimum = network
         for rows in (self.first_rows(network.n_neurons), self.rows.fitted()):
-            sweep = partial(self._sweep_rows, rows)
-            rms, tolerance = self.label_rms, self.tolerance(network, len(rows[1]))
-            precondition = self.precondition(free, partial(_projections_of, rows))
-            polished = accelerate(network, sweep, precondition, free, label_rms=rms, tolerance=tolerance, steps=STEPS)
+            sweep, project = partial(self._sweep_rows, rows), partial(_projections_of, rows)
+            polished = self.descended(network, sweep, project, free, len(rows[1]))
             self.trace.errors_on_sample.extend(polished.history)
-            if len(polished.history) >= STEPS and n_parameters <= MAX_NEWTON:
-                polished = newton(polished.network, sweep, free, label_rms=rms, tolerance=tolerance)
             optimum = polished.network
             if len(rows[1]) == self.rows.n_fitted or self.is_exact(optimum):
                 break

@@ -13,7 +13,7 @@ from relunet.fit import Fit, Rows
 from relunet.inputs import SampledRows, hash_threshold, read_scales, sampled
 from relunet.moments import RiskMoments, RowSample
 from relunet.network import ReLUNetwork
-from relunet.polish import Free, accelerate
+from relunet.polish import Free
 from relunet.report import Status
 from relunet.subspace import Subspace, sketch_subspace
 from relunet.trace import Trace
@@ -27,8 +27,6 @@ Array = NDArray[np.float64]
 SAMPLED_ROWS = 2**16
 # Columns of the block iteration beside the neurons that may show, and the most of these at once.
 SPARE, AT_ONCE = 8, 16
-# Sweeps that a polish may take: many where inputs are correlated.
-STEPS = 60
 
 
 class SketchedFit(Fit):
@@ -50,6 +48,9 @@ class SketchedFit(Fit):
     seed : int
         Chooses rows, and directions that searches try.
     """
+
+    # Many are needed where inputs are correlated.
+    steps = 60
 
     def __init__(
         self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
@@ -124,15 +125,8 @@ class SketchedFit(Fit):
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
         """Return the least-squares optimum on all rows."""
-        polished = accelerate(
-            network,
-            self.trace.sweep,
-            self.precondition(Free(self.inputs.fit_bias, linear), self.projections),
-            Free(self.inputs.fit_bias, linear),
-            label_rms=self.label_rms,
-            tolerance=self.tolerance(network, self.samples.n_rows),
-            steps=STEPS,
-        )
+        free = Free(self.inputs.fit_bias, linear)
+        polished = self.descended(network, self.trace.sweep, self.projections, free, self.samples.n_rows)
         self.trace.errors.extend(polished.history)
         self._learnt(polished.network, polished.risk)
         return polished.network

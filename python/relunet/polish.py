@@ -21,7 +21,16 @@ from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
 from relunet.whitening import Whitening
 
-__all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "preconditioner"]
+__all__ = [
+    "Free",
+    "Polished",
+    "Projection",
+    "Sweep",
+    "accelerate",
+    "gauss_newton",
+    "newton",
+    "preconditioner",
+]
 
 Array = NDArray[np.float64]
 Sweep = Callable[[Sequence[Accumulator]], None]
