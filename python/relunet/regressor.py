@@ -55,6 +55,8 @@ class ReLUNetRegressor:
         Threads; None means one a core.
     verbose : int, default 0
         0 is silent, 1 shows progress where standard error is a terminal, 2 prints the report as well.
+    max_dense : int, default 1000
+        Beyond so many features nothing is kept that is quadratic in them; correlated features then take more sweeps.
 
     Attributes
     ----------
@@ -108,6 +110,7 @@ class ReLUNetRegressor:
         random_state: int | np.random.Generator | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
         verbose: int = 0,
+        max_dense: int = 1000,
     ) -> None:
         self.n_neurons = n_neurons
         self.fit_bias = fit_bias
@@ -116,6 +119,7 @@ class ReLUNetRegressor:
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.max_dense = max_dense
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the network.
@@ -157,6 +161,7 @@ class ReLUNetRegressor:
                 n_jobs=self.n_jobs,
                 verbose=self.verbose,
                 progress=line if self.verbose else None,
+                max_dense=self.max_dense,
             )
         self.network_ = result.network
         self.subspace_ = result.subspace
