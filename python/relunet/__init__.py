@@ -15,6 +15,7 @@ __all__ = [
     "FileError",
     "FitResult",
     "NeuronMatch",
+    "NumericalError",
     "ReLUNetRegressor",
     "ReLUNetwork",
     "RelunetError",
