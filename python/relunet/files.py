@@ -126,8 +126,14 @@ def scan_parquet(
 
     Examples
     --------
+    >>> import os, tempfile
+    >>> import pandas as pd
     >>> from relunet import scan_parquet
-    >>> samples = scan_parquet("measurements/*.parquet", target="yield", columns=["heat", "flow"])  # doctest: +SKIP
+    >>> folder = tempfile.mkdtemp()
+    >>> frame = pd.DataFrame({"heat": [1.0, 3.0], "flow": [2.0, 4.0], "yield": [0.5, 0.25]})
+    >>> frame.to_parquet(os.path.join(folder, "monday.parquet"))
+    >>> scan_parquet(os.path.join(folder, "*.parquet"), target="yield", columns=["heat"]).columns
+    ('heat',)
     """
     paths = _files(path, (".parquet", ".pq"))
     source = open_parquet(paths, target=target, columns=listed(columns), weight=weight)

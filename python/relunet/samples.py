@@ -119,9 +119,9 @@ def scan_arrow(
 
     Examples
     --------
-    >>> import pandas as pd  # doctest: +SKIP
-    >>> frame = pd.DataFrame({"heat": [1.0, 2.0], "yield": [0.5, 0.25]})  # doctest: +SKIP
-    >>> scan_arrow(frame, target="yield")  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"heat": [1.0, 2.0], "yield": [0.5, 0.25]})
+    >>> scan_arrow(frame, target="yield")
     <Samples from a DataFrame: 2 labelled rows, 1 columns, float64>
     """
     kind = type(obj).__name__
