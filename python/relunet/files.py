@@ -96,8 +96,9 @@ def scan_parquet(
     """Rows of Parquet files, which may be larger than memory.
 
     The files are read in Rust, without pyarrow: pages are decoded as rows are asked for, several row groups at a time,
-    and no more than a page of each column is held for each thread. Columns hold ``float16``, ``float32``, ``float64``,
-    integers or booleans without nulls. Pages may be compressed by snappy, zstd, lz4 or gzip.
+    and each thread holds a page of each column and its dictionary, if it has one, and no more. Columns hold
+    ``float16``, ``float32``, ``float64``, integers or booleans without nulls. Pages may be compressed by snappy, zstd,
+    lz4 or gzip.
 
     Parameters
     ----------
