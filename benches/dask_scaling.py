@@ -43,7 +43,7 @@ def seconds(cluster: LocalCluster, folder: str, network: relunet.ReLUNetwork) ->
 def main() -> None:
     """Write the partitions, sweep them with one worker and with two, print both times and their ratio."""
     n_features = int(sys.argv[1]) if len(sys.argv) > 1 else 64
-    n_rows = int(float(sys.argv[2])) if len(sys.argv) > 2 else 2_000_000
+    n_rows = int(float(sys.argv[2])) if len(sys.argv) > 2 else 4_000_000
     teacher = relunet.teachers.generic(n_features, 8, rng=0)
     with tempfile.TemporaryDirectory(prefix="relunet-dask-") as folder:
         for i in range(PARTITIONS):

@@ -150,19 +150,20 @@ def generated(arguments: argparse.Namespace) -> None:
     for name, factory in (("batches by number", Batches()), ("batches in order", in_order))[: arguments.kinds]:
         samples = relunet.scan_batches(factory, n_rows=arguments.rows)
         start = time.perf_counter()
-        marks: list[tuple[float, float]] = []
+        marks: list[float] = []
 
-        def progress(done: int, marks: list[tuple[float, float]] = marks) -> None:
+        def progress(_: int, marks: list[float] = marks) -> None:
             status = Path("/proc/self/status").read_text()
-            marks.append((done / arguments.rows, int(status.split("RssAnon:")[1].split()[0]) / 1024))
+            marks.append(int(status.split("RssAnon:")[1].split()[0]) / 1024)
 
         _relunet.sweep(samples.source, [InputMoments(n_columns)], n_threads=arguments.threads, progress=progress)
         seconds = time.perf_counter() - start
-        early = max((memory for done, memory in marks if 0.02 < done < 0.2), default=float("nan"))
-        late = max((memory for done, memory in marks if done > 0.8), default=float("nan"))
+        tenths = np.array_split(np.array(marks), 10)
+        early, late = np.median(tenths[1]), np.median(tenths[-1])
         print(
             f"{name:18s} {arguments.rows:,} rows of {n_columns}: {seconds:.1f} s, "
-            f"{arguments.rows / seconds / 1e6:.2f} M rows/s, memory {early:.0f} MiB early, {late:.0f} MiB late"
+            f"{arguments.rows / seconds / 1e6:.2f} M rows/s, memory {early:.1f} MiB in the second tenth of the time, "
+            f"{late:.1f} MiB in the last, {max(map(np.max, tenths)):.0f} MiB at most"
         )
 
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from relunet import Samples, cli, scan_array, scan_arrow, scan_batches, scan_csv, scan_npy, scan_parquet
 from relunet.errors import DataError, FileError, RelunetError
 from relunet.moments import InputMoments, sweep
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NAMES = ("a", "b", "y")

@@ -7,20 +7,18 @@ import signal
 import threading
 import time
 
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import distributed
 import numpy as np
+import pandas as pd
 import pytest
 
 import relunet
+from relunet.dask import scan_dask
 from relunet.errors import ArgumentError, DataError
 from relunet.moments import GradientMoments, InputMoments, RowSample, SliceMoments, sweep
-
-dask = pytest.importorskip("dask")
-da = pytest.importorskip("dask.array")
-dd = pytest.importorskip("dask.dataframe")
-distributed = pytest.importorskip("distributed")
-pd = pytest.importorskip("pandas")
-
-from relunet.dask import scan_dask  # noqa: E402
 
 D = 6
 

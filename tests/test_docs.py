@@ -6,7 +6,9 @@ import re
 import types
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import relunet
@@ -68,8 +70,6 @@ class Frame:
         return len(self.data["y"])
 
     def mapInArrow(self, function, schema):  # noqa: N802
-        import pyarrow as pa
-
         assert schema == "sums array<binary>"
         whole = pa.RecordBatch.from_pydict(self.data)
         partitions = [[whole.slice(0, 1000), whole.slice(1000, 1)], [], [whole.slice(1001, 0), whole.slice(1001)]]
@@ -83,7 +83,6 @@ def test_recipes_fit_what_one_machine_fits(engine, teacher, data):
     space = {"learn": relunet.learn}
     exec(code("scale", "class RaySamples"), space)
     if engine == "Spark":
-        pytest.importorskip("pyarrow")
         exec(code("scale", "class SparkSamples"), space)
         space["frame"] = Frame(*data)
     else:
@@ -104,7 +103,6 @@ def test_dask_and_checkpoints_do_what_they_say(data, tmp_path, monkeypatch):
     assert space["result"].report.status == "exact"
     assert space["inputs"].n_rows == 4000
     assert list(Path("kept").glob("*.moments"))
-    da = pytest.importorskip("dask.array")
     da.to_npy_stack("x", da.from_array(data[0], chunks=(1000, 4)))
     da.to_npy_stack("y", da.from_array(data[1], chunks=1000))
     exec(code("scale", "scan_dask"), space)

@@ -239,6 +239,10 @@ def test_files_round_trip(tmp_path, k, m):
     f.save(path)
     assert ReLUNetwork.load(str(path)) == f
     assert os.listdir(tmp_path) == ["network.safetensors"]
+    first = path.read_bytes()
+    for _ in range(8):
+        ReLUNetwork.load(path).save(path)
+        assert path.read_bytes() == first
 
 
 def test_files_that_are_not_networks(tmp_path):

@@ -11,8 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import h5py
 import numpy as np
+import polars
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,12 +36,6 @@ from relunet import (
 )
 from relunet.errors import ArgumentError, DataError, FileError
 from relunet.moments import InputMoments, sweep
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
-h5py = pytest.importorskip("h5py")
-pandas = pytest.importorskip("pandas")
-polars = pytest.importorskip("polars")
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NAMES = ("a", "b", "y", "c", "w")
@@ -540,7 +540,6 @@ def test_arrow_needs_no_pyarrow(tmp_path: Path) -> None:
 
 
 def test_duckdb() -> None:
-    duckdb = pytest.importorskip("duckdb")
     values = table()
     whole = arrow(values)
     connection = duckdb.connect()
@@ -551,7 +550,6 @@ def test_duckdb() -> None:
 
 
 def test_zarr(tmp_path: Path) -> None:
-    zarr = pytest.importorskip("zarr")
     values = table()
     array = zarr.create_array(store=str(tmp_path / "z"), shape=values.shape, chunks=(900, 2), dtype="f8")
     array[:] = values

@@ -1,7 +1,7 @@
 """Learns narrow one-hidden-layer ReLU networks from samples."""
 
 from relunet import moments, teachers
-from relunet.errors import ArgumentError, DataError, DataTypeError, FileError, RelunetError
+from relunet.errors import ArgumentError, DataError, DataTypeError, FileError, NumericalError, RelunetError
 from relunet.learn import FitResult, learn
 from relunet.network import NeuronMatch, ReLUNetwork
 from relunet.regressor import ReLUNetRegressor
@@ -15,6 +15,7 @@ __all__ = [
     "FileError",
     "FitResult",
     "NeuronMatch",
+    "NumericalError",
     "ReLUNetRegressor",
     "ReLUNetwork",
     "RelunetError",

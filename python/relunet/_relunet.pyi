@@ -43,14 +43,7 @@ _Network: TypeAlias = tuple[_Array, _Array, _Array, _Array, _Array]
 
 # source
 
-@final
-class ArraySource:
-    def __new__(
-        cls,
-        X: NDArray[np.float32] | NDArray[np.float64],
-        y: NDArray[np.float32] | NDArray[np.float64] | None = None,
-        sample_weight: NDArray[np.float32] | NDArray[np.float64] | None = None,
-    ) -> ArraySource: ...
+class _Source:
     @property
     def n_rows(self) -> int: ...
     @property
@@ -64,7 +57,16 @@ class ArraySource:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
 
 @final
-class NpySource:
+class ArraySource(_Source):
+    def __new__(
+        cls,
+        X: NDArray[np.float32] | NDArray[np.float64],
+        y: NDArray[np.float32] | NDArray[np.float64] | None = None,
+        sample_weight: NDArray[np.float32] | NDArray[np.float64] | None = None,
+    ) -> ArraySource: ...
+
+@final
+class NpySource(_Source):
     def __new__(
         cls,
         x_path: str | os.PathLike[str],
@@ -75,34 +77,12 @@ class NpySource:
         weight: int | str | os.PathLike[str] | None = None,
     ) -> NpySource: ...
     @property
-    def n_rows(self) -> int: ...
-    @property
-    def n_columns(self) -> int: ...
-    @property
     def columns(self) -> list[int]: ...
-    @property
-    def dtype(self) -> Literal["float32", "float64"]: ...
-    @property
-    def has_labels(self) -> bool: ...
-    def read(
-        self, start: int, stop: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
 
 @final
-class TableSource:
-    @property
-    def n_rows(self) -> int: ...
-    @property
-    def n_columns(self) -> int: ...
+class TableSource(_Source):
     @property
     def columns(self) -> list[str]: ...
-    @property
-    def dtype(self) -> Literal["float32", "float64"]: ...
-    @property
-    def has_labels(self) -> bool: ...
-    def read(
-        self, start: int, stop: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
 
 def open_parquet(
     paths: Sequence[str | os.PathLike[str]],
@@ -136,7 +116,7 @@ class ArrowStream:
     def table(self) -> TableSource: ...
 
 @final
-class RowReader:
+class RowReader(_Source):
     def __new__(
         cls,
         read: Callable[[int, int], object],
@@ -148,17 +128,6 @@ class RowReader:
         has_labels: bool,
         sequential: bool,
     ) -> RowReader: ...
-    @property
-    def n_rows(self) -> int: ...
-    @property
-    def n_columns(self) -> int: ...
-    @property
-    def dtype(self) -> Literal["float32", "float64"]: ...
-    @property
-    def has_labels(self) -> bool: ...
-    def read(
-        self, start: int, stop: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
 
 # moments, sweep
 

@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from relunet.atomic import replacing
 from relunet.errors import ArgumentError, FileError
 from relunet.moments import Accumulator, identity, sweep
 from relunet.samples import Samples
 
-__all__ = ["SweepFolder", "replace_file"]
+__all__ = ["SweepFolder"]
 
 
 class SweepFolder:
@@ -74,7 +75,8 @@ class SweepFolder:
             else:
                 sweep(samples, chosen, n_jobs=n_jobs, progress=progress, checkpoint=partial, every=self._every)
             for i in missing:
-                replace_file(files[i], sums[i].to_bytes())
+                with replacing(files[i]) as file:
+                    file.write(sums[i].to_bytes())
             if partial is not None:
                 partial.unlink()
         for accumulator, total in zip(accumulators, sums, strict=True):
@@ -95,13 +97,3 @@ def _restored(empty: Accumulator, file: Path) -> bool:
     except ArgumentError as error:
         raise FileError(f"{file}: {error}; delete it to sweep again") from error
     return True
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Put bytes in the place of a file, so that whatever happens meanwhile, it is the old one or the new one."""
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)

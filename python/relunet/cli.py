@@ -22,11 +22,12 @@ from typing import IO, Any, Self, overload
 import numpy as np
 import numpy.typing as npt
 
+from relunet.atomic import replacing
 from relunet.errors import ArgumentError, FileError, RelunetError
 from relunet.learn import FitResult, learn
 from relunet.network import ReLUNetwork
 from relunet.plan import METHODS
-from relunet.progress import ProgressLine, row_bytes
+from relunet.progress import ProgressLine, as_bytes, row_bytes
 from relunet.samples import Samples, scan_csv, scan_npy, scan_parquet
 
 __all__ = ["main"]
@@ -161,7 +162,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     if arguments.output:
         result.network.save(arguments.output)
     if arguments.report:
-        with _replacing(arguments.report) as file:
+        with replacing(arguments.report) as file:
             file.write(json.dumps(dataclasses.asdict(result.report), indent=2).encode() + b"\n")
     if arguments.picture:
         _draw(result, arguments.picture)
@@ -236,7 +237,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     network = ReLUNetwork.load(arguments.network)
     samples = _scan(arguments.x, columns=arguments.columns)
     done = 0
-    with ProgressLine(row_bytes=row_bytes(samples)) as line, _replacing(arguments.y) as file:
+    with ProgressLine(row_bytes=row_bytes(samples)) as line, replacing(arguments.y) as file:
         _write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)
         for X, *_ in samples.blocks():
             file.write(network.predict(X).data)
@@ -257,11 +258,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
             short = math.prod(shape) * dtype.itemsize - (os.fstat(file.fileno()).st_size - file.tell())
     except ValueError as error:
         raise FileError(f"{arguments.path}: not an .npy file: {error}") from error
-    size = _human(math.prod(shape) * dtype.itemsize)
+    size = as_bytes(math.prod(shape) * dtype.itemsize)
     order = "column by column" if fortran else "row by row"
     print(f"{' x '.join(f'{n:,}' for n in shape) or 'a single'} values of {dtype.name}, {order}, {size}")
     if short > 0:
-        raise FileError(f"{arguments.path}: {_human(short)} of the {size} that its header promises are missing")
+        raise FileError(f"{arguments.path}: {as_bytes(short)} of the {size} that its header promises are missing")
 
 
 def _plan(arguments: argparse.Namespace) -> None:
@@ -289,7 +290,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         print(_PLANTED)
         print(
             f"Writing {n_rows:,} rows of {arguments.features} Gaussian features and their labels, "
-            f"{_human(arguments.size)}, under {folder}",
+            f"{as_bytes(arguments.size)}, under {folder}",
             flush=True,
         )
         start = time.perf_counter()
@@ -406,28 +407,13 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: npt.DTypeLike)
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file beside `path` that takes its place when all is written, and goes away if anything fails."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-@contextlib.contextmanager
 def _folder(directory: Path | None, keep: bool, size: int) -> Iterator[Path]:
     """Make a folder with room for `size` bytes, and delete it in the end unless it is to be kept."""
     folder = Path(tempfile.mkdtemp(prefix="relunet-demo-", dir=directory))
     try:
         free = shutil.disk_usage(folder).free
         if free < 1.05 * size:
-            raise FileError(f"{folder}: {_human(free)} free, {_human(size)} needed: see --directory and --size")
+            raise FileError(f"{folder}: {as_bytes(free)} free, {as_bytes(size)} needed: see --directory and --size")
         yield folder
     finally:
         if not keep:
@@ -469,15 +455,7 @@ class _PeakMemory:
     def __str__(self) -> str:
         if not self._all:
             return ""
-        return f"; peak memory {_human(self._anonymous)}, {_human(self._all)} with libraries"
-
-
-def _human(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
+        return f"; peak memory {as_bytes(self._anonymous)}, {as_bytes(self._all)} with libraries"
 
 
 def _size(text: str) -> int:

@@ -80,11 +80,11 @@ def scan_dask(
         raise ArgumentError("target: expected None beside y")
     if weight is not None and sample_weight is not None:
         raise ArgumentError("weight: expected None beside sample_weight")
-    read = dask.delayed(_read)
     parts, lengths = _partitions(X, y, sample_weight)
-    rows = [read(number, *part, target, weight, columns) for number, part in enumerate(parts)]
+    chosen = _Chosen(target, weight, None if columns is None else tuple(columns))
+    partitions = [_Partition(number, *part, chosen) for number, part in enumerate(parts)]
     if lengths is None:
-        facts = list(dask.compute(*map(dask.delayed(_facts), rows)))
+        facts = list(dask.compute(*(dask.delayed(_facts)(*partition) for partition in partitions)))
     else:
         # What arrays tell of themselves need not be asked for.
         names = tuple(f"x{column}" for column in range(X.shape[1]))
@@ -98,7 +98,7 @@ def scan_dask(
             raise DataError(f"X: partition {number} has {facts[number]}, partition {filled[0]} {first}")
     single = all(facts[number].is_single for number in filled)
     return DaskSamples(
-        [rows[number] for number in filled],
+        [partitions[number] for number in filled],
         [facts[number].n_rows for number in filled],
         first.columns,
         np.dtype(np.float32 if single else np.float64),
@@ -111,8 +111,8 @@ class DaskSamples:
 
     Parameters
     ----------
-    partitions : list of dask.delayed.Delayed
-        Each gives ``(number, X, y, sample_weight)``.
+    partitions : list of tuple
+        Number, delayed inputs, labels and weights of each partition, and the columns that are chosen of it.
     lengths : list of int
         Rows of each.
     columns : tuple of str
@@ -125,7 +125,7 @@ class DaskSamples:
 
     def __init__(
         self,
-        partitions: list[Any],
+        partitions: list[_Partition],
         lengths: list[int],
         columns: tuple[str, ...],
         dtype: np.dtype[Any],
@@ -147,9 +147,13 @@ class DaskSamples:
         return self._blocks(size)
 
     def _blocks(self, size: int) -> Iterator[Rows]:
+        import dask
+
         for partition in self._partitions:
-            _, X, y, sample_weight = partition.compute()
-            yield from scan_array(X, y, sample_weight).blocks(size)
+            (read,) = dask.compute(tuple(partition))
+            samples = _scanned(*read)
+            if samples is not None:
+                yield from samples.blocks(size)
 
     def sweep(
         self,
@@ -180,7 +184,7 @@ class DaskSamples:
         # A node of its own, so that sums are sent once and not with every partition.
         configuration = dask.delayed([sums.to_bytes() for sums in empty])
         add, merge = dask.delayed(_sums), dask.delayed(_merged)
-        leaves = [add(partition, configuration, n_jobs or 1) for partition in self._partitions]
+        leaves = [add(*partition, configuration, n_jobs or 1) for partition in self._partitions]
         level = leaves
         while len(level) > 1:
             level = [merge(level[i : i + WIDTH]) for i in range(0, len(level), WIDTH)]
@@ -245,6 +249,24 @@ def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | N
     return list(delayed)
 
 
+class _Chosen(NamedTuple):
+    """Columns of data frames: labels, weights, inputs; None for those that are not chosen by name."""
+
+    target: str | None
+    weight: str | None
+    columns: tuple[str, ...] | None
+
+
+class _Partition(NamedTuple):
+    """A partition: its number, and what gives its inputs, labels and weights."""
+
+    number: int
+    X: Any
+    y: Any
+    sample_weight: Any
+    chosen: _Chosen
+
+
 class _Facts(NamedTuple):
     """What the rows of a partition are."""
 
@@ -257,31 +279,18 @@ class _Facts(NamedTuple):
         return f"columns {', '.join(self.columns)} and {'' if self.has_labels else 'no '}labels"
 
 
-def _read(
-    number: int,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    target: str | None,
-    weight: str | None,
-    columns: Sequence[str] | None,
-) -> tuple[int, Any, Any, Any]:
-    """Return the number of a partition, its inputs, labels and weights."""
+def _scanned(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -> Samples | None:
+    """Return the rows of a partition, None where there are none."""
     if isinstance(X, tuple):
         X, y, sample_weight = (*X, None, None)[:3]
     if hasattr(X, "columns"):
-        outputs = [name for name in (target, weight) if name is not None]
-        missing = [name for name in (*outputs, *(columns or ())) if name not in X.columns]
+        outputs = [name for name in (chosen.target, chosen.weight) if name is not None]
+        missing = [name for name in (*outputs, *(chosen.columns or ())) if name not in X.columns]
         if missing:
             raise DataError(f"X: partition {number} has no column {missing[0]!r}")
-        y = y if target is None else X[target]
-        sample_weight = sample_weight if weight is None else X[weight]
-        X = X.drop(columns=outputs) if columns is None else X[list(columns)]
-    return number, X, y, sample_weight
-
-
-def _scanned(number: int, X: Any, y: Any, sample_weight: Any) -> Samples | None:
-    """Return the rows of a partition, None where there are none."""
+        y = y if chosen.target is None else X[chosen.target]
+        sample_weight = sample_weight if chosen.weight is None else X[chosen.weight]
+        X = X.drop(columns=outputs) if chosen.columns is None else X[list(chosen.columns)]
     if len(X) == 0:
         return None
     try:
@@ -290,23 +299,32 @@ def _scanned(number: int, X: Any, y: Any, sample_weight: Any) -> Samples | None:
         raise type(error)(f"partition {number}: {error}") from error
 
 
-def _facts(rows: tuple[int, Any, Any, Any]) -> _Facts:
-    samples = _scanned(*rows)
+def _facts(*partition: Any) -> _Facts:
+    """Return what is to know of a partition before it is swept."""
+    samples = _scanned(*partition)
     if samples is None:
         return _Facts(0, (), True, False)
     return _Facts(samples.n_rows, samples.columns, samples.dtype == np.float32, samples.has_labels)
 
 
-def _sums(rows: tuple[int, Any, Any, Any], configuration: list[bytes], n_jobs: int) -> list[bytes]:
+def _sums(
+    number: int,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    chosen: _Chosen,
+    configuration: list[bytes],
+    n_jobs: int,
+) -> list[bytes]:
     """Return the sums over a partition."""
-    sums = [Accumulator.from_bytes(data) for data in configuration]
-    samples = _scanned(*rows)
+    samples = _scanned(number, X, y, sample_weight, chosen)
     if samples is None:
         return configuration
+    sums = [Accumulator.from_bytes(data) for data in configuration]
     try:
         moments.sweep(samples, sums, n_jobs=n_jobs)
     except RelunetError as error:
-        raise type(error)(f"partition {rows[0]}: {error}") from error
+        raise type(error)(f"partition {number}: {error}") from error
     return [accumulator.to_bytes() for accumulator in sums]
 
 

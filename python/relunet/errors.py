@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DataError", "DataTypeError", "FileError", "RelunetError"]
+__all__ = ["ArgumentError", "DataError", "DataTypeError", "FileError", "NumericalError", "RelunetError"]
 
 
 class RelunetError(Exception):
@@ -23,3 +23,7 @@ class DataTypeError(DataError, TypeError):
 
 class FileError(RelunetError, OSError):
     """A file that cannot be opened or read, or that is not what its name says."""
+
+
+class NumericalError(RelunetError, RuntimeError):
+    """A computation that did not come to a result, such as a factorisation that does not exist."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from relunet import _relunet
+from relunet.atomic import replacing
 from relunet.errors import ArgumentError, DataError, FileError
 
 __all__ = ["NeuronMatch", "ReLUNetwork"]
@@ -389,7 +389,8 @@ class ReLUNetwork:
         """
         tensors = {name: np.asarray(getattr(self, name)) for name in _TENSORS}
         metadata = {"format": _FORMAT, "format_version": str(_FORMAT_VERSION)}
-        _write_atomically(Path(path), to_safetensors(tensors, metadata))
+        with replacing(path) as file:
+            file.write(_serialized(tensors, metadata))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReLUNetwork:
@@ -561,19 +562,12 @@ def _assignment(cost: Array) -> NDArray[np.intp]:
     return column_of
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file, flush to the disk, then rename over it."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with open(draft, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        draft.unlink(missing_ok=True)
+def _serialized(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
+    """Return the bytes of a safetensors file, the same each time: the library writes metadata in no certain order."""
+    data = to_safetensors(tensors, metadata)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"))
+    return data[:8] + header.encode().ljust(end - 8) + data[end:]
 
 
 def _count(number: int, noun: str) -> str:

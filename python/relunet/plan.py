@@ -17,6 +17,7 @@ from relunet.fit_in_memory import SAMPLE_BYTES
 from relunet.learn import learn
 from relunet.moments import Accumulator, GradientMoments, InputMoments, RiskMoments, RowSample, SliceMoments, sweep
 from relunet.network import ReLUNetwork
+from relunet.progress import as_bytes
 from relunet.samples import scan_array, scan_npy
 from relunet.teachers import generic
 from relunet.theory import calculators
@@ -130,8 +131,8 @@ class Plan:
                 f"  {stage.name:<11} {stage.sweeps:2d} sweep{'s' if stage.sweeps != 1 else ' '}  {_time(stage.seconds)}"
                 for stage in self.stages
             ),
-            f"  reads      {_bytes(self.bytes_read)}: {self.sweeps} times {_bytes(self.bytes_a_sweep)}",
-            f"  memory     {_bytes(self.memory)}",
+            f"  reads      {as_bytes(self.bytes_read)}: {self.sweeps} times {as_bytes(self.bytes_a_sweep)}",
+            f"  memory     {as_bytes(self.memory)}",
             f"  time       {_time(self.seconds)} on one machine, {_time(self.seconds_in_memory)} of it in memory",
         ]
         if self.deadline is not None:
@@ -300,14 +301,6 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
     report = learn(scan_array(X[:few], y[:few]), n_neurons, n_jobs=n_jobs).report
     search = sum(stage.seconds for stage in report.stages)
     return Rates(**swept, search=search, search_rows=few)
-
-
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} PB"
 
 
 def _time(seconds: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Self, TextIO
 
 from relunet.samples import Samples
 
-__all__ = ["Progress", "ProgressLine", "row_bytes"]
+__all__ = ["Progress", "ProgressLine", "as_bytes", "row_bytes"]
 
 Progress = Callable[[str, int, int], None]
 """What long computations call: with the name of the task, the rows done and the rows there are."""
@@ -75,7 +75,7 @@ class ProgressLine:
         line = f"{task:<12.12} [{bar}] {share:4.0%} of {total:,} rows"
         seconds, rows = now - self._start, done - self._first
         if rows > 0 and seconds > 0 and self._row_bytes:
-            line += f", {_rate(rows * self._row_bytes / seconds)}"
+            line += f", {as_bytes(rows * self._row_bytes / seconds)}/s"
         if rows > 0 or share == 1:
             line += f", {_time(seconds * (total - done) / max(rows, 1))} left"
         self._show(line)
@@ -139,12 +139,19 @@ def _notebook_cell() -> Callable[[str], None] | None:
     return show
 
 
-def _rate(bytes_a_second: float) -> str:
-    for unit in ("B/s", "kB/s", "MB/s"):
-        if bytes_a_second < 1000:
-            return f"{bytes_a_second:.3g} {unit}"
-        bytes_a_second /= 1000
-    return f"{bytes_a_second:.3g} GB/s"
+def as_bytes(size: float) -> str:
+    """Return a number of bytes as text.
+
+    Examples
+    --------
+    >>> as_bytes(2_100_000_000)
+    '2.1 GB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} PB"
 
 
 def _time(seconds: float) -> str:

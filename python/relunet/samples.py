@@ -1,22 +1,19 @@
-"""Where rows come from: lazy, re-readable tables of inputs, labels and weights, one protocol for all of them."""
+"""Where rows come from: samples of arrays, data frames and batches; those of files are beside."""
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet._relunet import ArraySource, NpySource, RowReader, TableSource, open_csv, open_parquet
+from relunet._relunet import ArraySource, ArrowStream, RowReader, TableSource
 from relunet.arrays import as_matrix, as_vector
-from relunet.errors import ArgumentError, DataError, FileError
+from relunet.errors import ArgumentError, DataError
+from relunet.files import Column, PathLike, listed, scan_csv, scan_npy, scan_parquet
+from relunet.protocol import Rows, Samples, SourceSamples
 from relunet.streams import (
     ArrowTables,
     IndexedBatches,
@@ -29,117 +26,9 @@ from relunet.streams import (
     spill,
 )
 
-__all__ = ["Samples", "scan_array", "scan_arrow", "scan_batches", "scan_csv", "scan_npy", "scan_parquet"]
+__all__ = ["Rows", "Samples", "scan_array", "scan_arrow", "scan_batches", "scan_csv", "scan_npy", "scan_parquet"]
 
-Source: TypeAlias = ArraySource | NpySource | TableSource | RowReader
-Rows: TypeAlias = tuple[NDArray[Any], NDArray[np.float64] | None, NDArray[np.float64] | None]
-PathLike: TypeAlias = str | os.PathLike[str]
-Column: TypeAlias = int | str
 Spill: TypeAlias = PathLike | bool | None
-
-
-@runtime_checkable
-class Samples(Protocol):
-    """Rows ``(x, y, weight)`` that can be read again and again, a block at a time.
-
-    Every sweep of a fit reads all rows once, in blocks cut by row number, so that the same data give the same bits
-    from whatever source. Nothing is read before it is asked for, and no more than a block is held for each thread.
-
-    Samples are made by the `scan_*` functions. They can be pickled, for other processes, where what they read can be:
-    files go by their absolute path, arrays with their values, functions by their name.
-    """
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows, at least 1."""
-
-    @property
-    def n_columns(self) -> int:
-        """Number of input columns, at least 1."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the input columns."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """``float32`` or ``float64``, as the inputs are stored; integers and booleans count as ``float64``."""
-
-    @property
-    def has_labels(self) -> bool:
-        """Whether rows carry labels."""
-
-    @property
-    def source(self) -> Source:
-        """The compiled source that sweeps read."""
-
-    def blocks(self, size: int = 65_536) -> Iterator[Rows]:
-        """All rows in order, `size` at a time (the last block may be shorter).
-
-        Parameters
-        ----------
-        size : int, default 65536
-            Rows a block.
-
-        Yields
-        ------
-        X : array of shape (rows, n_columns) and type `dtype`
-        y : array of shape (rows,) and type float64, or None without labels
-        weight : array of shape (rows,) and type float64, or None where every row counts once
-
-        Raises
-        ------
-        DataError
-            For NaN, infinity or a negative weight, naming the argument or file, row and column.
-        FileError
-            For a file that shrank or changed.
-        """
-
-
-@dataclass(frozen=True, repr=False)
-class _SourceSamples:
-    """Samples behind a compiled source."""
-
-    source: Source
-    columns: tuple[str, ...]
-    origin: str
-    again: partial[Samples]
-    """The call that makes the same samples in another process."""
-    keeper: object = None
-    """Whatever has to live as long as the samples."""
-
-    def __reduce__(self) -> tuple[Callable[[], Samples], tuple[()]]:
-        return self.again, ()
-
-    @property
-    def n_rows(self) -> int:
-        return self.source.n_rows
-
-    @property
-    def n_columns(self) -> int:
-        return self.source.n_columns
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.source.dtype)
-
-    @property
-    def has_labels(self) -> bool:
-        return self.source.has_labels
-
-    def blocks(self, size: int = 65_536) -> Iterator[Rows]:
-        if size < 1:
-            raise ArgumentError(f"size: {size}; expected at least 1")
-        return self._blocks(size)
-
-    def _blocks(self, size: int) -> Iterator[Rows]:
-        for start in range(0, self.n_rows, size):
-            X, y, weight = self.source.read(start, min(start + size, self.n_rows))
-            yield X.astype(self.dtype, copy=False), y, weight
-
-    def __repr__(self) -> str:
-        labels = "labelled" if self.has_labels else "unlabelled"
-        return f"<Samples from {self.origin}: {self.n_rows} {labels} rows, {self.n_columns} columns, {self.dtype}>"
 
 
 def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
@@ -182,192 +71,11 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     if is_sliced(X):
         sliced = SlicedArrays(X, y, sample_weight)
         reader = _row_reader(sliced, type(X).__name__, sliced.n_rows, sliced.shape, sequential=False)
-        return _SourceSamples(reader, _default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
+        return SourceSamples(reader, _default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
     inputs = as_matrix(X, "X")
     labels = None if y is None else as_vector(y, "y")
     weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
-    return _SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again)
-
-
-def scan_npy(
-    x: str | os.PathLike[str],
-    y: str | os.PathLike[str] | None = None,
-    *,
-    target: int | None = None,
-    columns: Sequence[int] | None = None,
-    weight: int | str | os.PathLike[str] | None = None,
-) -> Samples:
-    """Rows of ``.npy`` files, which may be larger than memory.
-
-    The files are read by position, block by block, and never mapped into memory. They hold ``float16``, ``float32``,
-    ``float64``, integers or booleans in either byte order; C order is fastest, Fortran order is read column by column.
-
-    Parameters
-    ----------
-    x : path
-        File of shape (n_rows, n_columns).
-    y : path, optional
-        Labels, a file of shape (n_rows,) or (n_rows, 1).
-    target : int, optional
-        Column of `x` that holds the labels, instead of `y`; -1 is the last.
-    columns : sequence of int, optional
-        Columns of `x` that are the inputs, in this order; by default all but `target` and `weight`.
-    weight : int or path, optional
-        Weights of at least 0: a column of `x`, or a file of shape (n_rows,) or (n_rows, 1).
-
-    Returns
-    -------
-    Samples
-        Columns are named ``x0``, ``x1``, ... by their place in the file.
-
-    Raises
-    ------
-    FileError
-        For a file that is missing, unreadable, truncated or not a ``.npy`` file; while reading, for one that changed.
-    DataError
-        For values that are not real numbers, wrong shapes or lengths, no rows, no columns.
-    ArgumentError
-        For columns that do not exist or are used twice.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> from relunet import scan_npy
-    >>> path = os.path.join(tempfile.mkdtemp(), "samples.npy")
-    >>> np.save(path, np.arange(12.0).reshape(4, 3))
-    >>> samples = scan_npy(path, target=-1)
-    >>> samples.columns
-    ('x0', 'x1')
-    >>> X, y, weight = next(samples.blocks(size=2))
-    >>> y
-    array([2., 5.])
-    """
-    source = NpySource(x, y, target=target, columns=None if columns is None else list(columns), weight=weight)
-    names = tuple(f"x{column}" for column in source.columns)
-    again = partial(
-        scan_npy,
-        os.path.abspath(x),
-        None if y is None else os.path.abspath(y),
-        target=target,
-        columns=columns,
-        weight=os.path.abspath(weight) if isinstance(weight, str | os.PathLike) else weight,
-    )
-    return _SourceSamples(source, names, os.fspath(x), again)
-
-
-def scan_parquet(
-    path: PathLike | Sequence[PathLike],
-    *,
-    target: Column | None,
-    columns: Sequence[Column] | None = None,
-    weight: Column | None = None,
-) -> Samples:
-    """Rows of Parquet files, which may be larger than memory.
-
-    The files are read in Rust, without pyarrow: pages are decoded as rows are asked for, several row groups at a time,
-    and no more than a page of each column is held for each thread. Columns hold ``float16``, ``float32``, ``float64``,
-    integers or booleans without nulls. Pages may be compressed by snappy, zstd, lz4 or gzip.
-
-    Parameters
-    ----------
-    path : path or sequence of paths
-        A file, a folder (all ``.parquet`` files in it and below, by name; names that start with a dot or an underscore
-        are passed over), or a pattern with ``*``, ``?``, ``**``. All files have the columns of the first.
-    target : str, int or None
-        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
-    columns : sequence of str or int, optional
-        Columns that are the inputs, in this order; by default all but `target` and `weight`.
-    weight : str or int, optional
-        Column of weights of at least 0.
-
-    Returns
-    -------
-    Samples
-
-    Raises
-    ------
-    FileError
-        For files that are missing, unreadable, truncated or damaged; while reading, for one that changed.
-    DataError
-        For columns that hold other than real numbers, no rows, no columns; while reading, for null, NaN or infinity.
-    ArgumentError
-        For columns that do not exist or are used twice.
-
-    Examples
-    --------
-    >>> from relunet import scan_parquet
-    >>> samples = scan_parquet("measurements/*.parquet", target="yield", columns=["heat", "flow"])  # doctest: +SKIP
-    """
-    paths = _files(path, (".parquet", ".pq"))
-    source = open_parquet(paths, target=target, columns=_listed(columns), weight=weight)
-    again = partial(scan_parquet, _absolute(paths), target=target, columns=columns, weight=weight)
-    return _SourceSamples(source, tuple(source.columns), _origin(path), again)
-
-
-def scan_csv(
-    path: PathLike | Sequence[PathLike],
-    *,
-    target: Column | None,
-    columns: Sequence[Column] | None = None,
-    weight: Column | None = None,
-    names: Sequence[str] | None = None,
-    delimiter: str = ",",
-) -> Samples:
-    r"""Rows of CSV files, which may be larger than memory.
-
-    One pass counts the rows and marks places in the files; then rows are parsed each time they are read. Where a fit
-    takes long, a file of another kind is faster: text is parsed anew in every sweep.
-
-    Parameters
-    ----------
-    path : path or sequence of paths
-        A file, a folder (all ``.csv`` files in it and below, by name), or a pattern with ``*``, ``?``, ``**``. All
-        files have the same columns.
-    target : str, int or None
-        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
-    columns : sequence of str or int, optional
-        Columns that are the inputs, in this order; by default all but `target` and `weight`.
-    weight : str or int, optional
-        Column of weights of at least 0.
-    names : sequence of str, optional
-        Names of all columns of files that have no header. By default the first row of each file names them.
-    delimiter : str, default ","
-        One character of ASCII.
-
-    Returns
-    -------
-    Samples
-        Values are ``float64``. Columns that are not used may hold anything.
-
-    Raises
-    ------
-    FileError
-        For files that are missing, unreadable or no text; while reading, for one that changed.
-    DataError
-        For rows of another number of fields than there are columns, named by row and line; while reading, for fields
-        that are no finite numbers, named by row, column and line.
-    ArgumentError
-        For columns that do not exist or are used twice, and for a header that is all numbers.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> from relunet import scan_csv
-    >>> path = os.path.join(tempfile.mkdtemp(), "samples.csv")
-    >>> with open(path, "w") as file:
-    ...     _ = file.write("heat,flow,yield\n1,2,0.5\n3,4,0.25\n")
-    >>> samples = scan_csv(path, target="yield")
-    >>> samples.columns, samples.n_rows
-    (('heat', 'flow'), 2)
-    """
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
-        raise ArgumentError(f"delimiter: {delimiter!r}; expected one character of ASCII, no quote and no line break")
-    paths = _files(path, (".csv",))
-    wanted: dict[str, Any] = {"target": target, "columns": _listed(columns), "weight": weight}
-    source = open_csv(paths, ord(delimiter), _listed(names), **wanted)
-    again = partial(scan_csv, _absolute(paths), **wanted, names=names, delimiter=delimiter)
-    return _SourceSamples(source, tuple(source.columns), _origin(path), again)
+    return SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again)
 
 
 def scan_arrow(
@@ -411,15 +119,15 @@ def scan_arrow(
 
     Examples
     --------
-    >>> import pandas as pd  # doctest: +SKIP
-    >>> frame = pd.DataFrame({"heat": [1.0, 2.0], "yield": [0.5, 0.25]})  # doctest: +SKIP
-    >>> scan_arrow(frame, target="yield")  # doctest: +SKIP
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"heat": [1.0, 2.0], "yield": [0.5, 0.25]})
+    >>> scan_arrow(frame, target="yield")
     <Samples from a DataFrame: 2 labelled rows, 1 columns, float64>
     """
     kind = type(obj).__name__
     if not hasattr(obj, "__arrow_c_stream__"):
         raise ArgumentError(f"obj: {kind} has no __arrow_c_stream__; expected a table or data frame that speaks Arrow")
-    wanted: dict[str, Any] = {"target": target, "columns": _listed(columns), "weight": weight}
+    wanted: dict[str, Any] = {"target": target, "columns": listed(columns), "weight": weight}
     tables = ArrowTables(obj, kind, wanted)
     stream = tables.open()
     if spill is not None and spill is not False:
@@ -436,13 +144,13 @@ def scan_arrow(
     other, other_address = _first_table(tables.open(), kind)
     names, origin = tuple(first.columns), f"a {kind}"
     if address == other_address != 0:
-        return _SourceSamples(tables.open().table(), names, origin, again)
+        return SourceSamples(tables.open().table(), names, origin, again)
     n_same = min(first.n_rows, other.n_rows, 64)
     if not np.array_equal(first.read(0, n_same)[0], other.read(0, n_same)[0]):
         raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
     shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
     reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
-    return _SourceSamples(reader, names, origin, again)
+    return SourceSamples(reader, names, origin, again)
 
 
 def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None) -> Samples:
@@ -491,7 +199,10 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         raise ArgumentError(f"factory: {name}; expected a function that returns an iterator of batches, or a sequence")
     if n_rows is not None and n_rows < 1:
         raise ArgumentError(f"n_rows: {n_rows}; expected at least 1")
-    start: Callable[[], Iterator[Any]] = lambda: iter(factory() if callable(factory) else factory)  # noqa: E731
+
+    def start() -> Iterator[Any]:
+        return iter(factory() if callable(factory) else factory)
+
     if spill is not None and spill is not False:
         pieces = pieces_of(start(), name)
         first = next((piece for piece in pieces if piece.n_rows), None)
@@ -521,7 +232,7 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         raise DataError(f"{name}: 0 rows; at least 1 is needed")
     reader = _row_reader(read, name, n_rows, shape, sequential=isinstance(read, OnwardReader))
     again = partial(scan_batches, factory, n_rows=n_rows)
-    return _SourceSamples(reader, _default_names(shape.n_columns), name, again)
+    return SourceSamples(reader, _default_names(shape.n_columns), name, again)
 
 
 def _row_reader(
@@ -544,8 +255,8 @@ def _spilled(
     """Return the samples of rows that are written to disk first."""
     paths, keeper = spill(pieces, None if folder is True else folder, dtype, origin)
     samples = scan_npy(paths["x"], paths.get("y"), weight=paths.get("weight"))
-    assert isinstance(samples, _SourceSamples)
-    return _SourceSamples(samples.source, names, f"{origin}, spilled", samples.again, keeper)
+    assert isinstance(samples, SourceSamples)
+    return SourceSamples(samples.source, names, f"{origin}, spilled", samples.again, keeper)
 
 
 def _one_shot(argument: str, kind: str, instead: str) -> str:
@@ -555,51 +266,12 @@ def _one_shot(argument: str, kind: str, instead: str) -> str:
     )
 
 
-def _first_table(stream: Any, origin: str) -> tuple[TableSource, int]:
+def _first_table(stream: ArrowStream, origin: str) -> tuple[TableSource, int]:
     """Return the first batch that has rows, and where it lies in memory."""
     while (found := stream.next_table()) is not None:
         if found[0].n_rows:
-            return found  # type: ignore[no-any-return]
+            return found
     raise DataError(f"{origin}: 0 rows; at least 1 is needed")
-
-
-def _files(path: PathLike | Sequence[PathLike], suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files that a path, a folder, a pattern or a sequence of them stands for, in a certain order."""
-    if not isinstance(path, str | os.PathLike):
-        if len(path) == 0:
-            raise ArgumentError("path: no paths; expected at least 1")
-        return [file for part in path for file in _files(part, suffixes)]
-    text = os.fspath(path)
-    if os.path.isdir(text):
-        below = (found for found in Path(text).rglob("*") if found.suffix.lower() in suffixes)
-        files = sorted(
-            str(found)
-            for found in below
-            if not any(part.startswith((".", "_")) for part in found.relative_to(text).parts)
-        )
-        if not files:
-            raise FileError(f"{text}: no {suffixes[0]} file in this folder")
-        return files
-    if glob.has_magic(text) and not os.path.exists(text):
-        files = sorted(glob.glob(text, recursive=True))
-        if not files:
-            raise FileError(f"{text}: no file matches")
-        return files
-    return [text]
-
-
-def _absolute(paths: Sequence[str]) -> list[str]:
-    return [os.path.abspath(path) for path in paths]
-
-
-def _listed(values: Sequence[Any] | None) -> list[Any] | None:
-    if isinstance(values, str):
-        raise ArgumentError(f"columns: the string {values!r}; expected a sequence of columns")
-    return None if values is None else list(values)
-
-
-def _origin(path: PathLike | Sequence[PathLike]) -> str:
-    return os.fspath(path) if isinstance(path, str | os.PathLike) else f"{len(path)} files"
 
 
 def _default_names(n_columns: int) -> tuple[str, ...]:

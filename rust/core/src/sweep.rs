@@ -69,13 +69,14 @@ pub fn resumable_sweep(
     let task = Task { source, empty, plan: &plan, control, scratch, failed, ledger: ledger.as_ref() };
     let run = || pool.install(|| task.reduce(0..plan.n_leaves));
     let sums = match &ledger {
-        None => run()?,
+        None => run(),
         Some(ledger) => {
             control.add_rows(ledger.rows_done());
-            ledger.keep(run)?
+            ledger.keep(run)
         }
     };
-    for (accumulator, sum) in accumulators.iter_mut().zip(&sums) {
+    source.rest();
+    for (accumulator, sum) in accumulators.iter_mut().zip(&sums?) {
         accumulator.merge(sum)?;
     }
     Ok(())

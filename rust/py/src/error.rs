@@ -1,6 +1,6 @@
 //! Errors of the core as the exceptions of `relunet.errors`.
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use relunet_core::error::Error;
 
@@ -10,8 +10,8 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::Argument { .. } => "ArgumentError",
         Error::Data { .. } => "DataError",
         Error::File { .. } => "FileError",
+        Error::Numerical(_) => "NumericalError",
         Error::Cancelled => return PyKeyboardInterrupt::new_err(()),
-        Error::Numerical(_) => return PyRuntimeError::new_err(error.to_string()),
     };
     let build = || py.import("relunet.errors")?.getattr(class)?.call1((error.to_string(),));
     match build() {

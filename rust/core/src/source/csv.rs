@@ -155,6 +155,10 @@ impl Source for CsvSource {
         self.selection.label().is_some()
     }
 
+    fn rest(&self) {
+        self.cursors.clear();
+    }
+
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows)?.len();
         buffer.x.clear();

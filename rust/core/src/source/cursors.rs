@@ -1,12 +1,14 @@
 //! Readers of a source that is cheap to read onwards and dear to enter in the middle, kept where they stand.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
-/// Cursors that nobody is using, by the row that each would read next.
+/// Cursors that nobody is using, by the thread that has left them and the row that each would read next.
 ///
 /// A thread of a sweep reads on from where it, or another, has stopped: only where no cursor stands is a new one opened.
+/// A cursor may hold much memory, so that each thread has one at most.
 #[derive(Debug)]
-pub(super) struct Cursors<C>(Mutex<Vec<(u64, C)>>);
+pub(super) struct Cursors<C>(Mutex<Vec<(ThreadId, u64, C)>>);
 
 impl<C> Default for Cursors<C> {
     fn default() -> Self {
@@ -15,19 +17,25 @@ impl<C> Default for Cursors<C> {
 }
 
 impl<C> Cursors<C> {
-    /// Takes the cursor that stands before `row`, if there is one.
+    /// Takes the cursor that stands before `row`, if there is one; the one that this thread has left elsewhere goes.
     pub(super) fn take(&self, row: u64) -> Option<C> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = idle.iter().position(|(next, _)| *next == row)?;
-        Some(idle.remove(place).1)
+        let mut idle = self.idle();
+        let found = idle.iter().position(|(_, next, _)| *next == row).map(|place| idle.remove(place).2);
+        idle.retain(|(thread, ..)| *thread != thread::current().id());
+        found
     }
 
-    /// Keeps a cursor that stands before `row`; those that have not been used for longest go where there are too many.
+    /// Keeps a cursor that stands before `row`.
     pub(super) fn put(&self, row: u64, cursor: C) {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let most = if rayon::current_thread_index().is_some() { rayon::current_num_threads() } else { 1 };
-        idle.push((row, cursor));
-        let surplus = idle.len().saturating_sub(most.max(2));
-        idle.drain(..surplus);
+        self.idle().push((thread::current().id(), row, cursor));
+    }
+
+    /// Lets all of them go.
+    pub(super) fn clear(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(ThreadId, u64, C)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

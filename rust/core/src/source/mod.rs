@@ -47,6 +47,8 @@ pub trait Source: Sync {
     fn ahead(&self, _rows: Range<u64>) -> &[f64] {
         &[]
     }
+    /// Says that no rows are asked for until further notice: memory that is kept for reading onwards may go.
+    fn rest(&self) {}
 }
 
 /// `rows` as indices, once they are known to lie within `0..n_rows`.

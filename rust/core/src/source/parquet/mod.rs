@@ -1,25 +1,22 @@
 //! Parquet files as a source: pages are decoded as rows are asked for, by several threads at several places.
 
-use std::cell::Cell;
-use std::io::{self, BufReader, Read};
+mod decode;
+mod file;
+
 use std::iter::repeat_with;
 use std::ops::Range;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
-use ::parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use ::parquet::data_type::{DataType, FixedLenByteArray};
+use ::parquet::column::reader::get_column_reader;
 use ::parquet::errors::ParquetError;
-use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
-use ::parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
-use ::parquet::schema::types::Type;
-use bytes::Bytes;
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::reader::SerializedPageReader;
 
+use self::decode::{Decode, Kind, decoder};
+use self::file::{PositionalFile, guarded, read_metadata};
 use super::columns::{Selection, Wanted, named};
 use super::cursors::Cursors;
-use super::npy::half_to_double;
 use super::stable_file::{Address, StableFile};
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
@@ -236,6 +233,10 @@ impl Source for ParquetSource {
         self.selection.label().is_some()
     }
 
+    fn rest(&self) {
+        self.cursors.clear();
+    }
+
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows)?.len();
         let mut staged: Vec<Vec<f64>> =
@@ -280,241 +281,6 @@ impl std::fmt::Debug for Cursor {
 }
 
 type ParquetResult<T> = std::result::Result<T, ParquetError>;
-
-/// The values of one column of a row group, in their order.
-trait Decode: Send {
-    /// Appends `n_rows` values to `out`, or returns the index of the first that is null.
-    fn read(&mut self, n_rows: usize, out: &mut Vec<f64>) -> ParquetResult<Option<usize>>;
-    /// Passes over `n_rows` values.
-    fn skip(&mut self, n_rows: usize) -> ParquetResult<()>;
-}
-
-struct Decoder<T: DataType, F> {
-    reader: ColumnReaderImpl<T>,
-    convert: F,
-    values: Vec<T::T>,
-    /// Whether a value is there (1) or null (0), for columns that allow null.
-    levels: Vec<i16>,
-}
-
-impl<T: DataType, F: Fn(&T::T) -> f64 + Send> Decode for Decoder<T, F> {
-    fn read(&mut self, n_rows: usize, out: &mut Vec<f64>) -> ParquetResult<Option<usize>> {
-        self.values.clear();
-        self.levels.clear();
-        let (n_read, n_values, _) = self.reader.read_records(n_rows, Some(&mut self.levels), None, &mut self.values)?;
-        if n_read != n_rows {
-            return Err(ParquetError::EOF(format!("{n_read} values where {n_rows} were expected")));
-        }
-        if n_values != n_rows {
-            return Ok(Some(self.levels.iter().position(|&level| level == 0).unwrap_or_default()));
-        }
-        out.extend(self.values.iter().map(&self.convert));
-        Ok(None)
-    }
-
-    fn skip(&mut self, n_rows: usize) -> ParquetResult<()> {
-        let n_read = self.reader.skip_records(n_rows)?;
-        if n_read == n_rows {
-            return Ok(());
-        }
-        Err(ParquetError::EOF(format!("{n_read} values where {n_rows} were expected")))
-    }
-}
-
-/// How the numbers of a column are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Bool,
-    Signed32,
-    Unsigned32,
-    Signed64,
-    Unsigned64,
-    Half,
-    Single,
-    Double,
-}
-
-impl Kind {
-    /// What a column holds, or a word for it where it is no real numbers.
-    fn of(field: &Type) -> std::result::Result<Self, &'static str> {
-        let info = field.get_basic_info();
-        if !field.is_primitive() || info.has_repetition() && info.repetition() == Repetition::REPEATED {
-            return Err("lists or other nested values");
-        }
-        let unsigned = match (info.logical_type_ref(), info.converted_type()) {
-            (Some(LogicalType::Float16), _) => return Ok(Self::Half),
-            (Some(LogicalType::Integer(integer)), _) => !integer.is_signed,
-            (None, ConvertedType::NONE) => false,
-            (None, ConvertedType::INT_8 | ConvertedType::INT_16 | ConvertedType::INT_32 | ConvertedType::INT_64) => {
-                false
-            }
-            (
-                None,
-                ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64,
-            ) => true,
-            (Some(LogicalType::Decimal(_)), _) | (None, ConvertedType::DECIMAL) => return Err("decimals"),
-            (Some(LogicalType::String), _) | (None, ConvertedType::UTF8) => return Err("strings"),
-            (Some(LogicalType::Date | LogicalType::Time(_) | LogicalType::Timestamp(_)), _) => {
-                return Err("dates or times");
-            }
-            _ => return Err("other than plain numbers"),
-        };
-        match (field.get_physical_type(), unsigned) {
-            (PhysicalType::BOOLEAN, _) => Ok(Self::Bool),
-            (PhysicalType::INT32, false) => Ok(Self::Signed32),
-            (PhysicalType::INT32, true) => Ok(Self::Unsigned32),
-            (PhysicalType::INT64, false) => Ok(Self::Signed64),
-            (PhysicalType::INT64, true) => Ok(Self::Unsigned64),
-            (PhysicalType::FLOAT, _) => Ok(Self::Single),
-            (PhysicalType::DOUBLE, _) => Ok(Self::Double),
-            (PhysicalType::INT96, _) => Err("dates or times"),
-            (PhysicalType::BYTE_ARRAY | PhysicalType::FIXED_LEN_BYTE_ARRAY, _) => Err("strings or bytes"),
-        }
-    }
-}
-
-/// The decoder for a column; none where the column is not of this kind.
-fn decoder(reader: ColumnReader, kind: Kind) -> Option<Box<dyn Decode>> {
-    fn boxed<T: DataType>(
-        reader: ColumnReaderImpl<T>,
-        convert: impl Fn(&T::T) -> f64 + Send + 'static,
-    ) -> Option<Box<dyn Decode>> {
-        Some(Box::new(Decoder { reader, convert, values: Vec::new(), levels: Vec::new() }))
-    }
-    match (reader, kind) {
-        (ColumnReader::BoolColumnReader(reader), Kind::Bool) => boxed(reader, |&value| f64::from(u8::from(value))),
-        (ColumnReader::Int32ColumnReader(reader), Kind::Signed32) => boxed(reader, |&value| f64::from(value)),
-        (ColumnReader::Int32ColumnReader(reader), Kind::Unsigned32) => {
-            boxed(reader, |&value| f64::from(value.cast_unsigned()))
-        }
-        (ColumnReader::Int64ColumnReader(reader), Kind::Signed64) => boxed(reader, |&value| value as f64),
-        (ColumnReader::Int64ColumnReader(reader), Kind::Unsigned64) => {
-            boxed(reader, |&value| value.cast_unsigned() as f64)
-        }
-        (ColumnReader::FloatColumnReader(reader), Kind::Single) => boxed(reader, |&value| f64::from(value)),
-        (ColumnReader::DoubleColumnReader(reader), Kind::Double) => boxed(reader, |&value| value),
-        (ColumnReader::FixedLenByteArrayColumnReader(reader), Kind::Half) => {
-            boxed(reader, |value: &FixedLenByteArray| match *value.data() {
-                [low, high] => half_to_double(u16::from_le_bytes([low, high])),
-                _ => f64::NAN,
-            })
-        }
-        _ => None,
-    }
-}
-
-/// First and last bytes of every Parquet file.
-const MAGIC: &[u8; 4] = b"PAR1";
-
-/// What the footer of a file says of its row groups and columns.
-fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
-    let refuse = |message: String| Error::file(file.path(), message);
-    if file.n_bytes() == 0 {
-        return Err(refuse("is empty; expected a Parquet file".into()));
-    }
-    for (offset, end) in [(0, "start"), (file.n_bytes().saturating_sub(4), "end")] {
-        let mut magic = [0; 4];
-        let n_read = file.read_at(&mut magic, offset)?;
-        if magic != *MAGIC {
-            let cause = if end == "end" { "is truncated or damaged: it " } else { "" };
-            let found = String::from_utf8_lossy(&magic[..n_read]).into_owned();
-            return Err(refuse(format!(
-                "{cause}does not {end} with the bytes PAR1 of a Parquet file, but with {found:?}"
-            )));
-        }
-    }
-    let metadata = guarded(
-        file,
-        || "footer: ".into(),
-        || ParquetMetaDataReader::new().parse_and_finish(&PositionalFile(file.clone())),
-    )?;
-    let group_rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
-    let n_rows = group_rows.into_iter().try_fold(0_u64, |sum, n_rows| sum.checked_add(n_rows?));
-    let promised = metadata.file_metadata().num_rows();
-    if n_rows.is_none() || n_rows != u64::try_from(promised).ok() {
-        return Err(refuse(format!("footer: is damaged: its row groups do not add up to {promised} rows")));
-    }
-    Ok(metadata)
-}
-
-/// What `decode` returns, with errors and panics over damaged bytes as errors about `file`.
-fn guarded<T>(file: &StableFile, place: impl Fn() -> String, decode: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
-    let cause = match quietly(decode) {
-        Ok(Ok(decoded)) => return Ok(decoded),
-        Ok(Err(ParquetError::NYI(feature))) => format!("cannot be read: {feature}"),
-        Ok(Err(error)) => format!("is damaged: {error}"),
-        Err(_) => "is damaged: its bytes make no sense".to_owned(),
-    };
-    file.require_unchanged()?;
-    Err(Error::file(file.path(), format!("{}{cause}", place())))
-}
-
-thread_local! {
-    /// Whether this thread is decoding bytes over which the Parquet reader may panic.
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// What `decode` returns, or its panic, about which nothing is printed: it becomes an error.
-fn quietly<T>(decode: impl FnOnce() -> T) -> std::thread::Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !DECODING.get() {
-                usual(info);
-            }
-        }));
-    });
-    DECODING.set(true);
-    // what a panic has left half done is never used again: the cursor is dropped
-    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
-    DECODING.set(false);
-    decoded
-}
-
-/// A file that any number of threads read, each at its own positions.
-struct PositionalFile(Arc<StableFile>);
-
-/// The bytes of a file from a position on.
-struct FromPosition {
-    file: Arc<StableFile>,
-    offset: u64,
-}
-
-/// Bytes that are read ahead of a page header.
-const HEADER_BYTES: usize = 256;
-
-impl Length for PositionalFile {
-    fn len(&self) -> u64 {
-        self.0.n_bytes()
-    }
-}
-
-impl ChunkReader for PositionalFile {
-    type T = BufReader<FromPosition>;
-
-    fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(BufReader::with_capacity(HEADER_BYTES, FromPosition { file: self.0.clone(), offset: start }))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        let n_bytes = self.0.n_bytes();
-        if start.checked_add(length as u64).is_none_or(|end| end > n_bytes) {
-            return Err(ParquetError::EOF(format!("{length} bytes at byte {start} of a file of {n_bytes} bytes")));
-        }
-        let mut bytes = vec![0; length];
-        self.0.read_exact_at(&mut bytes, start).map_err(|error| ParquetError::External(Box::new(error)))?;
-        Ok(bytes.into())
-    }
-}
-
-impl Read for FromPosition {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let n_read = self.file.read_at(bytes, self.offset).map_err(io::Error::other)?;
-        self.offset += n_read as u64;
-        Ok(n_read)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,122 @@
+//! Tables with named columns as a source: Parquet, CSV, and whatever speaks Arrow.
+
+use std::path::PathBuf;
+
+use pyo3::prelude::*;
+use relunet_core::control::Control;
+use relunet_core::source::{ColumnRef, CsvFormat, CsvSource, ParquetSource, Source, Wanted};
+
+use super::{Rows, dtype_name, read};
+use crate::error::to_python;
+use crate::interrupt::watched;
+
+/// A column, by its number or its name.
+#[derive(FromPyObject)]
+pub enum ColumnArgument {
+    Index(i64),
+    Name(String),
+}
+
+impl From<ColumnArgument> for ColumnRef {
+    fn from(column: ColumnArgument) -> Self {
+        match column {
+            ColumnArgument::Index(index) => Self::Index(index),
+            ColumnArgument::Name(name) => Self::Name(name),
+        }
+    }
+}
+
+pub(super) fn wanted(
+    target: Option<ColumnArgument>,
+    columns: Option<Vec<ColumnArgument>>,
+    weight: Option<ColumnArgument>,
+) -> Wanted {
+    Wanted {
+        target: target.map(Into::into),
+        columns: columns.map(|columns| columns.into_iter().map(Into::into).collect()),
+        weight: weight.map(Into::into),
+    }
+}
+
+/// A table with named columns as a source.
+#[pyclass(frozen, module = "relunet._relunet")]
+pub struct TableSource {
+    pub(super) source: Box<dyn Source + Send>,
+    pub(super) columns: Vec<String>,
+    pub(super) is_single_precision: bool,
+}
+
+#[pymethods]
+impl TableSource {
+    /// Number of rows.
+    #[getter]
+    fn n_rows(&self) -> u64 {
+        self.source.n_rows()
+    }
+
+    /// Number of input columns.
+    #[getter]
+    fn n_columns(&self) -> usize {
+        self.source.n_features()
+    }
+
+    /// Names of the input columns.
+    #[getter]
+    fn columns(&self) -> Vec<String> {
+        self.columns.clone()
+    }
+
+    /// `"float32"` where all inputs are of that type, `"float64"` for all others, which are converted.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        dtype_name(self.is_single_precision)
+    }
+
+    /// Whether rows carry labels.
+    #[getter]
+    fn has_labels(&self) -> bool {
+        self.source.has_labels()
+    }
+
+    /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.
+    fn read<'py>(slf: &Bound<'py, Self>, start: u64, stop: u64) -> PyResult<Rows<'py>> {
+        read(slf.as_any(), start, stop)
+    }
+}
+
+/// Parquet files, one after another, as a source.
+#[pyfunction]
+#[pyo3(signature = (paths, *, target=None, columns=None, weight=None))]
+pub fn open_parquet(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    target: Option<ColumnArgument>,
+    columns: Option<Vec<ColumnArgument>>,
+    weight: Option<ColumnArgument>,
+) -> PyResult<TableSource> {
+    let wanted = wanted(target, columns, weight);
+    let source = py.detach(|| ParquetSource::open(&paths, &wanted)).map_err(|error| to_python(py, error))?;
+    let columns = source.columns().map(str::to_owned).collect();
+    let is_single_precision = source.is_single_precision();
+    Ok(TableSource { source: Box::new(source), columns, is_single_precision })
+}
+
+/// CSV files, one after another, as a source; without names, the first row of each file has them.
+#[pyfunction]
+#[pyo3(signature = (paths, delimiter, names=None, *, target=None, columns=None, weight=None))]
+pub fn open_csv(
+    py: Python<'_>,
+    paths: Vec<PathBuf>,
+    delimiter: u8,
+    names: Option<Vec<String>>,
+    target: Option<ColumnArgument>,
+    columns: Option<Vec<ColumnArgument>>,
+    weight: Option<ColumnArgument>,
+) -> PyResult<TableSource> {
+    let (wanted, format) = (wanted(target, columns, weight), CsvFormat { delimiter, names });
+    let control = Control::default();
+    let opened = py.detach(|| watched(&control, None, || CsvSource::open(&paths, &wanted, &format, &control)))?;
+    let source = opened.map_err(|error| to_python(py, error))?;
+    let columns = source.columns().map(str::to_owned).collect();
+    Ok(TableSource { source: Box::new(source), columns, is_single_precision: false })
+}
