@@ -73,6 +73,21 @@ def test_the_sweeps_of_a_fit_are_those_planned(noise):
     assert all(abs(stage.sweeps - done[stage.name]) <= 1 for stage in planned.stages), done
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_the_sweeps_of_a_sketched_fit_are_about_those_planned(monkeypatch, noise):
+    monkeypatch.setattr(plans, "MAX_DENSE", 10)
+    teacher = relunet.teachers.generic(60, 2, rng=0)
+    X, y = teacher.sample(8000, rng=1, noise=noise)
+    report = relunet.learn(relunet.scan_array(X, y), n_neurons=2, fit_bias=False, max_dense=10).report
+    planned = plan(len(y), 60, 2, noisy=noise > 0, rates=RATES)
+    assert planned.sweeps == pytest.approx(report.sweeps, rel=0.3), report.stages
+
+
+def test_a_plan_for_many_features_is_linear_in_them():
+    few, many = (plan(10**6, d, 4, rates=RATES) for d in (5000, 20_000))
+    assert many.memory < 4 * few.memory < 4e9
+
+
 def test_rates_are_measured(monkeypatch):
     monkeypatch.setattr(plans, "MEASURED_BYTES", 2**16)
     rates = measure(4, 1, noisy=False, n_jobs=1)

@@ -22,7 +22,7 @@ from relunet.subspace import Subspace, find_subspace, slice_edges
 from relunet.trace import Trace
 from relunet.validation import Risk, is_exact, risk_on
 
-__all__ = ["SAMPLE_BYTES", "InMemoryFit"]
+__all__ = ["InMemoryFit", "rows_in_memory"]
 
 Array = NDArray[np.float64]
 
@@ -52,16 +52,9 @@ class InMemoryFit(Fit):
     def __init__(
         self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
     ) -> None:
-        d = trace.samples.n_columns
-        enough = ROWS_PER_PARAMETER * (d + 1) * (min(n_neurons, 4) + 1)
-        inputs, self.rows = read_inputs(
-            trace.sweep,
-            trace.samples.n_rows,
-            d,
-            fit_bias=fit_bias,
-            sample_size=max(SAMPLE_BYTES // (8 * d), enough),
-            seed=seed,
-        )
+        n_rows, d = trace.samples.n_rows, trace.samples.n_columns
+        size = rows_in_memory(n_rows, d, n_neurons)
+        inputs, self.rows = read_inputs(trace.sweep, n_rows, d, fit_bias=fit_bias, sample_size=size, seed=seed)
         if len(self.rows) == 0:
             raise DataError("sample_weight: all weights are zero, expected some positive ones")
         super().__init__(trace, inputs, fit_linear, seed)
@@ -142,6 +135,12 @@ class InMemoryFit(Fit):
             if len(rows[1]) == self.rows.n_fitted or self.is_exact(optimum):
                 break
         return optimum
+
+
+def rows_in_memory(n_rows: int, n_features: int, n_neurons: int) -> int:
+    """Return how many of `n_rows` rows a fit keeps: those of `SAMPLE_BYTES`, or more where some neurons need them."""
+    enough = ROWS_PER_PARAMETER * (n_features + 1) * (min(n_neurons, 4) + 1)
+    return min(n_rows, max(SAMPLE_BYTES // (8 * n_features), enough))
 
 
 def _projections_of(rows: Rows, vectors: Array, shift: Array) -> tuple[Array, Array]:

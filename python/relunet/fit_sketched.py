@@ -19,7 +19,7 @@ from relunet.subspace import Subspace, sketch_subspace
 from relunet.trace import Trace
 from relunet.validation import Risk, is_exact
 
-__all__ = ["SketchedFit"]
+__all__ = ["SAMPLED_ROWS", "SPARE", "SketchedFit"]
 
 Array = NDArray[np.float64]
 

@@ -19,10 +19,12 @@ from relunet.samples import Samples
 from relunet.subspace import Subspace, joint_span, span
 from relunet.trace import Trace
 
-__all__ = ["FitResult", "learn"]
+__all__ = ["MAX_DENSE", "FitResult", "learn"]
 
 Array = NDArray[np.float64]
 
+# Beyond so many features nothing is kept that is quadratic in them.
+MAX_DENSE = 1000
 # Floating-point operations of a round's exchanges: of the first rounds, of later ones where those led nowhere, and of
 # the last.
 EFFORT, MORE_EFFORT, MOST_EFFORT = 200_000_000, 8, 2_000_000_000
@@ -69,7 +71,7 @@ def learn(
     progress: Progress | None = None,
     start: ReLUNetwork | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    max_dense: int = 1000,
+    max_dense: int = MAX_DENSE,
 ) -> FitResult:
     """Find the network that made the labels of samples, or the best there is.
 

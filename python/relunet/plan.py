@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf, log
@@ -13,9 +13,19 @@ from pathlib import Path
 import numpy as np
 
 from relunet.errors import ArgumentError
-from relunet.fit_in_memory import SAMPLE_BYTES
-from relunet.learn import learn
-from relunet.moments import Accumulator, GradientMoments, InputMoments, RiskMoments, RowSample, SliceMoments, sweep
+from relunet.fit_in_memory import rows_in_memory
+from relunet.fit_sketched import SAMPLED_ROWS, SPARE
+from relunet.learn import MAX_DENSE, learn
+from relunet.moments import (
+    Accumulator,
+    GradientMoments,
+    InputMoments,
+    RiskMoments,
+    RowSample,
+    SketchMoments,
+    SliceMoments,
+    sweep,
+)
 from relunet.network import ReLUNetwork
 from relunet.progress import as_bytes
 from relunet.samples import scan_array, scan_npy
@@ -162,6 +172,7 @@ def plan(
     the validation read them twice, and the polish 1 + log(m / 100 N) / log(p / m) times: m rows in memory leave an
     error p / m, each sweep over N rows multiplies it by as much again, and a hundredth of p / N is left to chance.
     Where N is many times m, all rows show that error: they are then fitted before a third look at what is left.
+    Beyond 1000 features block iteration takes about 8 sweeps, and all rows are polished from the start.
 
     Parameters
     ----------
@@ -208,31 +219,28 @@ def plan(
             raise ArgumentError(f"{name}: {number}, expected more than 0")
     rates = rates or measure(n_columns, n_neurons, noisy=noisy, n_jobs=n_jobs)
     size = n_rows * (8 * (n_columns + 1) if row_bytes is None else row_bytes)
-    kept = min(n_rows, SAMPLE_BYTES // (8 * n_columns))
-    in_memory = rates.search * max(1 + GROWING * (kept / rates.search_rows - 1), 0.0)
-    rounds, fits, validation, polish = 1, 0, 1, 1
-    if noisy:
-        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, 2)
-        in_memory *= rounds / 2
-        validation = 2
-        share = min(n_neurons * n_columns / kept, 0.5)
-        polish += max(1, ceil(log(1e-2 * kept / n_rows) / log(share)))
+    sketched = n_columns > MAX_DENSE
+    if sketched:
+        kept, kept_columns = min(n_rows, SAMPLED_ROWS), n_neurons + 1
+        counts, rounds = _sketched_sweeps(n_rows, n_columns, n_neurons, noisy)
+    else:
+        kept, kept_columns = rows_in_memory(n_rows, n_columns, n_neurons), n_columns
+        counts, rounds = _sweeps(n_rows, n_columns, n_neurons, noisy, kept)
+    in_memory = rates.search * max(1 + GROWING * (kept / rates.search_rows - 1), 0.0) * rounds
 
-    def seconds(a_row: float) -> float:
-        return max(n_rows * a_row, size / read_rate)
+    def seconds(sweeps: Mapping[str, int]) -> float:
+        return sum(n * max(n_rows * float(getattr(rates, kind)), size / read_rate) for kind, n in sweeps.items())
 
-    stages = (
-        PlannedStage("inputs", 1, seconds(rates.inputs)),
-        PlannedStage("subspace", rounds + fits, rounds * seconds(rates.slices) + fits * seconds(rates.gradient)),
-        PlannedStage("discovery", 0, in_memory),
-        PlannedStage("polish", polish, polish * seconds(rates.gradient)),
-        PlannedStage("validation", validation, seconds(rates.risk) + (validation - 1) * seconds(rates.slices)),
+    stages = tuple(
+        PlannedStage(name, sum(sweeps.values()), seconds(sweeps) + in_memory * (name == "discovery"))
+        for name, sweeps in counts.items()
     )
     total = sum(stage.seconds for stage in stages)
     machines = None
     if deadline is not None and deadline > in_memory:
         machines = max(1, ceil((total - in_memory) / (deadline - in_memory)))
-    sums = 8 * (SLICES + 1) * (n_columns + 1) ** 2
+    columns = 3 * (n_neurons + SPARE) if sketched else (SLICES + 1) * (n_columns + 1)
+    sums = 8 * columns * (n_columns + 1)
     threads = n_jobs or 1
     return Plan(
         n_rows=n_rows,
@@ -240,12 +248,49 @@ def plan(
         n_neurons=n_neurons,
         stages=stages,
         bytes_a_sweep=size,
-        memory=BASE_BYTES + COPIES * 8 * kept * n_columns + (threads + WAITING) * sums,
+        memory=BASE_BYTES + COPIES * 8 * kept * kept_columns + (threads + WAITING) * sums,
         seconds=total,
         seconds_in_memory=in_memory,
         deadline=deadline,
         machines=machines,
     )
+
+
+def _sweeps(
+    n_rows: int, n_columns: int, n_neurons: int, noisy: bool, kept: int
+) -> tuple[dict[str, dict[str, int]], float]:
+    """Return the sweeps of each stage by their kinds, and the searches in memory beside that of `measure`."""
+    rounds, fits, validation, polish = 1, 0, {"risk": 1}, 1
+    if noisy:
+        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, 2)
+        validation = {"risk": 1, "slices": 1}
+        share = min(n_neurons * n_columns / kept, 0.5)
+        polish += max(1, ceil(log(1e-2 * kept / n_rows) / log(share)))
+    counts = {
+        "inputs": {"inputs": 1},
+        "subspace": {"slices": rounds, "gradient": fits},
+        "discovery": {},
+        "polish": {"gradient": polish},
+        "validation": validation,
+    }
+    return counts, rounds / 2 if noisy else 1.0
+
+
+def _sketched_sweeps(
+    n_rows: int, n_columns: int, n_neurons: int, noisy: bool
+) -> tuple[dict[str, dict[str, int]], float]:
+    """Return the same for features that are sketched: a fit of all rows takes a sweep for each √(p/N) that it gains."""
+    share = min(n_neurons * n_columns / n_rows, 0.5)
+    fit = ceil(2 * log(1e-2 * share if noisy else 1e-15) / log(share)) + (1 if noisy else 7)
+    counts = {
+        "inputs": {"inputs": 1, "risk": 1},
+        "subspace": {"slices": 16 if noisy else 8, "risk": 2 if noisy else 1},
+        "discovery": {"risk": 3 if noisy else 1},
+        "polish": {"gradient": 4 * fit if noisy else fit},
+        "scales": {"gradient": 6 * fit if noisy else 5},
+        "validation": {"risk": 2, "slices": 8} if noisy else {"risk": 1},
+    }
+    return counts, 1.0
 
 
 METHODS: dict[str, Callable[..., object]] = {
@@ -279,6 +324,14 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
     kinds: dict[str, Callable[[], list[Accumulator]]] = {
         "inputs": lambda: [InputMoments(n_columns), RowSample(n_columns, 2**54, 0)],
         "slices": lambda: [SliceMoments(n_columns, edges, affine)],
+    }
+    if n_columns > MAX_DENSE:
+        directions, functions = X[: n_neurons + SPARE], np.ones((len(edges) + 1, 3))
+        kinds = {
+            "inputs": lambda: [SketchMoments(n_columns, directions[:0], [], [[1.0]])],
+            "slices": lambda: [SketchMoments(n_columns, directions, edges, functions, affine)],
+        }
+    kinds |= {
         "gradient": lambda: [GradientMoments(network)],
         "risk": lambda: [RiskMoments(network)],
     }
@@ -298,6 +351,10 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
 
         swept = {name: seconds_a_row(make) for name, make in kinds.items()}
     few = min(n_rows, FEW_ROWS)
+    if n_columns > MAX_DENSE:
+        # The search in memory sees no more of sketched features than the neurons span.
+        few, teacher = FEW_ROWS, generic(n_neurons + 1, n_neurons, rng=rng)
+        X, y = teacher.sample(few, rng=rng, noise=0.1 if noisy else 0.0)
     report = learn(scan_array(X[:few], y[:few]), n_neurons, n_jobs=n_jobs).report
     search = sum(stage.seconds for stage in report.stages)
     return Rates(**swept, search=search, search_rows=few)
