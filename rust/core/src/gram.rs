@@ -12,8 +12,10 @@ use crate::simd::{self, Element, Lane, LineOf, Simd, WIDTH, ZERO};
 /// precision stay short.
 const CHUNK: usize = 128;
 
-/// Rotations of a panel of singles.
-const MOST_ROTATIONS: usize = WIDTH + 1;
+/// Rotations of a panel, by 0 to 4 places, in one pass over its rows: the sums of four weights then stay in registers.
+const ROTATIONS: usize = WIDTH / 2 + 1;
+/// Rotations of a panel of singles in a second pass, by 8 to 11 places.
+const MORE_ROTATIONS: usize = ROTATIONS - 1;
 
 /// Rows of single precision and their weights lie within 2^±`RANGE`, so that no product leaves the range of a single.
 const RANGE: i32 = 30;
@@ -73,9 +75,9 @@ impl Layout {
         self.width / WIDTH
     }
 
-    /// Rotations of a panel that meet every pair of its columns.
+    /// Rotations of a panel, which meet every pair of its columns.
     fn n_rotations(self) -> usize {
-        self.width / 2 + 1
+        if self.width == WIDTH { ROTATIONS } else { ROTATIONS + MORE_ROTATIONS }
     }
 
     /// Xᵀ w of panel `i`: one line.
@@ -83,7 +85,7 @@ impl Layout {
         i * self.line()
     }
 
-    /// Products of panel `i` with itself: line s holds those of its columns l and (l + s) mod width.
+    /// Products of panel `i` with itself: a line a rotation holds those of its columns l and (l + places) mod width.
     fn diagonal(self, i: usize) -> usize {
         (self.n_panels + i * self.n_rotations()) * self.line()
     }
@@ -105,11 +107,16 @@ impl Layout {
         if i > j {
             return self.block(i, j) * WIDTH + row * self.width + column;
         }
-        let (distance, from) = match row - column {
-            s if s <= self.width / 2 => (s, column),
-            s => (self.width - s, row),
+        let rotation = |places: usize| match places {
+            0..ROTATIONS => Some(places),
+            WIDTH.. if places < WIDTH + MORE_ROTATIONS => Some(ROTATIONS + places - WIDTH),
+            _ => None,
         };
-        self.diagonal(i) * WIDTH + distance * self.width + from
+        let line = match rotation(row - column) {
+            Some(line) => line * self.width + column,
+            None => rotation(self.width + column - row).unwrap_or(0) * self.width + row,
+        };
+        self.diagonal(i) * WIDTH + line
     }
 }
 
@@ -419,7 +426,7 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
         }
         let panel = |i: usize| &panels[i * distance..][..n_rows];
         // As many weights at once as have room for the sums of their diagonals in the registers.
-        let group = if S::PANELS == 1 { 1 } else { 4 * WIDTH / S::WIDTH };
+        let group = if S::PANELS == 1 { 1 } else { 4 };
         let mut ahead = rows.ahead;
         scaled.resize(group * distance, E::ZERO);
         for first in (0..n_weights).step_by(group) {
@@ -434,10 +441,10 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
             for i in 0..layout.n_panels {
                 let columns = S::WIDTH.min(rows.n_features - i * S::WIDTH);
                 match here {
-                    1 => scale::<S, 1>(layout, i, panel(i), weights, distance, scaled, sums),
-                    2 => scale::<S, 2>(layout, i, panel(i), weights, distance, scaled, sums),
-                    3 => scale::<S, 3>(layout, i, panel(i), weights, distance, scaled, sums),
-                    _ => scale::<S, 4>(layout, i, panel(i), weights, distance, scaled, sums),
+                    1 => S::run(Scale::<_, 1> { layout, i, panel: panel(i), weights, distance, scaled, sums }),
+                    2 => S::run(Scale::<_, 2> { layout, i, panel: panel(i), weights, distance, scaled, sums }),
+                    3 => S::run(Scale::<_, 3> { layout, i, panel: panel(i), weights, distance, scaled, sums }),
+                    _ => S::run(Scale::<_, 4> { layout, i, panel: panel(i), weights, distance, scaled, sums }),
                 }
                 let mut j = 0;
                 while j < i {
@@ -470,8 +477,16 @@ fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
     }
     let range = 2.0_f64.powi(RANGE);
     (0..chunk.n_weights).all(|c| {
+        let (lanes, rest) = chunk.column(c).as_chunks::<WIDTH>();
+        let mut largest = [0.0_f64; WIDTH];
+        for lane in lanes {
+            largest
+                .iter_mut()
+                .zip(lane)
+                .for_each(|(largest, w)| *largest = if w.abs() > *largest { w.abs() } else { *largest });
+        }
         let largest =
-            chunk.column(c).iter().fold(0.0_f64, |largest, w| if w.abs() > largest { w.abs() } else { largest });
+            largest.iter().chain(rest).fold(0.0_f64, |largest, w| if w.abs() > largest { w.abs() } else { largest });
         largest == 0.0 || (1.0 / range..=range).contains(&largest)
     })
 }
@@ -511,47 +526,83 @@ fn pack<S: Simd>(rows: Rows<'_>, distance: usize, panels: &mut [LineOf<S>]) -> b
 }
 
 /// Scales panel `i` by `G` weights of its rows; adds the sums of the columns and the products of the panel with itself.
-#[inline(always)]
-fn scale<S: Simd, const G: usize>(
+struct Scale<'a, E: Element, const G: usize> {
     layout: Layout,
     i: usize,
-    panel: &[LineOf<S>],
-    weights: &[S::Element],
+    panel: &'a [E::Line],
+    weights: &'a [E],
     distance: usize,
-    scaled: &mut [LineOf<S>],
-    sums: &mut [Lane],
-) {
-    let n_rows = panel.len();
-    // Equal lengths, told once, spare the checks inside the loop.
-    let weights: [&[S::Element]; G] = std::array::from_fn(|g| &weights[g * n_rows..][..n_rows]);
-    let mut targets = scaled.chunks_exact_mut(distance);
-    let targets: [_; G] = std::array::from_fn(|_| &mut targets.next().unwrap_or_default()[..n_rows]);
-    let n_rotations = S::WIDTH / 2 + 1;
-    let mut vectors = [S::zero(); G];
-    let mut diagonals = [[S::zero(); MOST_ROTATIONS]; G];
-    for (p, line) in panel.iter().enumerate() {
-        let line = S::load(line);
-        let products: [S::Vector; G] = std::array::from_fn(|g| S::mul(S::splat(weights[g][p]), line));
-        for g in 0..G {
-            S::store(products[g], &mut targets[g][p]);
-            vectors[g] = S::add(vectors[g], products[g]);
-        }
-        let mut turned = line;
-        // Of fixed length, so that it is unrolled and the sums stay in registers.
-        for s in 0..MOST_ROTATIONS {
-            if s < n_rotations {
-                for g in 0..G {
-                    diagonals[g][s] = S::mul_add(products[g], turned, diagonals[g][s]);
-                }
-                turned = S::rotate(turned);
+    scaled: &'a mut [E::Line],
+    sums: &'a mut [Lane],
+}
+
+impl<E: Element, const G: usize> simd::Operation for Scale<'_, E, G> {
+    type Element = E;
+
+    #[inline(always)]
+    fn run<S: Simd<Element = E>>(self) {
+        let Self { layout, i, panel, weights, distance, scaled, sums } = self;
+        let n_rows = panel.len();
+        // Equal lengths, told once, spare the checks inside the loop.
+        let weights: [&[S::Element]; G] = std::array::from_fn(|g| &weights[g * n_rows..][..n_rows]);
+        let mut targets = scaled.chunks_exact_mut(distance);
+        let targets: [_; G] = std::array::from_fn(|_| &mut targets.next().unwrap_or_default()[..n_rows]);
+        let mut vectors = [S::zero(); G];
+        let mut diagonals = [[S::zero(); ROTATIONS]; G];
+        for (p, line) in panel.iter().enumerate() {
+            let line = S::load(line);
+            let products: [S::Vector; G] = std::array::from_fn(|g| S::mul(S::splat(weights[g][p]), line));
+            for g in 0..G {
+                S::store(products[g], &mut targets[g][p]);
+                vectors[g] = S::add(vectors[g], products[g]);
             }
+            add_rotations::<S, G, ROTATIONS>(line, products, &mut diagonals);
+        }
+        let (stride, line) = (layout.len(), layout.line());
+        let vectors = vectors.map(|vector| [vector]);
+        add_lines::<S, G, 1>(vectors, stride, &mut sums[layout.vector(i)..]);
+        add_lines::<S, G, ROTATIONS>(diagonals, stride, &mut sums[layout.diagonal(i)..]);
+        if S::WIDTH == WIDTH {
+            return;
+        }
+        let mut diagonals = [[S::zero(); MORE_ROTATIONS]; G];
+        for (p, line) in panel.iter().enumerate() {
+            let products: [S::Vector; G] = std::array::from_fn(|g| S::load(&targets[g][p]));
+            add_rotations::<S, G, MORE_ROTATIONS>(S::swap_halves(S::load(line)), products, &mut diagonals);
+        }
+        add_lines::<S, G, MORE_ROTATIONS>(diagonals, stride, &mut sums[layout.diagonal(i) + ROTATIONS * line..]);
+    }
+}
+
+/// Adds `R` lines for each of `G` weights, whose sums lie `stride` lanes apart.
+#[inline(always)]
+fn add_lines<S: Simd, const G: usize, const R: usize>(lines: [[S::Vector; R]; G], stride: usize, sums: &mut [Lane]) {
+    // Through memory: what is indexed by a variable would be held there all along.
+    let mut stored = [[S::Element::ZERO; R]; G];
+    for g in 0..G {
+        for s in 0..R {
+            S::store(lines[g][s], &mut stored[g][s]);
         }
     }
-    for (g, sums) in sums.chunks_exact_mut(layout.len()).enumerate() {
-        S::add_to(vectors[g], &mut sums[layout.vector(i)..]);
-        for s in 0..n_rotations {
-            S::add_to(diagonals[g][s], &mut sums[layout.diagonal(i) + s * layout.line()..]);
+    for (g, lines) in stored.iter().enumerate() {
+        for (line, sums) in lines.iter().zip(sums[g * stride..].chunks_mut(S::WIDTH / WIDTH)) {
+            S::add_to(S::load(line), sums);
         }
+    }
+}
+
+/// Adds the products of a scaled line with `R` rotations of `line`, each by one place more.
+#[inline(always)]
+fn add_rotations<S: Simd, const G: usize, const R: usize>(
+    mut line: S::Vector,
+    products: [S::Vector; G],
+    sums: &mut [[S::Vector; R]; G],
+) {
+    for s in 0..R {
+        for g in 0..G {
+            sums[g][s] = S::mul_add(products[g], line, sums[g][s]);
+        }
+        line = S::rotate(line);
     }
 }
 
@@ -586,14 +637,18 @@ fn tile<S: Simd, const R: usize, const N: usize>(
     ahead: Ahead,
 ) {
     let line = S::WIDTH / WIDTH;
-    for lane in sums[first * line..].chunks(S::WIDTH * line).take(N).flat_map(|block| &block[..R * line]) {
-        S::fetch(lane.0.as_ptr());
-    }
+    let start = sums[first * line..].as_ptr();
     // Equal lengths, told once, spare the checks inside the loop.
     let b = b.map(|panel| &panel[..a.len()]);
     let mut tile = [[S::zero(); N]; R];
     for p in 0..a.len() {
         ahead.fetch::<S>(p * WIDTH / 2);
+        // So are the sums, a few at a time: all at once would keep the loads of panels waiting.
+        if p % 2 == 0 && p / 2 < R * line {
+            for n in 0..N {
+                S::fetch(start.wrapping_add(n * S::WIDTH * line + p / 2).cast());
+            }
+        }
         let left = &S::Element::flat(&a[p..=p])[first..][..R];
         let right: [S::Vector; N] = std::array::from_fn(|n| S::load(&b[n][p]));
         for r in 0..R {

@@ -82,6 +82,8 @@ pub trait Simd {
     const ROWS: usize;
     /// See `ROWS`.
     const PANELS: usize;
+    /// Runs a computation as a function of its own, whose sums then have all registers.
+    fn run<O: Operation<Element = Self::Element>>(operation: O);
     /// Zeros.
     fn zero() -> Self::Vector;
     /// One value in all places.
@@ -112,6 +114,8 @@ pub trait Simd {
     fn sum(a: Self::Vector) -> Self::Element;
     /// Every number one place to the left, the first one to the end.
     fn rotate(a: Self::Vector) -> Self::Vector;
+    /// Every number `WIDTH` / 2 places away.
+    fn swap_halves(a: Self::Vector) -> Self::Vector;
 }
 
 /// A computation that can run on any instruction set.
@@ -139,6 +143,7 @@ pub fn dispatch(operation: impl Operation) {
 }
 
 /// Runs `operation` without special instructions.
+#[inline(never)]
 pub fn run_portable<O: Operation>(operation: O) {
     operation.run::<<O::Element as Element>::Portable>();
 }
@@ -173,6 +178,9 @@ macro_rules! portable {
             const ROWS: usize = 2;
             const PANELS: usize = 1;
 
+            fn run<O: Operation<Element = $element>>(operation: O) {
+                run_portable(operation);
+            }
             #[inline(always)]
             fn zero() -> Self::Vector {
                 [0.0; $width]
@@ -233,6 +241,10 @@ macro_rules! portable {
             fn rotate(a: Self::Vector) -> Self::Vector {
                 std::array::from_fn(|l| a[(l + 1) % $width])
             }
+            #[inline(always)]
+            fn swap_halves(a: Self::Vector) -> Self::Vector {
+                std::array::from_fn(|l| a[(l + $width / 2) % $width])
+            }
         }
     };
 }
@@ -250,11 +262,13 @@ mod x86 {
 
     use super::{Element, Lane, LineOf, Operation, Simd, WIDTH};
 
+    #[inline(never)]
     #[target_feature(enable = "avx512f")]
     pub fn run_avx512<O: Operation>(operation: O) {
         operation.run::<<O::Element as Element>::Avx512>();
     }
 
+    #[inline(never)]
     #[target_feature(enable = "avx2,fma")]
     pub fn run_avx2<O: Operation>(operation: O) {
         operation.run::<<O::Element as Element>::Avx2>();
@@ -281,6 +295,10 @@ mod x86 {
         const ROWS: usize = 8;
         const PANELS: usize = 3;
 
+        #[inline(always)]
+        fn run<O: Operation<Element = f64>>(operation: O) {
+            unsafe { run_avx512(operation) }
+        }
         #[inline(always)]
         fn zero() -> __m512d {
             unsafe { _mm512_setzero_pd() }
@@ -342,6 +360,10 @@ mod x86 {
             let bits = unsafe { _mm512_castpd_si512(a) };
             unsafe { _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(bits, bits)) }
         }
+        #[inline(always)]
+        fn swap_halves(a: __m512d) -> __m512d {
+            unsafe { _mm512_shuffle_f64x2::<0b01_00_11_10>(a, a) }
+        }
     }
 
     impl Simd for Avx512<f32> {
@@ -351,6 +373,10 @@ mod x86 {
         const ROWS: usize = 8;
         const PANELS: usize = 3;
 
+        #[inline(always)]
+        fn run<O: Operation<Element = f32>>(operation: O) {
+            unsafe { run_avx512(operation) }
+        }
         #[inline(always)]
         fn zero() -> __m512 {
             unsafe { _mm512_setzero_ps() }
@@ -422,6 +448,10 @@ mod x86 {
             let bits = unsafe { _mm512_castps_si512(a) };
             unsafe { _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(bits, bits)) }
         }
+        #[inline(always)]
+        fn swap_halves(a: __m512) -> __m512 {
+            unsafe { _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a) }
+        }
     }
 
     pub struct Avx2<T>(PhantomData<T>);
@@ -453,6 +483,10 @@ mod x86 {
         const ROWS: usize = 4;
         const PANELS: usize = 1;
 
+        #[inline(always)]
+        fn run<O: Operation<Element = f64>>(operation: O) {
+            unsafe { run_avx2(operation) }
+        }
         #[inline(always)]
         fn zero() -> [__m256d; 2] {
             unsafe { [_mm256_setzero_pd(); 2] }
@@ -529,6 +563,10 @@ mod x86 {
             [(low, high), (high, low)]
                 .map(|(a, b)| unsafe { _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(a, b)) })
         }
+        #[inline(always)]
+        fn swap_halves([low, high]: [__m256d; 2]) -> [__m256d; 2] {
+            [high, low]
+        }
     }
 
     impl Simd for Avx2<f32> {
@@ -538,6 +576,10 @@ mod x86 {
         const ROWS: usize = 4;
         const PANELS: usize = 1;
 
+        #[inline(always)]
+        fn run<O: Operation<Element = f32>>(operation: O) {
+            unsafe { run_avx2(operation) }
+        }
         #[inline(always)]
         fn zero() -> [__m256; 2] {
             unsafe { [_mm256_setzero_ps(); 2] }
@@ -620,6 +662,10 @@ mod x86 {
             let turn = unsafe { _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0) };
             [(low, high), (high, low)]
                 .map(|(a, b)| unsafe { _mm256_permutevar8x32_ps(_mm256_blend_ps::<1>(a, b), turn) })
+        }
+        #[inline(always)]
+        fn swap_halves([low, high]: [__m256; 2]) -> [__m256; 2] {
+            [high, low]
         }
     }
 }
