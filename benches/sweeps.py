@@ -2,9 +2,9 @@
 
     python benches/sweeps.py [reading] [threads] [--rows 4000000] [--rounds 7] [--folder FOLDER]
 
-`reading` compares the gradient sweep of four neurons in d = 20 features with plain reads of the same file into one
-small buffer, by one thread and from as many as there are cores: once from the cache of the system, once from disk,
-after the system was asked to forget the file. `threads` compares one thread with two where there is much to compute.
+`reading` compares the gradient sweep of four neurons in d = 20 features with reading the same file, piece by piece into
+one small buffer and whole by `np.fromfile`: from the cache of the system, and from disk, after the system was asked to
+forget the file. `threads` compares one thread with two where there is much to compute.
 Times are the best of interleaved rounds: on a busy machine take more of them.
 """
 
@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,20 +70,13 @@ def gradient(n_features: int) -> GradientMoments:
     return GradientMoments(ReLUNetwork(np.eye(4, n_features), np.ones(4)))
 
 
-def read(paths: tuple[Path, ...], n_threads: int) -> None:
-    """Read files whole, each thread its part of every file, piece by piece into a buffer of its own."""
-
-    def part(number: int) -> None:
-        buffer = memoryview(bytearray(PIECE))
-        for path in paths:
-            end = path.stat().st_size * (number + 1) // n_threads
-            with path.open("rb", buffering=0) as file:
-                at = file.seek(path.stat().st_size * number // n_threads)
-                while at < end:
-                    at += file.readinto(buffer[: end - at]) or 0
-
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(part, range(n_threads)))
+def read(paths: tuple[Path, ...]) -> None:
+    """Read files whole, piece by piece into one buffer."""
+    buffer = bytearray(PIECE)
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
 
 
 def forget(paths: tuple[Path, ...]) -> None:
@@ -104,24 +97,18 @@ def reading(folder: Path, n_rows: int, rounds: int) -> None:
         array.flush()
     samples, size = scan_npy(*paths), sum(path.stat().st_size for path in paths)
     print(f"gradient sweep of {size / 2**30:.2f} GiB, d = {n_features}, 4 neurons")
-    for n_threads in sorted({1, os.cpu_count() or 1}):
-        cached = best_seconds(
-            {"read": lambda n=n_threads: read(paths, n), "sweep": lambda n=n_threads: sweep(samples, gradient, n)},
-            rounds,
-        )
-        tell(f"from the cache, {n_threads} thread(s)", cached, size)
-    works = {"read": lambda: read(paths, 1), "sweep": lambda: sweep(samples, gradient, os.cpu_count() or 1)}
-    tell("from disk", best_seconds(works, min(rounds, 3), before=lambda: forget(paths)), size)
-
-
-def tell(name: str, seconds: Mapping[str, float], size: int) -> None:
-    """Print the rates of reading and sweeping and their ratio."""
-    rates = {what: size / time / 2**30 for what, time in seconds.items()}
-    print(
-        f"{name:26s} reading {rates['read']:6.2f} GiB/s   sweep {rates['sweep']:6.2f} GiB/s   "
-        f"ratio {rates['sweep'] / rates['read']:.2f}",
-        flush=True,
-    )
+    n_cores = os.cpu_count() or 1
+    works: dict[str, Callable[[], object]] = {
+        "read": lambda: read(paths),
+        "np.fromfile": lambda: [np.fromfile(path) for path in paths],
+        "sweep, one thread": lambda: sweep(samples, gradient, 1),
+        f"sweep, {n_cores} threads": lambda: sweep(samples, gradient, n_cores),
+    }
+    for place in ("cache", "disk"):
+        seconds = best_seconds(works, rounds, partial(forget, paths if place == "disk" else ()))
+        for name, time_ in seconds.items():
+            rate = size / time_ / 2**30
+            print(f"from {place:5s}  {name:20s} {rate:6.2f} GiB/s   {seconds['read'] / time_:5.2f} of read", flush=True)
 
 
 def threads(n_features: int, rounds: int) -> None:
@@ -136,13 +123,10 @@ def threads(n_features: int, rounds: int) -> None:
         "contractions, mixed": lambda d: ContractionMoments(d, np.eye(1, d)[0], DEGREES, precision="mixed"),
     }
     for name, make in kinds.items():
-        works = {str(n): (lambda n=n, make=make: sweep(samples, make, n)) for n in (1, 2)}
-        seconds = best_seconds(works, rounds)
-        print(
-            f"{name:20s} d = {n_features:3d}: one thread {seconds['1'] * 1e3:7.1f} ms, two {seconds['2'] * 1e3:7.1f} ms, "
-            f"ratio {seconds['1'] / seconds['2']:.2f}",
-            flush=True,
-        )
+        seconds = best_seconds({str(n): partial(sweep, samples, make, n) for n in (1, 2)}, rounds)
+        one, two = seconds["1"], seconds["2"]
+        times = f"one thread {one * 1e3:7.1f} ms, two {two * 1e3:7.1f} ms, {one / two:.2f} times as fast"
+        print(f"{name:20s} d = {n_features:3d}: {times}", flush=True)
 
 
 if __name__ == "__main__":
