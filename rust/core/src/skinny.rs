@@ -133,7 +133,7 @@ impl simd::Operation for Project<'_> {
                 let (now, later) = ahead.split(ROWS * d);
                 ahead = later;
                 for (j, lane) in lanes.iter().enumerate() {
-                    now.fetch::<S>(j * WIDTH);
+                    now.fetch(j * WIDTH);
                     let direction = S::load(lane);
                     for r in 0..ROWS {
                         sums[r] = S::mul_add(S::splat(rows[r][j]), direction, sums[r]);
@@ -187,7 +187,7 @@ impl simd::Operation for AddWeightedRows<'_> {
     }
 }
 
-/// Adds the sums for the first `N` weights of a panel; sixteen lines of sums at once hide the latency of each.
+/// Adds the sums for the first `N` weights of a panel; sixteen lines of sums or more at once hide the latency of each.
 #[inline(always)]
 fn add_panel<S: Simd<Element = f64>, const N: usize>(operation: &mut AddWeightedRows<'_>, panel: usize) {
     let d = operation.n_features;
