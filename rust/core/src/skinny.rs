@@ -133,7 +133,7 @@ impl simd::Operation for Project<'_> {
                 let (now, later) = ahead.split(ROWS * d);
                 ahead = later;
                 for (j, lane) in lanes.iter().enumerate() {
-                    now.fetch::<S>(j * WIDTH);
+                    now.fetch(j * WIDTH);
                     let direction = S::load(lane);
                     for r in 0..ROWS {
                         sums[r] = S::mul_add(S::splat(rows[r][j]), direction, sums[r]);
@@ -180,13 +180,14 @@ impl simd::Operation for AddWeightedRows<'_> {
             match self.n_weights - panel * WIDTH {
                 1 | 2 => add_panel::<S, 2>(&mut self, panel),
                 3 | 4 => add_panel::<S, 4>(&mut self, panel),
+                5 | 6 => add_panel::<S, 6>(&mut self, panel),
                 _ => add_panel::<S, WIDTH>(&mut self, panel),
             }
         }
     }
 }
 
-/// Adds the sums for the first `N` weights of a panel; sixteen lines of sums at once hide the latency of each.
+/// Adds the sums for the first `N` weights of a panel; sixteen lines of sums or more at once hide the latency of each.
 #[inline(always)]
 fn add_panel<S: Simd<Element = f64>, const N: usize>(operation: &mut AddWeightedRows<'_>, panel: usize) {
     let d = operation.n_features;
@@ -197,7 +198,8 @@ fn add_panel<S: Simd<Element = f64>, const N: usize>(operation: &mut AddWeighted
             * match lines {
                 1 => add_columns::<S, N, 1>(operation, panel, column),
                 4.. if N <= 4 => add_columns::<S, N, 4>(operation, panel, column),
-                _ => add_columns::<S, N, 2>(operation, panel, column),
+                2 | 4 => add_columns::<S, N, 2>(operation, panel, column),
+                _ => add_columns::<S, N, 3>(operation, panel, column),
             };
     }
 }

@@ -1,0 +1,82 @@
+//! Rows as the kernel reads them: all of a table or those of a list, while the next ones are fetched.
+
+use crate::simd;
+
+/// Rows of a row-major table: all of them, or those of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    x: &'a [f64],
+    pub(super) n_features: usize,
+    chosen: Option<&'a [u32]>,
+    pub(super) ahead: Ahead,
+}
+
+/// Memory that will be read next, and is asked for while the processor is busy; it is never read here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead {
+    address: usize,
+    len: usize,
+}
+
+impl From<&[f64]> for Ahead {
+    fn from(values: &[f64]) -> Self {
+        Self { address: values.as_ptr().addr(), len: values.len() }
+    }
+}
+
+impl Ahead {
+    /// The first `n` values, and the others.
+    #[inline(always)]
+    #[must_use]
+    pub fn split(self, n: usize) -> (Self, Self) {
+        let n = n.min(self.len);
+        (Self { len: n, ..self }, Self { address: self.address + n * size_of::<f64>(), len: self.len - n })
+    }
+
+    /// Asks for the value at `at` and its neighbours.
+    #[inline(always)]
+    pub fn fetch(self, at: usize) {
+        if at < self.len {
+            simd::fetch_ahead(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of `x`.
+    #[must_use]
+    pub fn all(x: &'a [f64], n_features: usize) -> Self {
+        Self { x, n_features, chosen: None, ahead: Ahead::default() }
+    }
+
+    /// The rows of `x` with the numbers `chosen`, in this order.
+    #[must_use]
+    pub fn chosen(x: &'a [f64], n_features: usize, chosen: &'a [u32]) -> Self {
+        Self { x, n_features, chosen: Some(chosen), ahead: Ahead::default() }
+    }
+
+    /// The same rows; meanwhile `ahead` is brought into the cache.
+    #[must_use]
+    pub fn fetching(self, ahead: Ahead) -> Self {
+        Self { ahead, ..self }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.chosen.map_or(self.x.len() / self.n_features, <[u32]>::len)
+    }
+
+    pub(super) fn part(self, start: usize, length: usize) -> Self {
+        let (_, ahead) = self.ahead.split(start * self.n_features);
+        let (ahead, _) = ahead.split(length * self.n_features);
+        match self.chosen {
+            Some(chosen) => Self { chosen: Some(&chosen[start..start + length]), ahead, ..self },
+            None => Self { x: &self.x[start * self.n_features..(start + length) * self.n_features], ahead, ..self },
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn row(&self, p: usize) -> &'a [f64] {
+        let p = self.chosen.map_or(p, |chosen| chosen[p] as usize);
+        &self.x[p * self.n_features..][..self.n_features]
+    }
+}

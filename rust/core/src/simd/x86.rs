@@ -1,0 +1,345 @@
+//! The instruction sets of x86-64. Every `unsafe` here is an intrinsic that needs its instruction set, which `dispatch` has
+//! seen before it entered the function that all of this is inlined into; lines are aligned to their 64 bytes, and masks
+//! keep loads within their slices. Closures would be compiled without the instructions: there are none.
+
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+
+use super::{Element, Lane, LineOf, Operation, Simd, WIDTH};
+
+#[inline(never)]
+#[target_feature(enable = "avx512f")]
+pub fn run_avx512<O: Operation>(operation: O) {
+    operation.run::<<O::Element as Element>::Avx512>();
+}
+
+#[inline(never)]
+#[target_feature(enable = "avx2,fma")]
+pub fn run_avx2<O: Operation>(operation: O) {
+    operation.run::<<O::Element as Element>::Avx2>();
+}
+
+/// Where [`prefetch`] brings memory to.
+pub const TO_FIRST_LEVEL: i32 = _MM_HINT_T0;
+/// As above.
+pub const TO_SECOND_LEVEL: i32 = _MM_HINT_T1;
+
+/// Asks for memory; a hint, which reads nothing and which every processor of the kind knows.
+#[inline(always)]
+pub fn prefetch<const LEVEL: i32>(address: *const f64) {
+    unsafe { _mm_prefetch::<LEVEL>(address.cast()) }
+}
+
+/// Arithmetic that differs between the precisions in the names of the intrinsics only.
+macro_rules! arithmetic_avx512 {
+    (
+        $element:ty, $register:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
+        $mul_add:ident, $max:ident, $compare:ident, $mask:ident, $sum:ident
+    ) => {
+        #[inline(always)]
+        fn run<O: Operation<Element = $element>>(operation: O) {
+            unsafe { run_avx512(operation) }
+        }
+        #[inline(always)]
+        fn zero() -> $register {
+            unsafe { $zero() }
+        }
+        #[inline(always)]
+        fn splat(value: $element) -> $register {
+            unsafe { $splat(value) }
+        }
+        #[inline(always)]
+        fn load(line: &LineOf<Self>) -> $register {
+            unsafe { $load(line.0.as_ptr()) }
+        }
+        #[inline(always)]
+        fn store(vector: $register, line: &mut LineOf<Self>) {
+            unsafe { $store(line.0.as_mut_ptr(), vector) }
+        }
+        #[inline(always)]
+        fn add(a: $register, b: $register) -> $register {
+            unsafe { $add(a, b) }
+        }
+        #[inline(always)]
+        fn mul(a: $register, b: $register) -> $register {
+            unsafe { $mul(a, b) }
+        }
+        #[inline(always)]
+        fn mul_add(a: $register, b: $register, c: $register) -> $register {
+            unsafe { $mul_add(a, b, c) }
+        }
+        #[inline(always)]
+        fn max(a: $register, b: $register) -> $register {
+            unsafe { $max(a, b) }
+        }
+        #[inline(always)]
+        fn where_above(a: $register, b: $register, value: $register) -> $register {
+            unsafe { $mask($compare::<_CMP_GT_OQ>(a, b), value) }
+        }
+        #[inline(always)]
+        fn sum(a: $register) -> $element {
+            unsafe { $sum(a) }
+        }
+    };
+}
+
+/// The same with two registers a line.
+macro_rules! arithmetic_avx2 {
+    (
+        $element:ty, $register:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
+        $mul_add:ident, $max:ident, $compare:ident, $and:ident
+    ) => {
+        #[inline(always)]
+        fn run<O: Operation<Element = $element>>(operation: O) {
+            unsafe { run_avx2(operation) }
+        }
+        #[inline(always)]
+        fn zero() -> [$register; 2] {
+            unsafe { [$zero(); 2] }
+        }
+        #[inline(always)]
+        fn splat(value: $element) -> [$register; 2] {
+            unsafe { [$splat(value); 2] }
+        }
+        #[inline(always)]
+        fn load(line: &LineOf<Self>) -> [$register; 2] {
+            let (low, high) = line.0.split_at(Self::WIDTH / 2);
+            unsafe { [$load(low.as_ptr()), $load(high.as_ptr())] }
+        }
+        #[inline(always)]
+        fn store(vector: [$register; 2], line: &mut LineOf<Self>) {
+            let (low, high) = line.0.split_at_mut(Self::WIDTH / 2);
+            unsafe {
+                $store(low.as_mut_ptr(), vector[0]);
+                $store(high.as_mut_ptr(), vector[1]);
+            }
+        }
+        #[inline(always)]
+        fn add(a: [$register; 2], b: [$register; 2]) -> [$register; 2] {
+            unsafe { [$add(a[0], b[0]), $add(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn mul(a: [$register; 2], b: [$register; 2]) -> [$register; 2] {
+            unsafe { [$mul(a[0], b[0]), $mul(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn mul_add(a: [$register; 2], b: [$register; 2], c: [$register; 2]) -> [$register; 2] {
+            unsafe { [$mul_add(a[0], b[0], c[0]), $mul_add(a[1], b[1], c[1])] }
+        }
+        #[inline(always)]
+        fn max(a: [$register; 2], b: [$register; 2]) -> [$register; 2] {
+            unsafe { [$max(a[0], b[0]), $max(a[1], b[1])] }
+        }
+        #[inline(always)]
+        fn where_above(a: [$register; 2], b: [$register; 2], value: [$register; 2]) -> [$register; 2] {
+            let [low, high] = unsafe { [$compare::<_CMP_GT_OQ>(a[0], b[0]), $compare::<_CMP_GT_OQ>(a[1], b[1])] };
+            unsafe { [$and(low, value[0]), $and(high, value[1])] }
+        }
+    };
+}
+
+pub struct Avx512<T>(PhantomData<T>);
+
+/// The first `n` places, at most eight.
+#[inline(always)]
+fn mask(n: usize) -> __mmask8 {
+    ((1_u32 << n.min(WIDTH)) - 1) as __mmask8
+}
+
+/// At most eight doubles.
+#[inline(always)]
+fn load_masked(values: &[f64]) -> __m512d {
+    unsafe { _mm512_maskz_loadu_pd(mask(values.len()), values.as_ptr()) }
+}
+
+impl Simd for Avx512<f64> {
+    type Element = f64;
+    type Vector = __m512d;
+    const WIDTH: usize = WIDTH;
+    const ROWS: usize = 8;
+    const PANELS: usize = 3;
+
+    arithmetic_avx512! {
+        f64, __m512d, _mm512_setzero_pd, _mm512_set1_pd, _mm512_load_pd, _mm512_store_pd, _mm512_add_pd,
+        _mm512_mul_pd, _mm512_fmadd_pd, _mm512_max_pd, _mm512_cmp_pd_mask, _mm512_maskz_mov_pd, _mm512_reduce_add_pd
+    }
+
+    #[inline(always)]
+    fn load_doubles(values: &[f64]) -> __m512d {
+        load_masked(values)
+    }
+    #[inline(always)]
+    fn add_to(vector: __m512d, sums: &mut [Lane]) {
+        Self::store(Self::add(Self::load(&sums[0]), vector), &mut sums[0]);
+    }
+    #[inline(always)]
+    fn rotate(a: __m512d) -> __m512d {
+        let bits = unsafe { _mm512_castpd_si512(a) };
+        unsafe { _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(bits, bits)) }
+    }
+    #[inline(always)]
+    fn swap_halves(a: __m512d) -> __m512d {
+        unsafe { _mm512_shuffle_f64x2::<0b01_00_11_10>(a, a) }
+    }
+}
+
+impl Simd for Avx512<f32> {
+    type Element = f32;
+    type Vector = __m512;
+    const WIDTH: usize = 2 * WIDTH;
+    const ROWS: usize = 8;
+    const PANELS: usize = 3;
+
+    arithmetic_avx512! {
+        f32, __m512, _mm512_setzero_ps, _mm512_set1_ps, _mm512_load_ps, _mm512_store_ps, _mm512_add_ps, _mm512_mul_ps,
+        _mm512_fmadd_ps, _mm512_max_ps, _mm512_cmp_ps_mask, _mm512_maskz_mov_ps, _mm512_reduce_add_ps
+    }
+
+    #[inline(always)]
+    fn load_doubles(values: &[f64]) -> __m512 {
+        let (low, high) = values.split_at(values.len().min(WIDTH));
+        unsafe {
+            let low = _mm256_castps_pd(_mm512_cvtpd_ps(load_masked(low)));
+            let high = _mm256_castps_pd(_mm512_cvtpd_ps(load_masked(high)));
+            _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low), high))
+        }
+    }
+    #[inline(always)]
+    fn add_to(vector: __m512, sums: &mut [Lane]) {
+        let (low, high) = unsafe {
+            let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(vector));
+            (_mm512_cvtps_pd(_mm512_castps512_ps256(vector)), _mm512_cvtps_pd(_mm256_castpd_ps(high)))
+        };
+        Avx512::<f64>::add_to(low, sums);
+        Avx512::<f64>::add_to(high, &mut sums[1..]);
+    }
+    #[inline(always)]
+    fn rotate(a: __m512) -> __m512 {
+        let bits = unsafe { _mm512_castps_si512(a) };
+        unsafe { _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(bits, bits)) }
+    }
+    #[inline(always)]
+    fn swap_halves(a: __m512) -> __m512 {
+        unsafe { _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a) }
+    }
+}
+
+pub struct Avx2<T>(PhantomData<T>);
+
+/// At most four doubles.
+#[inline(always)]
+fn load_four(values: &[f64]) -> __m256d {
+    if values.len() >= 4 {
+        return unsafe { _mm256_loadu_pd(values.as_ptr()) };
+    }
+    const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+    unsafe {
+        let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
+        _mm256_maskload_pd(values.as_ptr(), mask)
+    }
+}
+
+/// At most eight doubles.
+#[inline(always)]
+fn load_eight(values: &[f64]) -> [__m256d; 2] {
+    let (low, high) = values.split_at(values.len().min(4));
+    [load_four(low), load_four(high)]
+}
+
+impl Simd for Avx2<f64> {
+    type Element = f64;
+    type Vector = [__m256d; 2];
+    const WIDTH: usize = WIDTH;
+    const ROWS: usize = 4;
+    const PANELS: usize = 1;
+
+    arithmetic_avx2! {
+        f64, __m256d, _mm256_setzero_pd, _mm256_set1_pd, _mm256_load_pd, _mm256_store_pd, _mm256_add_pd,
+        _mm256_mul_pd, _mm256_fmadd_pd, _mm256_max_pd, _mm256_cmp_pd, _mm256_and_pd
+    }
+
+    #[inline(always)]
+    fn load_doubles(values: &[f64]) -> [__m256d; 2] {
+        load_eight(values)
+    }
+    #[inline(always)]
+    fn add_to(vector: [__m256d; 2], sums: &mut [Lane]) {
+        Self::store(Self::add(Self::load(&sums[0]), vector), &mut sums[0]);
+    }
+    #[inline(always)]
+    fn sum(a: [__m256d; 2]) -> f64 {
+        unsafe {
+            let four = _mm256_add_pd(a[0], a[1]);
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+    #[inline(always)]
+    fn rotate([low, high]: [__m256d; 2]) -> [__m256d; 2] {
+        // The first place is taken from the other half before all four turn.
+        unsafe {
+            [
+                _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(low, high)),
+                _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(high, low)),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn swap_halves([low, high]: [__m256d; 2]) -> [__m256d; 2] {
+        [high, low]
+    }
+}
+
+/// Eight doubles as singles.
+#[inline(always)]
+fn singles([low, high]: [__m256d; 2]) -> __m256 {
+    unsafe { _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low)) }
+}
+
+impl Simd for Avx2<f32> {
+    type Element = f32;
+    type Vector = [__m256; 2];
+    const WIDTH: usize = 2 * WIDTH;
+    const ROWS: usize = 4;
+    const PANELS: usize = 1;
+
+    arithmetic_avx2! {
+        f32, __m256, _mm256_setzero_ps, _mm256_set1_ps, _mm256_load_ps, _mm256_store_ps, _mm256_add_ps, _mm256_mul_ps,
+        _mm256_fmadd_ps, _mm256_max_ps, _mm256_cmp_ps, _mm256_and_ps
+    }
+
+    #[inline(always)]
+    fn load_doubles(values: &[f64]) -> [__m256; 2] {
+        let (low, high) = values.split_at(values.len().min(WIDTH));
+        [singles(load_eight(low)), singles(load_eight(high))]
+    }
+    #[inline(always)]
+    fn add_to(vector: [__m256; 2], sums: &mut [Lane]) {
+        for (half, lane) in vector.into_iter().zip(sums) {
+            let doubles = unsafe {
+                [_mm256_cvtps_pd(_mm256_castps256_ps128(half)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(half))]
+            };
+            Avx2::<f64>::store(Avx2::<f64>::add(Avx2::<f64>::load(lane), doubles), lane);
+        }
+    }
+    #[inline(always)]
+    fn sum(a: [__m256; 2]) -> f32 {
+        let mut line = f32::ZERO;
+        Self::store(a, &mut line);
+        f32::flat(&[line]).iter().sum()
+    }
+    #[inline(always)]
+    fn rotate([low, high]: [__m256; 2]) -> [__m256; 2] {
+        unsafe {
+            let turn = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0);
+            [
+                _mm256_permutevar8x32_ps(_mm256_blend_ps::<1>(low, high), turn),
+                _mm256_permutevar8x32_ps(_mm256_blend_ps::<1>(high, low), turn),
+            ]
+        }
+    }
+    #[inline(always)]
+    fn swap_halves([low, high]: [__m256; 2]) -> [__m256; 2] {
+        [high, low]
+    }
+}
