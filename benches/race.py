@@ -1,18 +1,16 @@
 """A wide network under Adam in PyTorch beside relunet on every family of teachers: time to the error Adam reaches.
 
-    python benches/race.py [--features 20] [--neurons 4] [--rows 20000] [--seeds 3] [--figure docs/benches/race.png]
+    python benches/race.py [--features 20] [--neurons 4] [--rows 20000] [--seeds 3] [--only FAMILY ..]
 
 Adam has width 64, a linear part and single precision; it trains until its rate has fallen ten thousand times. Its time
 ends where its error on fresh rows is first within a tenth of the least it ever has, which it could not know; relunet's
 is that of the whole fit. Both are processor time of one thread. Medians over seeds, which choose the network, the rows
-and the start. Needs torch and matplotlib. The exit status is 1 where relunet's error is not below Adam's, or its time
-not below a fifth.
+and the start. Needs torch and matplotlib.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 
 import matplotlib
 import numpy as np
@@ -23,22 +21,20 @@ from relunet import teachers
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-WANTED = 5.0
 
-
-def main() -> int:
+def main() -> None:
     """Print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=20)
     parser.add_argument("--neurons", type=int, default=4)
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--figure", default="docs/benches/race.png")
+    parser.add_argument("--only", nargs="*", choices=teachers.FAMILIES, default=list(teachers.FAMILIES))
+    parser.add_argument("--figure", default="docs/benches/race.png", help="where the picture goes; empty: nowhere")
     arguments = parser.parse_args()
     print("| labels | relunet | Adam | times the seconds of relunet | and to 1 % |\n|---|---|---|---|---|")
     figure, axes = plt.subplots(2, 5, figsize=(13, 5), sharey=True, layout="constrained")
-    missed = False
-    for name, ax in zip(teachers.FAMILIES, axes.flat, strict=True):
+    for name, ax in zip(arguments.only, axes.flat, strict=False):
         races = [race(name, arguments, seed) for seed in range(arguments.seeds)]
         ours, theirs = np.median([[run.best() for run in pair] for pair in races], axis=0)
         ratio = float(np.median([adam.best()[1] / relunet.seconds[-1] for relunet, adam in races]))
@@ -50,7 +46,6 @@ def main() -> int:
             f"{percent:.1f}",
         )
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
-        missed |= ratio < WANTED or ours[0] > theirs[0]
         for relunet, adam in races:
             ax.loglog(adam.seconds, adam.errors, color="C1", lw=1)
             ax.loglog(relunet.seconds, np.maximum(relunet.errors, 1e-16), "o", color="C0", ms=5)
@@ -59,8 +54,8 @@ def main() -> int:
     figure.supxlabel("processor seconds, one thread")
     figure.supylabel("relative error on fresh rows")
     figure.suptitle(f"relunet (dots: the whole fit) and Adam, width {WIDE}", fontsize=11)
-    figure.savefig(arguments.figure, dpi=100)
-    return int(missed)
+    if arguments.figure:
+        figure.savefig(arguments.figure, dpi=100)
 
 
 def race(family: str, arguments: argparse.Namespace, seed: int) -> tuple[Course, Course]:
@@ -76,4 +71,4 @@ def until(adam: Course, error: float) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

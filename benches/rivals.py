@@ -25,7 +25,7 @@ for _module in (
     "scipy.cluster.hierarchy",
     "scipy.optimize",
     "sklearn.neural_network",
-    "torch",
+    "torch._dynamo",
     "statsmodels.regression.dimred",
     "scnn.optimize",
 ):
