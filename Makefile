@@ -7,12 +7,18 @@ PYTHON_RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" $(BIN)/python
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo figures test lint clean
 
 # Sample files larger than 2 GB in, the planted network out; needs that much room under TMPDIR while it runs.
 demo: $(BIN)/maturin
 	$(call install,plots)
 	$(BIN)/relunet demo --picture demo.png
+
+# Every picture and table of README.md and docs/, with the rivals of the benches beside relunet: about half an hour.
+figures: $(BIN)/maturin
+	$(call install,bench)
+	$(BIN)/relunet demo --picture docs/demo.png
+	$(BIN)/python benches/figures.py
 
 test: $(BIN)/maturin
 	cargo test --release --workspace --locked

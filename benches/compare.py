@@ -1,99 +1,115 @@
-"""relunet beside scikit-learn's MLPRegressor on the same rows: error on fresh ones, and seconds of one core.
+"""relunet beside other ways to fit a ReLU network, on the same rows: error on fresh ones, and seconds of one thread.
 
-    OPENBLAS_NUM_THREADS=1 python benches/compare.py [--features 20] [--rows 20000] [--seeds 3]
+    python benches/compare.py [--features 20] [--rows 5000] [--seeds 1] [--figure docs/benches/compare.png]
 
-Needs scikit-learn. Every learner runs on one thread; the seconds are processor time, medians over seeds, which choose
-the network, the rows and the rival's start. The error is the root mean square on fresh rows as part of the labels'
-standard deviation. The last case is no network at all: there it is only a question of fitting well.
+The rivals are those of `rivals.py`; one that is not installed is left out, and that is said. Errors are root mean
+squares on fresh rows without noise, as part of the labels' standard deviation; seconds are processor time. Medians over
+seeds, which choose the network, the rows and the rival's start. The last cases are no narrow network without noise:
+there others win, in error or in time.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import matplotlib
 import numpy as np
-from sklearn.neural_network import MLPRegressor
+from rivals import RIVALS, Array, course
 
-from relunet import ReLUNetRegressor, teachers
+from relunet import ReLUNetwork, teachers
 
-CASES = {"generic": 4, "fan": 4, "close_pair": 4, "level_fan": 4, "level_fan of 6": 6, "sine": 0}
-WIDE = 64
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+Labels = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Labels that a function drawn with a seed gives; k is the width that rivals are told; noise as part of them."""
+
+    draw: Callable[[int, int, np.random.Generator], Labels]
+    k: int
+    noise: float = 0.0
+
+
+def planted(family: str) -> Callable[[int, int, np.random.Generator], Labels]:
+    """Return the networks of a family of teachers as labels."""
+    return lambda d, k, rng: teachers.FAMILIES[family](d, k, rng).network.predict
+
+
+def sine(d: int, k: int, rng: np.random.Generator) -> Labels:
+    """Return the sine of a projection, which no network is."""
+    direction = 2 * rng.standard_normal(d) / np.sqrt(d)
+    return lambda x: np.sin(x @ direction)
+
+
+def ridge(d: int, k: int, rng: np.random.Generator) -> Labels:
+    """Return a sum of k random neurons of one size, far more than narrow."""
+    weights = rng.standard_normal((k, d)) / np.sqrt(d)
+    return ReLUNetwork(weights, rng.choice([-1.0, 1.0], k), rng.standard_normal(k)).predict
+
+
+CASES = {
+    "generic": Case(planted("generic"), 4),
+    "biased": Case(planted("biased"), 4),
+    "close_pair": Case(planted("close_pair"), 4),
+    "level_fan": Case(planted("level_fan"), 4),
+    "level_fan of 6": Case(planted("level_fan"), 6),
+    "overcomplete": Case(planted("overcomplete"), 6),
+    "generic, noise 1": Case(planted("generic"), 4, 1.0),
+    "64 neurons": Case(ridge, 64),
+    "sine": Case(sine, 8),
+}
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=20)
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", choices=CASES, default=list(CASES), help="cases, all by default")
+    parser.add_argument("--figure", default="docs/benches/compare.png")
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
-    learners = ("relunet", "Adam, own width", "L-BFGS, own width", f"Adam, {WIDE}", f"L-BFGS, {WIDE}")
-    print("| labels | " + " | ".join(learners) + " |")
-    print("|---" * (len(learners) + 1) + "|")
-    for case, n_neurons in CASES.items():
-        sizes = n_neurons, arguments.features, arguments.rows
-        results = [compare(case, *sizes, seed) for seed in range(arguments.seeds)]
-        base = statistics.median(result["relunet"][1] for result in results)
+    print("| labels | " + " | ".join(RIVALS) + " |\n|---" + "|---" * len(RIVALS) + "|")
+    figure, axes = plt.subplots(-(-len(arguments.only) // 3), 3, figsize=(12, 9), squeeze=False, layout="constrained")
+    absent: dict[str, str] = {}
+    for name, ax in zip(arguments.only, axes.flat, strict=False):
         cells = []
-        for name in learners:
-            error = statistics.median(result[name][0] for result in results)
-            seconds = statistics.median(result[name][1] for result in results)
-            cells.append(f"{error:.0e}, " + (f"{base:.1f} s" if name == "relunet" else f"{seconds / base:.1f}x"))
-        print(f"| {case} | " + " | ".join(cells) + " |", flush=True)
+        for index, rival in enumerate(RIVALS):
+            try:
+                error, seconds = np.median(
+                    [measure(CASES[name], rival, arguments, seed) for seed in range(arguments.seeds)], axis=0
+                )
+            except ImportError as missing:
+                absent[rival] = str(missing)
+                cells.append("")
+                continue
+            cells.append(f"{error:.0e}, {seconds:.1f} s")
+            ax.loglog(seconds, max(error, 1e-16), "*" if index == 0 else "o", ms=13 - 5 * (index > 0), label=rival)
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        ax.set_title(name, fontsize=10)
+        ax.grid(alpha=0.3)
+    for rival, reason in absent.items():
+        print(f"\n{rival} is left out: {reason}")
+    figure.supxlabel("processor seconds, one thread")
+    figure.supylabel("relative error on fresh rows")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(RIVALS), fontsize=8.5)
+    figure.savefig(arguments.figure, dpi=100)
 
 
-def compare(case: str, n_neurons: int, d: int, n_rows: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Return error and seconds of every learner on one data set."""
+def measure(case: Case, rival: str, arguments: argparse.Namespace, seed: int) -> tuple[float, float]:
+    """Return error and seconds of one rival on one data set."""
     rng = np.random.default_rng(seed)
-    if case == "sine":
-        x = rng.standard_normal((2 * n_rows, d))
-        y = np.sin(2 * x @ rng.standard_normal(d) / np.sqrt(d))
-        width = 8
-    else:
-        teacher = teachers.FAMILIES[case.split()[0]](d, n_neurons, rng)
-        x, y = teacher.sample(2 * n_rows, rng=rng)
-        # A network without a linear part makes one of two opposite neurons.
-        width = n_neurons + 2 * bool(teacher.network.linear.any())
-    data = x[:n_rows], y[:n_rows], x[n_rows:], y[n_rows:]
-
-    def rival(solver: str, hidden: int) -> Callable[[], MLPRegressor]:
-        return lambda: MLPRegressor(
-            hidden_layer_sizes=(hidden,),
-            solver=solver,
-            alpha=0,
-            max_iter=500,
-            tol=1e-8,
-            max_fun=50_000,
-            random_state=seed,
-        )
-
-    made = {
-        "relunet": lambda: ReLUNetRegressor(n_jobs=1),
-        "Adam, own width": rival("adam", width),
-        "L-BFGS, own width": rival("lbfgs", width),
-        f"Adam, {WIDE}": rival("adam", WIDE),
-        f"L-BFGS, {WIDE}": rival("lbfgs", WIDE),
-    }
-    return {name: measure(make, *data) for name, make in made.items()}
-
-
-def measure(
-    make: Callable[[], ReLUNetRegressor | MLPRegressor],
-    x: np.ndarray,
-    y: np.ndarray,
-    fresh_x: np.ndarray,
-    fresh_y: np.ndarray,
-) -> tuple[float, float]:
-    """Return error and seconds of one learner."""
-    start = time.process_time()
-    model = make().fit(x, y)
-    seconds = time.process_time() - start
-    return float(np.sqrt(np.mean((model.predict(fresh_x) - fresh_y) ** 2)) / np.std(fresh_y)), seconds
+    labels = case.draw(arguments.features, case.k, rng)
+    x, fresh = (rng.standard_normal((n, arguments.features)) for n in (arguments.rows, 20_000))
+    y, truth = labels(x), labels(fresh)
+    y += case.noise * np.std(truth) * rng.standard_normal(len(y))
+    run = course(RIVALS[rival], x, y, case.k, seed, fresh, truth)
+    return run.errors[-1], run.seconds[-1]
 
 
 if __name__ == "__main__":

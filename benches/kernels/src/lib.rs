@@ -1,11 +1,13 @@
 //! Each kernel beside the loop that a reader would write, as cases that the benches time and `count` runs once.
 
 use relunet_core::block::Block;
-use relunet_core::gram::{Pack, Precision, Rows, WeightedGrams};
+use relunet_core::gram::{Ahead, Pack, Precision, Rows, WeightedGrams};
 use relunet_core::moments::{
-    ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, Moments, RiskMoments, Scratch, SliceMoments,
+    ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, Moments, RiskMoments, Scratch, SketchMoments,
+    SliceMoments,
 };
 use relunet_core::network::Network;
+use relunet_core::skinny::{Directions, add_weighted_rows};
 
 /// Work on a block of rows, repeatable.
 pub type Work = Box<dyn FnMut()>;
@@ -47,6 +49,26 @@ pub fn naive_grams(x: &[f64], d: usize, weights: &[f64], sums: &mut [f64]) {
     }
 }
 
+/// Projections row by row.
+pub fn naive_projections(x: &[f64], directions: &[f64], d: usize, out: &mut [f64]) {
+    let k = directions.len() / d;
+    for (row, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(k)) {
+        for (direction, out) in directions.chunks_exact(d).zip(out) {
+            *out = direction.iter().zip(row).map(|(v, x)| v * x).sum();
+        }
+    }
+}
+
+/// Rows summed with several weights, row by row.
+pub fn naive_weighted_rows(x: &[f64], d: usize, weights: &[f64], sums: &mut [f64]) {
+    let k = sums.len() / d;
+    for (row, weights) in x.chunks_exact(d).zip(weights.chunks_exact(k)) {
+        for (w, sums) in weights.iter().zip(sums.chunks_exact_mut(d)) {
+            sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += w * x);
+        }
+    }
+}
+
 /// The gradient of a fit row by row.
 pub fn naive_gradient(x: &[f64], y: &[f64], network: &Network, sums: &mut [f64]) {
     let (d, k) = (network.n_features, network.n_neurons());
@@ -82,6 +104,31 @@ pub fn cases() -> Vec<Case> {
         };
         add(format!("gram, 4 weights, naive, d={d}"), d, Box::new(make));
     }
+    for (d, k) in [(1, 2), (17, 3), (64, 16), (1000, 8)] {
+        let make = move || -> Work {
+            let (x, directions) = (values(ROWS * d, 1), Directions::new(&values(k * d, 2), &vec![0.0; k], d));
+            let mut out = Vec::new();
+            Box::new(move || directions.project(&x, ROWS, &mut out, Ahead::default()))
+        };
+        add(format!("projections, d={d} k={k}"), d, Box::new(make));
+        let make = move || -> Work {
+            let (x, directions, mut out) = (values(ROWS * d, 1), values(k * d, 2), vec![0.0; ROWS * k]);
+            Box::new(move || naive_projections(&x, &directions, d, &mut out))
+        };
+        add(format!("projections, naive, d={d} k={k}"), d, Box::new(make));
+        let make = move || -> Work {
+            let (x, directions, mut sums) = (values(ROWS * d, 1), values(k * d, 2), vec![0.0; k * d]);
+            let mut weights = Vec::new();
+            Directions::new(&directions, &vec![0.0; k], d).project(&x, ROWS, &mut weights, Ahead::default());
+            Box::new(move || add_weighted_rows(&x, d, &weights, k, &mut sums))
+        };
+        add(format!("weighted rows, d={d} k={k}"), d, Box::new(make));
+        let make = move || -> Work {
+            let (x, weights, mut sums) = (values(ROWS * d, 1), values(ROWS * k, 2), vec![0.0; k * d]);
+            Box::new(move || naive_weighted_rows(&x, d, &weights, &mut sums))
+        };
+        add(format!("weighted rows, naive, d={d} k={k}"), d, Box::new(make));
+    }
     for (d, k) in [(20, 4), (64, 16)] {
         let make = move || -> Work {
             let (x, y, network, mut sums) = (values(ROWS * d, 1), values(ROWS, 2), network(d, k), vec![0.0; k * d]);
@@ -102,6 +149,10 @@ pub fn cases() -> Vec<Case> {
         accumulator("risk", |d, k| RiskMoments::new(network(d, k)).into());
         accumulator("curvature", |d, k| CurvatureMoments::new(network(d, k)).expect("fits").into());
         accumulator("inputs", |d, _| InputMoments::new(d).expect("fits").into());
+        accumulator("sketch, 16 slices", |d, k| {
+            let edges = (1..16).map(|h| f64::from(h) / 8.0 - 1.0).collect();
+            SketchMoments::new(d, values(k * d, 7), edges, values(32, 8), None).expect("valid").into()
+        });
         accumulator("slices", |d, _| {
             let edges: Vec<f64> = (1..16).map(|h| f64::from(h) / 8.0 - 1.0).collect();
             SliceMoments::new(d, &edges, None, Precision::Double).expect("valid").into()

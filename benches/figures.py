@@ -1,0 +1,86 @@
+"""Redraws the figures and tables of the documentation by running the commands that it names above them.
+
+    python benches/figures.py [--list] [COMMAND ..]
+
+A command `python benches/...` in README.md or docs/*.md is run if a picture or a table follows it in its section. The
+script itself draws the picture; a table is replaced by the one with the same head among those that the script prints.
+With words given, only commands that contain one of them are run. To be run from the root of the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COMMAND = re.compile(r"\bpython (benches/[^`)\n]+)")
+TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+SHOWN = re.compile(r"^(?:\||!\[)", re.MULTILINE)
+
+
+def main() -> int:
+    """Run the commands one after another; return whether one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="print the commands, run none")
+    parser.add_argument("words", nargs="*", metavar="COMMAND")
+    arguments = parser.parse_args()
+    failed = 0
+    documents = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+    # Each once, however many documents show it.
+    named = dict.fromkeys(command for document in documents for command in commands(document.read_text()))
+    for command in named:
+        if not arguments.words or any(word in command for word in arguments.words):
+            print(command, flush=True)
+            if not arguments.list:
+                failed |= redraw(documents, command)
+    return failed
+
+
+def commands(text: str) -> list[str]:
+    """Return the commands of a document that have something to show."""
+    return [command for command, passage in passages(text) if SHOWN.search(passage)]
+
+
+def passages(text: str) -> list[tuple[str, str]]:
+    """Return each command with what follows it, up to the next command or heading."""
+    found = list(COMMAND.finditer(text))
+    ends = [*(match.start() for match in found), len(text)][1:]
+    return [
+        (match[1].strip(), re.split(r"^#", text[match.end() : end], maxsplit=1, flags=re.MULTILINE)[0])
+        for match, end in zip(found, ends, strict=True)
+    ]
+
+
+def redraw(documents: list[Path], command: str) -> int:
+    """Run a command and put its tables into the documents; return whether it failed."""
+    start = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, *shlex.split(command)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    print(run.stdout)
+    print(f"{time.perf_counter() - start:.0f} s, exit status {run.returncode}\n", flush=True)
+    for document in documents:
+        document.write_text(with_tables(document.read_text(), command, run.stdout))
+    return int(run.returncode != 0)
+
+
+def with_tables(text: str, command: str, printed: str) -> str:
+    """Return a document with the tables under a command replaced by those printed with the same head."""
+    fresh = {table.split("\n")[0]: table for table in TABLE.findall(printed)}
+    for of, passage in passages(text):
+        if of == command:
+            renewed = TABLE.sub(lambda match: fresh.get(match[0].split("\n")[0], match[0]), passage)
+            text = text.replace(passage, renewed)
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
