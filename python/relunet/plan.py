@@ -28,10 +28,10 @@ __all__ = ["METHODS", "Plan", "PlannedStage", "Rates", "measure", "plan"]
 SLICES = 16
 # Bytes of the file that is read to measure rates: more than caches hold.
 MEASURED_BYTES = 2**25
-# Rows of the fit that is timed, and how much of its time grows with the rows in memory.
-FEW_ROWS, GROWING = 10_000, 0.25
-# Rows, in units of those in memory, beyond which rows show the error of a fit to these.
-FAR_MORE = 10
+# Rows of the fit that is timed, and how much of its time grows with the rows in memory, without noise and with it.
+FEW_ROWS, GROWING = 10_000, (0.03, 0.25)
+# Rows, as a multiple of those in memory, beyond which they show the error of a fit to these.
+FAR_MORE = 5
 # Sums that are held at once beside one a thread: those of the tree that wait to be merged, and their bytes.
 WAITING = 8
 # Memory of the interpreter and its libraries, and copies of the rows in memory that the search works on.
@@ -161,7 +161,7 @@ def plan(
     On clean labels the search in memory ends exact, and each stage reads all rows once. On noisy ones the subspace and
     the validation read them twice, and the polish 1 + log(m / 100 N) / log(p / m) times: m rows in memory leave an
     error p / m, each sweep over N rows multiplies it by as much again, and a hundredth of p / N is left to chance.
-    Where N is many times m, all rows show that error: they are then fitted before a third look at what is left.
+    Where N is several times m, all rows show that error: they are then fitted before a third look at what is left.
 
     Parameters
     ----------
@@ -196,9 +196,9 @@ def plan(
     >>> rates = Rates(inputs=2e-8, slices=2e-8, gradient=1e-8, risk=1e-8, search=2.0, search_rows=10_000)
     >>> cluster = plan(10**12, 20, 4, deadline=3600.0, rates=rates)
     >>> cluster.sweeps, cluster.bytes_read
-    (12, 2016000000000000)
+    (14, 2352000000000000)
     >>> cluster.machines
-    48
+    54
     """
     for name, value in (("n_rows", n_rows), ("n_columns", n_columns), ("n_neurons", n_neurons)):
         if value < 1:
@@ -209,14 +209,14 @@ def plan(
     rates = rates or measure(n_columns, n_neurons, noisy=noisy, n_jobs=n_jobs)
     size = n_rows * (8 * (n_columns + 1) if row_bytes is None else row_bytes)
     kept = min(n_rows, SAMPLE_BYTES // (8 * n_columns))
-    in_memory = rates.search * max(1 + GROWING * (kept / rates.search_rows - 1), 0.0)
+    in_memory = rates.search * max(1 + GROWING[noisy] * (kept / rates.search_rows - 1), 0.0)
     rounds, fits, validation, polish = 1, 0, 1, 1
     if noisy:
-        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, 2)
-        in_memory *= rounds / 2
         validation = 2
         share = min(n_neurons * n_columns / kept, 0.5)
         polish += max(1, ceil(log(1e-2 * kept / n_rows) / log(share)))
+        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, polish)
+        in_memory *= rounds / 2
 
     def seconds(a_row: float) -> float:
         return max(n_rows * a_row, size / read_rate)
