@@ -38,10 +38,10 @@ __all__ = ["METHODS", "Plan", "PlannedStage", "Rates", "measure", "plan"]
 SLICES = 16
 # Bytes of the file that is read to measure rates: more than caches hold.
 MEASURED_BYTES = 2**25
-# Rows of the fit that is timed, and how much of its time grows with the rows in memory.
-FEW_ROWS, GROWING = 10_000, 0.25
-# Rows, in units of those in memory, beyond which rows show the error of a fit to these.
-FAR_MORE = 10
+# Rows of the fit that is timed, and how much of its time grows with the rows in memory, without noise and with it.
+FEW_ROWS, GROWING = 10_000, (0.03, 0.25)
+# Rows, as a multiple of those in memory, beyond which they show the error of a fit to these.
+FAR_MORE = 5
 # Sums that are held at once beside one a thread: those of the tree that wait to be merged, and their bytes.
 WAITING = 8
 # Memory of the interpreter and its libraries, and copies of the rows in memory that the search works on.
@@ -171,7 +171,7 @@ def plan(
     On clean labels the search in memory ends exact, and each stage reads all rows once. On noisy ones the subspace and
     the validation read them twice, and the polish 1 + log(m / 100 N) / log(p / m) times: m rows in memory leave an
     error p / m, each sweep over N rows multiplies it by as much again, and a hundredth of p / N is left to chance.
-    Where N is many times m, all rows show that error: they are then fitted before a third look at what is left.
+    Where N is several times m, all rows show that error: they are then fitted before a third look at what is left.
     Beyond 1000 features block iteration takes about 8 sweeps, and all rows are polished from the start.
 
     Parameters
@@ -207,9 +207,9 @@ def plan(
     >>> rates = Rates(inputs=2e-8, slices=2e-8, gradient=1e-8, risk=1e-8, search=2.0, search_rows=10_000)
     >>> cluster = plan(10**12, 20, 4, deadline=3600.0, rates=rates)
     >>> cluster.sweeps, cluster.bytes_read
-    (12, 2016000000000000)
+    (14, 2352000000000000)
     >>> cluster.machines
-    48
+    54
     """
     for name, value in (("n_rows", n_rows), ("n_columns", n_columns), ("n_neurons", n_neurons)):
         if value < 1:
@@ -226,7 +226,7 @@ def plan(
     else:
         kept, kept_columns = rows_in_memory(n_rows, n_columns, n_neurons), n_columns
         counts, rounds = _sweeps(n_rows, n_columns, n_neurons, noisy, kept)
-    in_memory = rates.search * max(1 + GROWING * (kept / rates.search_rows - 1), 0.0) * rounds
+    in_memory = rates.search * max(1 + GROWING[noisy] * (kept / rates.search_rows - 1), 0.0) * rounds
 
     def seconds(sweeps: Mapping[str, int]) -> float:
         return sum(n * max(n_rows * float(getattr(rates, kind)), size / read_rate) for kind, n in sweeps.items())
@@ -262,10 +262,10 @@ def _sweeps(
     """Return the sweeps of each stage by their kinds, and the searches in memory beside that of `measure`."""
     rounds, fits, validation, polish = 1, 0, {"risk": 1}, 1
     if noisy:
-        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, 2)
         validation = {"risk": 1, "slices": 1}
         share = min(n_neurons * n_columns / kept, 0.5)
         polish += max(1, ceil(log(1e-2 * kept / n_rows) / log(share)))
+        rounds, fits = (2, 0) if n_rows <= FAR_MORE * kept else (3, polish)
     counts = {
         "inputs": {"inputs": 1},
         "subspace": {"slices": rounds, "gradient": fits},
