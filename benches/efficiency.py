@@ -63,11 +63,13 @@ def main() -> None:
             ax.loglog(ratios, np.maximum(curves[name], 1e-16), "o-", ms=4, label=name)
         axes[-1].loglog(ratios, curves["noise"], "o-", ms=4, label=family)
         ax.set(title=family, xlabel="rows per parameter")
-    axes[-1].set(title=f"noise {NOISE:g}: error of relunet / σ √(p/N)", xlabel="rows per parameter")
+    axes[-1].set(title="noise: error / σ √(p/N)", xlabel="rows per parameter")
     axes[-1].legend(fontsize=8)
     axes[0].set_ylabel("relative error on fresh rows")
     axes[0].legend(fontsize=8)
     for ax in axes:
+        ax.minorticks_off()
+        ax.set_xticks(ratios, ratios)
         ax.grid(alpha=0.3)
     figure.savefig(arguments.figure, dpi=100)
 

@@ -111,7 +111,7 @@ def threads(ax: plt.Axes, rows: int) -> None:
         ax.plot(counts, seconds[0] / seconds, "o-", label=name)
         print(f"| {name} | " + " | ".join(f"{s:.2f} s" for s in seconds) + " |", flush=True)
     ax.plot(counts, counts, ":", color="grey")
-    ax.set(xlabel="threads", ylabel="times as fast", xticks=list(counts), title=f"{rows} rows, 64 features, 8 neurons")
+    ax.set(xlabel="threads", ylabel="times as fast", xticks=list(counts), title="64 features, 8 neurons")
     ax.legend(fontsize=8)
     ax.grid(alpha=0.3)
 
