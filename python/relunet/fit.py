@@ -110,13 +110,15 @@ class Fit(ABC):
     def cost(self, network: ReLUNetwork) -> float:
         """Return the risk on the rows to fit, and with it what its parameters take from it by chance.
 
-        p parameters lower the risk on n rows by p/n of itself for nothing, and raise that of the final fit, to all N
-        rows, by p/N.
+        p parameters leave 1 - p/n of the risk on n rows for nothing, and raise that of the final fit, to all N rows, by
+        p/N: where rows are few, far more than both to first order.
         """
         n_parameters = network.n_neurons * (self.inputs.rank + self.inputs.fit_bias)
         n_parameters += self.inputs.rank * bool(np.any(network.linear))
-        chance = PRICE / 2 * n_parameters * (1 / self.n_fitted + 1 / self.samples.n_rows)
-        return self.rms(network) ** 2 * (1 + chance)
+        price = PRICE / 2 * n_parameters
+        # A neuron more than the rows can determine is dear, not cheap.
+        left = max(1 - price / self.n_fitted, 1e-3)
+        return self.rms(network) ** 2 * (1 + price / self.samples.n_rows) / left
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
