@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet.errors import ArgumentError
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.form import AbsoluteForm
+from relunet.theory.learner import SearchingLearner
 from relunet.theory.moments import MAX_DEGREE, Moments
 from relunet.theory.one_direction import one_direction
 from relunet.theory.paths import Cost, Guess, SearchLimits, search_net
@@ -52,7 +52,7 @@ class MultiScaleOverrides:
     detectable: float | None = None
 
 
-class MultiScaleLearner:
+class MultiScaleLearner(SearchingLearner[MultiScaleOverrides]):
     """MultiScaleLearn: the algorithm of [CDGKM23], Theorem 1.
 
     For a random g, in each of at most k rounds: estimate the residual moments M_l(g), l = 1, 2, 4, .., 2k + 2, of
@@ -93,19 +93,7 @@ class MultiScaleLearner:
     (4, True)
     """
 
-    def __init__(
-        self,
-        n_neurons: int,
-        epsilon: float = 0.05,
-        *,
-        delta: float = 0.05,
-        overrides: MultiScaleOverrides | None = None,
-        random_state: int = 0,
-    ) -> None:
-        if n_neurons < 1:
-            raise ArgumentError(f"n_neurons: {n_neurons}, expected at least 1")
-        self.n_neurons, self.epsilon, self.delta, self.random_state = n_neurons, epsilon, delta, random_state
-        self.overrides = MultiScaleOverrides() if overrides is None else overrides
+    default_overrides = MultiScaleOverrides()
 
     @property
     def degrees(self) -> range:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet.errors import ArgumentError
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
+from relunet.theory.learner import SearchingLearner
 from relunet.theory.moments import MAX_DEGREE, Moments
 from relunet.theory.paths import Cost, SearchLimits, search_net
 from relunet.theory.spans import projector_span
@@ -42,7 +42,7 @@ class NetOverrides:
     net: SearchLimits = field(default_factory=SearchLimits)
 
 
-class NetLearner:
+class NetLearner(SearchingLearner[NetOverrides]):
     """NetLearn: the algorithm of [CN24], Theorem 1.
 
     Estimate M_l(g), l = 2, 4, .., 2k² + 2, for a random g, and ŵ. Let Π_l project to the eigenvectors of M_l whose
@@ -53,16 +53,10 @@ class NetLearner:
 
     Parameters
     ----------
-    n_neurons : int
-        k, the promised bound.
-    epsilon : float, default 0.05
-        Error asked for, as a part of the norm of what is not affine in f.
-    delta : float, default 0.05
-        Probability with which all random directions may be bad.
+    n_neurons, epsilon, delta, random_state
+        As of `MultiScaleLearner`.
     overrides : NetOverrides, default NetOverrides()
         Documented there, with the theorem's choice of each.
-    random_state : int, default 0
-        Seed of the directions.
 
     Raises
     ------
@@ -79,19 +73,7 @@ class NetLearner:
     (2, True)
     """
 
-    def __init__(
-        self,
-        n_neurons: int,
-        epsilon: float = 0.05,
-        *,
-        delta: float = 0.05,
-        overrides: NetOverrides | None = None,
-        random_state: int = 0,
-    ) -> None:
-        if n_neurons < 1:
-            raise ArgumentError(f"n_neurons: {n_neurons}, expected at least 1")
-        self.n_neurons, self.epsilon, self.delta, self.random_state = n_neurons, epsilon, delta, random_state
-        self.overrides = NetOverrides() if overrides is None else overrides
+    default_overrides = NetOverrides()
 
     @property
     def degrees(self) -> range:

@@ -12,6 +12,7 @@ from relunet import _relunet
 from relunet.errors import ArgumentError, DataError
 from relunet.samples import Samples
 from relunet.theory.estimate import Fail, Target, target_error
+from relunet.theory.learner import Learner
 from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
 
 __all__ = ["Polynomial", "PolynomialEstimate", "PolynomialLearner", "relu_coefficients", "relu_tail"]
@@ -135,7 +136,7 @@ class PolynomialEstimate:
     spectrum: Array
 
 
-class PolynomialLearner:
+class PolynomialLearner(Learner):
     """LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24], with a validation that the paper does not need.
 
     1. T_m = E[y H_m(x)] for m = 1, .., 4k (Lemma 8; H_m with the factor 1/√m!).
@@ -161,10 +162,8 @@ class PolynomialLearner:
 
     Parameters
     ----------
-    n_neurons : int
-        k, the promised bound.
-    epsilon : float, default 0.05
-        Error asked for, as a part of the norm of what is not affine in f.
+    n_neurons, epsilon, random_state
+        As of `MultiScaleLearner`, k up to 16.
     n_directions : int, default 8
         Directions g_a; an override, see above.
     spectral_cut : float, default None
@@ -173,8 +172,6 @@ class PolynomialLearner:
         published algorithm.
     degree : int, default None
         D; None chooses it.
-    random_state : int, default 0
-        Seed of the directions.
 
     Raises
     ------
@@ -191,6 +188,9 @@ class PolynomialLearner:
     ((6, 2), 176, True)
     """
 
+    # The core contracts degrees up to 64.
+    MOST_NEURONS = 16
+
     def __init__(
         self,
         n_neurons: int,
@@ -201,15 +201,12 @@ class PolynomialLearner:
         degree: int | None = None,
         random_state: int = 0,
     ) -> None:
-        # The core contracts degrees up to 64.
-        if not 1 <= n_neurons <= 16:
-            raise ArgumentError(f"n_neurons: {n_neurons}, expected 1 to 16")
+        super().__init__(n_neurons, epsilon, random_state)
         if n_directions < 1:
             raise ArgumentError(f"n_directions: {n_directions}, expected at least 1")
         if degree is not None and degree < 1:
             raise ArgumentError(f"degree: {degree}, expected at least 1")
-        self.n_neurons, self.epsilon, self.n_directions = n_neurons, epsilon, n_directions
-        self.spectral_cut, self.degree, self.random_state = spectral_cut, degree, random_state
+        self.n_directions, self.spectral_cut, self.degree = n_directions, spectral_cut, degree
 
     def learn(self, moments: Moments) -> PolynomialEstimate:
         """Return a validated polynomial close to the network behind `moments`.
