@@ -128,11 +128,42 @@ def test_the_literal_joint_span_can_be_everything():
 
 
 def test_lemma_20_centres_with_the_wrong_mean():
-    """E F² and not E F is what F² has to be compared with; its own bound is one-sided."""
+    """E F² and not E F is what F² has to be compared with."""
     relu = ReLUNetwork([[1.0]], [1.0])
     mean = 1 / math.sqrt(2 * math.pi)
     assert math.isclose(relu.gaussian_norm() ** 2, 0.5)
     assert abs(mean - 0.5) > 0.1
+
+
+def test_lemma_20_has_two_lipschitz_constants():
+    """The power of k is that of the statement where Σ|λ_i| ≤ R; where |λ_i| ≤ R alone, that of the proof."""
+    widths = np.array([1, 2, 4, 8, 16, 32])
+    deviation = math.sqrt(3 / 2 - 1 / 4)  # of relu(t)²
+
+    def in_units_of_t(slope, power):
+        """Return the standard deviation of the mean of F² over N = K²/t² rows, F = slope relu(u·x), R = 1."""
+        return slope**2 * deviation / (slope**2 / 2 + 4 * widths**power)
+
+    # k neurons along u after -k of them are taken away: a slope of 2kR, to which 4R²k is too little for large k.
+    differences = ReLUNetwork(np.ones((6, 1)), np.ones(6))
+    assert float(differences.predict([[1.0]])[0]) == 2 * 3 * 1.0
+    published = (2 * widths) ** 2 * deviation / (2 * widths / math.sqrt(2 * math.pi) + 4 * widths)
+    assert np.all(np.diff(published / widths) >= -1e-12)
+    assert published[-1] > 25
+    assert np.all(in_units_of_t(2 * widths, 3) < 1.2)
+    # |F| ≤ 2R‖z‖ for z in 2k dimensions: E exp(F²/16R²k) ≤ (1 - 1/2k)^(-k) ≤ 2.
+    assert np.all(in_units_of_t(2.0, 1) < 1.2)
+    assert np.all((1 - 1 / (2 * widths)) ** -widths.astype(float) <= 2)
+
+
+def test_lemma_20_bounds_one_side():
+    """E F² - σ̂² ≤ t tells nothing about σ̂² - E F²: F = relu(x), t = E F² = 1/2 < 4R²k with 2R = k = 1, and one row."""
+    square, t = 0.5, 0.5
+    x = np.linspace(-4, 4, 801)
+    estimate = np.maximum(x, 0) ** 2
+    assert np.all(square - estimate <= t)
+    wrong = math.erfc(x[estimate - square > t][0] / math.sqrt(2)) / 2
+    assert 0.15 < wrong < 0.16
 
 
 def test_lemma_21_has_the_constant_of_relu():
