@@ -1,6 +1,6 @@
 """The default method with one of its ideas turned off at a time, on clean and on noisy labels.
 
-    python benches/experiments/ablation.py [--seeds 3] [--pairs 20] [--only CASE ..]
+    python benches/experiments/ablation.py [--seeds 3] [--pairs 10] [--only CASE ..]
         [--figure docs/experiments/ablation.png]
 
     slices         the subspace from the contractions C_1 and C_2 alone, without K of all slices
@@ -188,7 +188,7 @@ def main() -> None:
     """Print the table and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=20, help="seeds of the fits in pairs")
+    parser.add_argument("--pairs", type=int, default=10, help="seeds of the fits in pairs")
     parser.add_argument("--only", nargs="*", help="names of cases, all by default")
     parser.add_argument("--figure", default="docs/experiments/ablation.png")
     arguments = parser.parse_args()
