@@ -216,7 +216,7 @@ def paired(variant: str, case: Case, seeds: int) -> str:
     fits = []
     for name in ("all on", variant):
         with VARIANTS[name]():
-            fits.append([fit(case, seed) for seed in range(seeds)])
+            fits.append([outcome(case, seed) for seed in range(seeds)])
     (errors, found), (others, finest) = np.moveaxis(np.array(fits), 2, 1)
     ratio = np.maximum(others, EXACT) / np.maximum(errors, EXACT)
     better, worse = np.sum(ratio > 1.02), np.sum(ratio < 1 / 1.02)
@@ -239,7 +239,7 @@ def paired(variant: str, case: Case, seeds: int) -> str:
 def measure(case: Case, variant: Callable[[], AbstractContextManager[Any]], seeds: int) -> tuple[float, str]:
     """Return the logarithm of the median error of a variant, or of the worst if shown, and what the table says."""
     with variant():
-        errors, found = np.transpose([fit(case, seed) for seed in range(seeds)])
+        errors, found = np.transpose([outcome(case, seed) for seed in range(seeds)])
     median, worst = float(np.median(errors)), float(np.max(errors))
     cell, error = shown(median, case), median
     if worst > 3 * median + 1e-9:
@@ -270,7 +270,7 @@ def draw(cases: list[Case], table: Array, cells: list[list[str]], path: str) -> 
     figure.savefig(path, dpi=100)
 
 
-def fit(case: Case, seed: int) -> tuple[float, int]:
+def outcome(case: Case, seed: int) -> tuple[float, int]:
     """Return error and number of neurons of a fit."""
     network, norm, x, y = case.data(seed)
     with warnings.catch_warnings(action="ignore"):
