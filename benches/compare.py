@@ -93,6 +93,8 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
         ax.set_title(name, fontsize=10)
         ax.grid(alpha=0.3)
+    for ax in axes.flat[len(arguments.only) :]:
+        ax.set_axis_off()
     for rival, reason in absent.items():
         print(f"\n{rival} is left out: {reason}")
     figure.supxlabel("processor seconds, one thread")
