@@ -8,13 +8,14 @@ import pytest
 from relunet import ReLUNetwork, _relunet, teachers
 from relunet.moments import SliceMoments
 from relunet.subspace import find_subspace, joint_span, slice_edges
+from relunet.whitening import Whitening
 
 
 def subspace_of(x, residual):
     n, d = x.shape
     slices = SliceMoments(d, slice_edges(residual, n, d))
     slices.update(x, residual)
-    return find_subspace(slices, np.zeros(d), np.eye(d))
+    return find_subspace(slices, Whitening(np.zeros(d), np.eye(d), np.eye(d)))
 
 
 def whitened(x):
