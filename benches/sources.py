@@ -128,7 +128,7 @@ def generated(arguments: argparse.Namespace) -> None:
     from relunet import _relunet
     from relunet.moments import InputMoments
 
-    size, n_columns = 1 << 16, arguments.columns
+    size, n_columns = 1 << 14, arguments.columns
 
     def batch(number: int) -> tuple[Any, Any]:
         rng = np.random.Generator(np.random.SFC64(number))

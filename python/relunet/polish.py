@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
+from relunet.errors import NumericalError
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
@@ -190,7 +191,7 @@ def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array,
         try:
             damped = correlation + damping * np.eye(len(scale))
             return _relunet.solve_spd(damped, gradient / scale[:, None])[:, 0] / scale, damping
-        except RuntimeError:
+        except NumericalError:
             # Not positive definite but for rounding; what no damping mends is for the caller to see.
             if damping > MAX_DAMPING:
                 raise

@@ -1,0 +1,73 @@
+"""The polish: damping where a normal matrix is singular, and optima that gradients alone do not reach."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relunet import NumericalError, ReLUNetwork, _relunet, scan_array, teachers
+from relunet.inputs import Inputs
+from relunet.moments import InputMoments
+from relunet.polish import Free, accelerate, newton, preconditioner
+
+
+def law_of(x, y):
+    moments = InputMoments(x.shape[1])
+    moments.update(x, y)
+    roots = np.sqrt(np.diag(moments.cov))
+    return Inputs(
+        mean=moments.mean,
+        whiten=1 / roots,
+        unwhiten=roots,
+        n_rows=len(y),
+        fit_bias=True,
+        label_mean=moments.label_mean,
+        label_var=moments.label_var,
+        label_cov=moments.label_cov / roots,
+    )
+
+
+def test_matrices_that_are_not_positive_definite_have_an_error_of_their_own():
+    with pytest.raises(NumericalError, match="a: expected a positive definite matrix"):
+        _relunet.solve_spd(np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones((2, 1)))
+    assert issubclass(NumericalError, RuntimeError)
+
+
+def test_equal_neurons_are_damped():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((500, 3))
+    network = ReLUNetwork([[1.0, 0, 0], [1.0, 0, 0]], [1.0, 1.0])
+    y = np.maximum(2.2 * x[:, 0], 0)
+    polished = newton(
+        network, lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)), Free(False, False), label_rms=1.0
+    )
+    assert np.sqrt(polished.risk) < 1e-12
+
+
+@pytest.mark.parametrize("neurons", [0, 3])
+def test_steps_by_scaled_gradients_reach_the_optimum(neurons):
+    teacher = teachers.biased(12, 3, 1)
+    x, y = teacher.sample(4000, rng=2)
+    x = 1 + x * np.linspace(0.5, 2, 12)
+    if neurons == 0:
+        y = x @ np.arange(12.0) + 3
+        start = ReLUNetwork(np.zeros((0, 12)), np.zeros(0))
+    else:
+        truth = teacher.network
+        y = truth.predict(x)
+        start = ReLUNetwork(1.02 * truth.weights, truth.output_weights, truth.biases, truth.linear, truth.intercept)
+    law, free = law_of(x, y), Free(True, True)
+
+    def project(vectors, shift):
+        return np.ascontiguousarray((x - shift) @ vectors.T), np.ones(len(x))
+
+    polished = accelerate(
+        start,
+        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
+        lambda network, damping: preconditioner(network, law, project, free, damping),
+        free,
+        label_rms=float(y.std()),
+        steps=60,
+    )
+    assert np.sqrt(polished.risk) < 1e-12 * y.std()
+    assert len(polished.history) < 60
