@@ -49,7 +49,7 @@ class ClumpLevel:
     labels : tuple of int
         Clump of each neuron of the finest level, counted from 0 in the order of the neurons.
     risk : float
-        Mean squared error, on the rows held out, of the network fitted with one neuron or dipole a clump.
+        Mean squared error, on the rows held out if some are, of the network fitted with one neuron or dipole a clump.
     chosen : bool
         Whether the fit went on with this level.
 
@@ -189,8 +189,9 @@ class Report:
         ]
         if self.spectrum:
             lines.append(f"  spectrum   {self._spectrum_text()}   (bulk edge {self.bulk_edge:.3g})")
+        risk = "risk" if self.risk_interval is None else "held-out risk"
         lines += [
-            f"  clumps     {level.n_clumps} at {level.scale:.2e} rad, held-out risk {level.risk:.3g}"
+            f"  clumps     {level.n_clumps} at {level.scale:.2e} rad, {risk} {level.risk:.3g}"
             + (" (chosen)" if level.chosen else "")
             for level in self.scales
         ]
