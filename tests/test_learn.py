@@ -140,6 +140,15 @@ def test_sketches_of_noise_and_of_affine_labels():
     np.testing.assert_allclose(result.network.linear, slope, rtol=0, atol=1e-10)
 
 
+def test_sketches_of_features_that_are_far_from_zero_or_constant():
+    teacher = teachers.generic(30, 2, 4)
+    x, y = teacher.sample(5000, rng=5)
+    x = np.column_stack([1e3 + x * np.logspace(-2, 2, 30), np.full(5000, 1000.1)])
+    result = learn(scan_array(x, y + 1e4), max_dense=10)
+    assert (result.report.status, result.network.n_neurons) == ("exact", 2)
+    assert not result.network.weights[:, -1].any()
+
+
 def test_sketches_have_the_same_bits_for_any_threads():
     x, y = teachers.generic(40, 2, 0).sample(5000, rng=0)
     first, second = (learn(scan_array(x, y), 2, n_jobs=n_jobs, max_dense=10) for n_jobs in (1, 3))

@@ -48,8 +48,10 @@ class Fit(ABC):
     ----------
     trace : Trace
         The samples and their sweeps.
-    inputs : Inputs
-        The law of the inputs.
+    n_neurons : int
+        Most neurons.
+    fit_bias : bool
+        Whether neurons have biases.
     fit_linear : {"auto", True, False}
         Whether the network has a linear part.
     seed : int
@@ -59,12 +61,18 @@ class Fit(ABC):
     # Sweeps that a polish by gradients may take.
     steps = 40
 
-    def __init__(self, trace: Trace, inputs: Inputs, fit_linear: bool | Literal["auto"], seed: int) -> None:
-        self.trace, self.samples, self.inputs = trace, trace.samples, inputs
-        self.fit_linear = fit_linear
+    def __init__(
+        self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
+    ) -> None:
+        self.trace, self.samples, self.fit_linear = trace, trace.samples, fit_linear
+        self.inputs = self.read(n_neurons, fit_bias, seed)
         # A round that leads nowhere is not to be repeated.
         self.seeds = count(seed)
-        self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
+        self.label_rms = float(np.sqrt(self.inputs.label_var + self.inputs.label_mean**2))
+
+    @abstractmethod
+    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> Inputs:
+        """Read the law of the inputs, and what else one sweep gives."""
 
     @property
     @abstractmethod

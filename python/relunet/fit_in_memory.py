@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 from relunet import _relunet
 from relunet.errors import DataError
 from relunet.fit import Fit, Rows
-from relunet.inputs import read_inputs
+from relunet.inputs import Inputs, SampledRows, read_inputs
 from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.polish import Free
 from relunet.samples import scan_array
 from relunet.scales import blurred
 from relunet.subspace import Subspace, find_subspace, slice_edges
-from relunet.trace import Trace
 from relunet.validation import Risk, is_exact, risk_on
 
 __all__ = ["InMemoryFit", "rows_in_memory"]
@@ -33,31 +31,18 @@ ROWS_PER_PARAMETER, FEWEST_ROWS = 12, 20_000
 
 
 class InMemoryFit(Fit):
-    """The stages of a fit with rows in memory, which see the covariance of the inputs.
+    """The stages of a fit with rows in memory, which see the covariance of the inputs."""
 
-    Parameters
-    ----------
-    trace : Trace
-        The samples and their sweeps.
-    n_neurons : int
-        Most neurons.
-    fit_bias : bool
-        Whether neurons have biases.
-    fit_linear : {"auto", True, False}
-        Whether the network has a linear part.
-    seed : int
-        Chooses rows, and directions that searches try.
-    """
+    rows: SampledRows
 
-    def __init__(
-        self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
-    ) -> None:
-        n_rows, d = trace.samples.n_rows, trace.samples.n_columns
+    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> Inputs:
+        """Read the law of the inputs, and rows enough for so many neurons."""
+        n_rows, d = self.samples.n_rows, self.samples.n_columns
         size = rows_in_memory(n_rows, d, n_neurons)
-        inputs, self.rows = read_inputs(trace.sweep, n_rows, d, fit_bias=fit_bias, sample_size=size, seed=seed)
+        inputs, self.rows = read_inputs(self.trace.sweep, n_rows, d, fit_bias=fit_bias, sample_size=size, seed=seed)
         if len(self.rows) == 0:
             raise DataError("sample_weight: all weights are zero, expected some positive ones")
-        super().__init__(trace, inputs, fit_linear, seed)
+        return inputs
 
     @property
     def n_fitted(self) -> int:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
 from relunet.errors import DataError
 from relunet.fit import Fit, Rows
-from relunet.inputs import SampledRows, hash_threshold, read_scales, sampled
+from relunet.inputs import Inputs, SampledRows, hash_threshold, read_scales, sampled
 from relunet.moments import RiskMoments, RowSample
 from relunet.network import ReLUNetwork
 from relunet.polish import Free
 from relunet.report import Status
 from relunet.subspace import Subspace, sketch_subspace
-from relunet.trace import Trace
 from relunet.validation import Risk, is_exact
 
 __all__ = ["SAMPLED_ROWS", "SPARE", "SketchedFit"]
@@ -34,33 +31,19 @@ class SketchedFit(Fit):
 
     Inputs are scaled, not whitened: correlations between them slow the polish down, and strong ones turn the directions
     that are found. Each projection of rows is a sweep, and so is the risk of a network.
-
-    Parameters
-    ----------
-    trace : Trace
-        The samples and their sweeps.
-    n_neurons : int
-        Most neurons.
-    fit_bias : bool
-        Whether neurons have biases.
-    fit_linear : {"auto", True, False}
-        Whether the network has a linear part.
-    seed : int
-        Chooses rows, and directions that searches try.
     """
 
     # Many are needed where inputs are correlated.
     steps = 60
 
-    def __init__(
-        self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
-    ) -> None:
-        n_rows, d = trace.samples.n_rows, trace.samples.n_columns
-        super().__init__(trace, read_scales(trace.sweep, n_rows, d, fit_bias=fit_bias), fit_linear, seed)
+    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> Inputs:
+        """Read means and scales of the inputs."""
+        n_rows, d = self.samples.n_rows, self.samples.n_columns
         self._n_columns = min(n_neurons, AT_ONCE) + SPARE
         self._seed = seed
         self._threshold = hash_threshold(SAMPLED_ROWS, n_rows)
         self._known: list[tuple[ReLUNetwork, float]] = []
+        return read_scales(self.trace.sweep, n_rows, d, fit_bias=fit_bias)
 
     @property
     def n_fitted(self) -> int:

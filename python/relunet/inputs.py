@@ -209,8 +209,8 @@ def read_scales(sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool) -
     if weight == 0:
         raise DataError("sample_weight: all weights are zero, expected some positive ones")
     mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
-    scale = np.sqrt(np.maximum(squares - mean**2, 0.0))
-    scale = np.where(scale > RANK_TOLERANCE * np.sqrt(squares), scale, 0.0)
+    variance = squares - mean**2
+    scale = np.sqrt(np.where(variance > RANK_TOLERANCE * squares, variance, 0.0))
     whiten = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     label_mean = float(against_labels[-1])
     return Inputs(
@@ -220,7 +220,7 @@ def read_scales(sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool) -
         whiten=whiten,
         unwhiten=scale,
         label_mean=label_mean,
-        label_var=gradient.risk - label_mean**2,
+        label_var=max(gradient.risk - label_mean**2, 0.0),
         label_cov=(against_labels[:-1] - label_mean * mean) * whiten,
     )
 
