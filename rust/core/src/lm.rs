@@ -6,7 +6,10 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 use crate::control::Control;
+use crate::gram::Ahead;
 use crate::linalg;
+use crate::simd::Element;
+use crate::skinny::Directions;
 
 /// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
 const BLOCK: usize = 256;
@@ -109,9 +112,12 @@ impl Terms {
 
 /// Dot product in a fixed order, in eight lanes.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
     let tail: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
+    if a.len() < 8 {
+        return tail;
+    }
+    let mut lanes = [0.0; 8];
     for (x, y) in a8.zip(b8) {
         for l in 0..8 {
             lanes[l] += x[l] * y[l];
@@ -153,17 +159,21 @@ pub(crate) struct Evaluation {
 
 pub(crate) fn evaluate(rows: Rows<'_>, terms: &Terms) -> Evaluation {
     let (q, k, n) = (rows.q, terms.len(), rows.n());
+    let directions = Directions::new(&terms.theta, &vec![0.0; k + 1], q);
     let mut residual = Vec::with_capacity(n);
-    let mut pattern = Vec::with_capacity(n * k);
+    let mut pattern = vec![0.0; n * k];
     let mut loss = 0.0;
-    for (z, y) in rows.z.chunks(BLOCK * q).zip(rows.y.chunks(BLOCK)) {
-        let t = product_transposed(z, &terms.theta, q);
+    let mut lanes = Vec::new();
+    for (b, (z, y)) in rows.z.chunks(BLOCK * q).zip(rows.y.chunks(BLOCK)).enumerate() {
+        directions.project(z, y.len(), &mut lanes, Ahead::from(&[][..]));
         let mut block = 0.0;
-        for (t, y) in t.chunks_exact(k + 1).zip(y) {
+        for (i, (t, y)) in lanes.chunks_exact(directions.n_panels()).zip(y).enumerate() {
+            let t = f64::flat(t);
             let mut rest = y - t[0];
-            for (t, s) in t[1..].iter().zip(&terms.signs) {
+            let pattern = &mut pattern[(b * BLOCK + i) * k..][..k];
+            for ((t, s), sign) in t[1..].iter().zip(&terms.signs).zip(pattern) {
                 rest -= s * t.abs();
-                pattern.push(s.copysign(s * t));
+                *sign = s.copysign(s * t);
             }
             block += rest * rest;
             residual.push(rest);

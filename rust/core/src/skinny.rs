@@ -65,6 +65,12 @@ impl Directions {
         self.offsets.len()
     }
 
+    /// Component by component, those of eight directions.
+    #[inline(always)]
+    pub(crate) fn panel(&self, panel: usize) -> &[Lane] {
+        &self.lanes[panel * self.n_features..][..self.n_features]
+    }
+
     /// Projections of the rows `x`: `n_panels` lanes a row, places beyond the last direction zero.
     ///
     /// Meanwhile `ahead` is brought into the cache.
@@ -124,7 +130,7 @@ impl simd::Operation for Project<'_> {
         }
         let (d, n_panels) = (directions.n_features, directions.n_panels());
         for panel in 0..n_panels {
-            let lanes = &directions.lanes[panel * d..][..d];
+            let lanes = directions.panel(panel);
             let offset = S::load(&directions.offsets[panel]);
             let mut row = 0;
             while row + ROWS <= n_rows {

@@ -1,15 +1,17 @@
 //! Global search for the neurons inside the subspace: terms are grown one at a time, slid by Levenberg-Marquardt, and
 //! exchanged by growing beyond the wanted number and removing the least useful, until nothing improves.
 
-use ndarray::ArrayView2;
+mod proposals;
+mod screen;
+
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::linalg;
-use crate::lm::{Fit, Rows, Stop, Terms, add_product, dot, product_transposed, solve_ridged};
+use crate::lm::{Fit, Rows, Stop, Terms, dot, solve_ridged};
+use proposals::{CERTAIN, Proposal, added, apart, strongest};
 
 /// What a search may use and when it may end.
 #[derive(Clone, Copy, Debug)]
@@ -43,62 +45,11 @@ fn below(rng: &mut Xoshiro256PlusPlus, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 
-/// A term that may be added to a fit.
-struct Proposal {
-    /// Its vector, scaled so that the term itself is the best addition along it.
-    a: Vec<f64>,
-    sign: f64,
-    /// Estimated decrease of the loss.
-    gain: f64,
-    /// Square of the gain over its variance.
-    evidence: f64,
-    /// What the other parameters do meanwhile.
-    compensation: Vec<f64>,
-}
-
-impl Proposal {
-    /// Cosine of the angle between the lines of two proposals.
-    fn cosine(&self, other: &Proposal) -> f64 {
-        (dot(&self.a, &other.a) / (dot(&self.a, &self.a) * dot(&other.a, &other.a)).sqrt()).abs()
-    }
-}
-
-/// `terms` with proposed ones added, the others moved out of their way.
-fn added(terms: &Terms, proposals: &[&Proposal]) -> Terms {
-    let mut terms = terms.clone();
-    for proposal in proposals {
-        terms.theta.iter_mut().zip(&proposal.compensation).for_each(|(t, c)| *t -= c);
-    }
-    proposals.iter().for_each(|p| terms.push(&p.a, p.sign));
-    terms
-}
-
-/// The strongest evidence among proposals.
-fn strongest(proposals: &[Proposal]) -> f64 {
-    proposals.iter().map(|p| p.evidence).fold(0.0, f64::max)
-}
-
-/// The first proposal and those after it that are about as good and lie elsewhere, at most `most`.
-fn apart(proposals: &[Proposal], most: usize) -> Vec<&Proposal> {
-    let mut chosen: Vec<&Proposal> = Vec::new();
-    for proposal in proposals.iter().filter(|p| p.evidence >= CERTAIN && p.gain >= COMPARABLE * proposals[0].gain) {
-        if chosen.len() < most && chosen.iter().all(|c| c.cosine(proposal) < APART) {
-            chosen.push(proposal);
-        }
-    }
-    chosen
-}
-
-/// Directions tried for a new term.
-const NET: usize = 512;
-/// Directions that are judged with the tangent space of the present fit projected out.
-const SHORT_LIST: usize = 48;
 /// Evidence that noise alone hardly gives: four and a half standard errors.
 const VISIBLE: f64 = 20.0;
-/// Evidence, part of the best gain and greatest cosine with which terms are added together.
-const CERTAIN: f64 = 100.0;
-const COMPARABLE: f64 = 0.5;
-const APART: f64 = 0.5;
+/// Rows a parameter to begin with, and rows in all.
+const ROWS_PER_PARAMETER: usize = 16;
+const FEWEST_ROWS: usize = 2000;
 /// Terms added without evidence before growth ends: on a fan one term alone explains little.
 const PATIENCE: usize = 3;
 /// Mean square, relative to that of the labels, that a linear function leaves by rounding.
@@ -107,12 +58,6 @@ const ROUNDING: f64 = 1e-26;
 const BRANCHES: usize = 4;
 /// Kicks tried beside them, in standard errors.
 const KICKS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
-/// Rows on which the net is screened.
-const SCREEN: usize = 4096;
-/// Angles between a term and the near-duplicates tried beside it, and how many such pairs of a term and an angle.
-const ANGLES: [f64; 5] = [0.4, 0.15, 0.05, 0.02, 0.008];
-const NEIGHBOURS: usize = 16;
-
 struct Search<'a> {
     train: Rows<'a>,
     options: Options,
@@ -162,8 +107,7 @@ impl<'a> Search<'a> {
             self.offer(&fit);
             if evidence >= VISIBLE && fit.mean() <= (1.0 - self.options.least_gain) * before.mean() {
                 unseen.clear();
-            } else if evidence < VISIBLE && rows.n() < self.train.n() {
-                self.rows_per_parameter *= 4;
+            } else if evidence < VISIBLE && self.more_rows(before.terms.len() + 1) {
                 fit = before;
             } else {
                 unseen.push(before);
@@ -209,9 +153,7 @@ impl<'a> Search<'a> {
             quiet = tried.iter().all(|(_, evidence)| *evidence < VISIBLE);
             let next = tried.into_iter().map(|t| t.0).fold(base.clone(), |b, f| if f.loss < b.loss { f } else { b });
             stalled = if next.loss < 0.999 * base.loss { stalled / 2 } else { stalled + 1 };
-            if quiet && rows.n() < self.train.n() {
-                // What so few rows do not show more may.
-                self.rows_per_parameter *= 4;
+            if quiet && self.more_rows(k + more) {
                 stalled = 0;
             }
             fit = next;
@@ -308,9 +250,23 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Enough rows to fit `k` terms.
+    /// Enough rows to fit `k` terms, and no more than show a term that explains the least that counts.
     fn rows(&self, k: usize) -> Rows<'a> {
-        self.train.first((self.rows_per_parameter * self.train.q * (k + 1)).max(2000))
+        let parameters = self.train.q * (k + 1);
+        let certain = (CERTAIN / self.options.least_gain) as usize;
+        let most = certain.max(ROWS_PER_PARAMETER * parameters);
+        self.train.first((self.rows_per_parameter * parameters).min(most).max(FEWEST_ROWS))
+    }
+
+    /// Goes on with more rows: what few do not show more may. False where there are none for `k` terms.
+    fn more_rows(&mut self, k: usize) -> bool {
+        let (before, rows) = (self.rows_per_parameter, self.rows(k).n());
+        self.rows_per_parameter *= 4;
+        let more = self.rows(k).n() > rows;
+        if !more {
+            self.rows_per_parameter = before;
+        }
+        more
     }
 
     fn stop(&self, rows: Rows<'_>, steps: usize, decrease: f64) -> Stop<'a> {
@@ -320,119 +276,6 @@ impl<'a> Search<'a> {
 
     fn done(&self, fit: &Fit) -> bool {
         self.control.is_cancelled() || fit.mean() <= self.options.tolerance * self.scale
-    }
-
-    /// A direction drawn with the density of the data: a row, or the difference of two rows with the kink through a third.
-    fn draw(&self, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Vec<f64> {
-        let q = rows.q;
-        if !self.options.constant {
-            return rows.row(below(rng, rows.n())).to_vec();
-        }
-        let [i, j, m] = [0; 3].map(|_| rows.row(below(rng, rows.n())));
-        let mut c: Vec<f64> = i.iter().zip(j).map(|(a, b)| a / i[q - 1] - b / j[q - 1]).collect();
-        c[q - 1] = -dot(&c[..q - 1], &m[..q - 1]) / m[q - 1];
-        c
-    }
-
-    /// Terms that may be added to `fit`, the most promising first.
-    fn proposals(&self, fit: &mut Fit, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Vec<Proposal> {
-        let (q, n, k) = (rows.q, rows.n(), fit.terms.len());
-        let residual = &fit.evaluation.residual;
-        let sample = rows.first(SCREEN);
-        let mut net: Vec<f64> = Vec::with_capacity(NET * q);
-        for _ in 0..NET {
-            net.extend(unit(self.draw(rows, rng)));
-        }
-        // Global candidates: gain with the linear part projected out.
-        let screened = Features::new(sample, &net, residual);
-        let explained = solve_ridged(product(sample.z, sample.z, sample.n()), q, 1e-12, &screened.linear);
-        let mut order: Vec<(f64, usize)> =
-            (0..NET).map(|c| (screened.gain_linear(explained.as_deref(), c), c)).collect();
-        order.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
-        let mut short: Vec<f64> = Vec::new();
-        for &(_, c) in &order {
-            let c = &net[c * q..(c + 1) * q];
-            if short.len() < SHORT_LIST / 2 * q && short.chunks_exact(q).all(|s| dot(s, c).abs() < 0.97) {
-                short.extend_from_slice(c);
-            }
-        }
-        // Each of the best, moved along the gradient of its correlation with the residual.
-        for start in short.clone().chunks_exact(q).take(SHORT_LIST / 4) {
-            let mut c = start.to_vec();
-            for _ in 0..4 {
-                let mut g = vec![0.0; q];
-                let mut sum = 0.0;
-                for (z, e) in sample.z.chunks_exact(q).zip(residual) {
-                    let t = dot(z, &c);
-                    sum += e * t.abs();
-                    g.iter_mut().zip(z).for_each(|(g, z)| *g += e.copysign(e * t) * z);
-                }
-                g.iter_mut().for_each(|g| *g *= sum.signum());
-                c = unit(g);
-            }
-            short.extend(c);
-        }
-        // Neighbours of present terms, on both sides: near-duplicates.
-        let mut neighbours: Vec<(f64, Vec<f64>, Vec<f64>, f64)> = (0..k)
-            .filter(|_| q > 1)
-            .flat_map(|i| ANGLES.map(|angle| (unit(fit.terms.a(i).to_vec()), angle)))
-            .filter_map(|(a, angle)| across(rows, residual, &a, angle).map(|(strength, e)| (strength, a, e, angle)))
-            .collect();
-        neighbours.sort_by(|x, y| y.0.total_cmp(&x.0));
-        for (_, a, e, angle) in neighbours.iter().take(NEIGHBOURS) {
-            for side in [*angle, -angle] {
-                short.extend(unit(a.iter().zip(e).map(|(a, e)| a + side * e).collect()));
-            }
-        }
-        let m = short.len() / q;
-        let p = q * (k + 1);
-        fit.work += (2 * sample.n() * q * (NET + 4 * SHORT_LIST) + 2 * n * (p + q) * m + p * p * (m + p / 3)) as u64;
-        let features = Features::new(rows, &short, residual);
-        let overlap = fit.project(rows, &features.values);
-        // The residual is orthogonal to the tangent space only at a minimum.
-        let gradient = fit.gradient(rows);
-        let Some(projected) = solve_ridged(fit.matrix(), p, 1e-11, &overlap) else { return Vec::new() };
-        let column = |a: &[f64], c: usize| -> Vec<f64> { a.iter().skip(c).step_by(m).copied().collect() };
-        let mut out: Vec<Proposal> = (0..m)
-            .filter_map(|c| {
-                let coefficients = column(&projected, c);
-                let norm = features.norm[c] - dot(&column(&overlap, c), &coefficients);
-                if norm.is_nan() || norm <= 1e-9 * features.norm[c] {
-                    return None;
-                }
-                let correlation = features.correlation[c] - dot(&gradient, &coefficients);
-                let amplitude = correlation / norm;
-                Some(Proposal {
-                    a: short[c * q..(c + 1) * q].iter().map(|v| v * amplitude.abs()).collect(),
-                    sign: 1f64.copysign(amplitude),
-                    gain: correlation * amplitude,
-                    evidence: 0.0,
-                    compensation: coefficients.iter().map(|v| v * amplitude).collect(),
-                })
-            })
-            .collect();
-        out.sort_by(|x, y| y.gain.total_cmp(&x.gain));
-        // Only one of each bunch of similar proposals.
-        let mut kept: Vec<Proposal> = Vec::new();
-        for proposal in out {
-            let close = |o: &Proposal| o.sign == proposal.sign && o.cosine(&proposal) > 0.95;
-            if kept.len() < 8 && !kept.iter().any(close) {
-                kept.push(proposal);
-            }
-        }
-        // The best few: gain over what the residuals at their rows would give by chance.
-        for proposal in &mut kept {
-            let along = fit.change(rows, &proposal.compensation);
-            let variance: f64 = rows
-                .z
-                .chunks_exact(q)
-                .zip(&along)
-                .zip(&fit.evaluation.residual)
-                .map(|((z, c), e)| (e * (dot(z, &proposal.a).abs() - proposal.sign * c)).powi(2))
-                .sum();
-            proposal.evidence = if variance > 0.0 { proposal.gain.powi(2) / variance } else { 0.0 };
-        }
-        kept
     }
 
     /// `fit` with one term more: the best of `tries` proposals after the first `skip`.
@@ -505,93 +348,6 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The direction off `a` along which the residual at the kink of |a·z| curves most, and how much so, in units of its
-/// noise: where two terms are taken for one, it is the one in which they differ.
-fn across(rows: Rows<'_>, residual: &[f64], a: &[f64], width: f64) -> Option<(f64, Vec<f64>)> {
-    let q = rows.q;
-    let near: Vec<(f64, f64, &[f64])> = rows
-        .z
-        .chunks_exact(q)
-        .zip(residual)
-        .filter_map(|(z, e)| {
-            let t = dot(z, a);
-            (t.abs() < width).then_some((t, *e, z))
-        })
-        .collect();
-    if near.len() < 2 * q {
-        return None;
-    }
-    let mean = near.iter().map(|(_, e, _)| e).sum::<f64>() / near.len() as f64;
-    let noise = near.iter().map(|(_, e, _)| (e - mean).powi(2)).sum::<f64>();
-    let (mut rest, mut scaled) = (Vec::with_capacity(near.len() * q), Vec::with_capacity(near.len() * q));
-    for (t, e, z) in near {
-        let start = rest.len();
-        rest.extend(z.iter().zip(a).map(|(z, a)| z - t * a));
-        scaled.extend(rest[start..].iter().map(|z| z * (e - mean)));
-    }
-    let moment = product(&rest, &scaled, rest.len() / q);
-    let (values, vectors) = linalg::eigh(ArrayView2::from_shape((q, q), &moment).ok()?).ok()?;
-    let extreme = if values[0].abs() > values[q - 1].abs() { 0 } else { q - 1 };
-    let direction = vectors.column(extreme);
-    let along: f64 = direction.iter().zip(a).map(|(e, a)| e * a).sum();
-    let off = unit(direction.iter().zip(a).map(|(e, a)| e - along * a).collect());
-    (values[extreme] != 0.0).then(|| (values[extreme].abs() / noise.sqrt(), off))
-}
-
-/// Columns |c·z| with their sums against the residual.
-struct Features {
-    /// `n x m`.
-    values: Vec<f64>,
-    correlation: Vec<f64>,
-    norm: Vec<f64>,
-    /// Sums against z, `q x m`.
-    linear: Vec<f64>,
-}
-
-impl Features {
-    fn new(rows: Rows<'_>, directions: &[f64], residual: &[f64]) -> Features {
-        let (q, n) = (rows.q, rows.n());
-        let m = directions.len() / q;
-        let mut values = product_transposed(rows.z, directions, q);
-        values.iter_mut().for_each(|v| *v = v.abs());
-        let mut norm = vec![0.0; m];
-        let mut correlation = vec![0.0; m];
-        for (v, e) in values.chunks_exact(m).zip(residual) {
-            for (c, v) in v.iter().enumerate() {
-                norm[c] += v * v;
-                correlation[c] += v * e;
-            }
-        }
-        let linear = product(rows.z, &values, n);
-        Features { values, correlation, norm, linear }
-    }
-
-    /// Decrease of the loss by column `c` and a linear function together, where `explained` are the coefficients of the
-    /// linear functions nearest to the columns.
-    fn gain_linear(&self, explained: Option<&[f64]>, c: usize) -> f64 {
-        let m = self.norm.len();
-        let along = |x: &[f64]| -> f64 {
-            x.iter().skip(c).step_by(m).zip(self.linear.iter().skip(c).step_by(m)).map(|(x, h)| x * h).sum()
-        };
-        let norm = self.norm[c] - explained.map_or(0.0, along);
-        if norm > 1e-9 * self.norm[c] { self.correlation[c].powi(2) / norm } else { 0.0 }
-    }
-}
-
-fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
-    let mut c = vec![0.0; (a.len() / n.max(1)) * (b.len() / n.max(1))];
-    add_product(&mut c, a, b, n);
-    c
-}
-
-fn unit(mut v: Vec<f64>) -> Vec<f64> {
-    let norm = dot(&v, &v).sqrt();
-    if norm > 0.0 {
-        v.iter_mut().for_each(|v| *v /= norm);
-    }
-    v
-}
-
 /// The best networks found with 0, 1, ... terms, on rows `z` (`n x q` row-major) and labels `y`.
 ///
 /// Rows come in an order that says nothing about them: the first four fifths are fitted, in part or whole, and the
@@ -633,7 +389,7 @@ pub fn search(
         options,
         control,
         scale,
-        rows_per_parameter: 16,
+        rows_per_parameter: ROWS_PER_PARAMETER,
         spent: 0,
         best: vec![None; options.k_max + 1],
         rng: Xoshiro256PlusPlus::seed_from_u64(options.seed),
