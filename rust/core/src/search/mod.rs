@@ -47,7 +47,7 @@ fn below(rng: &mut Xoshiro256PlusPlus, n: usize) -> usize {
 
 /// Evidence that noise alone hardly gives: four and a half standard errors.
 const VISIBLE: f64 = 20.0;
-/// Rows a parameter to begin with, and rows in all.
+/// Rows a parameter that are enough while they show evidence, and rows in all.
 const ROWS_PER_PARAMETER: usize = 16;
 const FEWEST_ROWS: usize = 2000;
 /// Terms added without evidence before growth ends: on a fan one term alone explains little.
@@ -64,8 +64,8 @@ struct Search<'a> {
     control: &'a Control,
     /// Mean square left by the best linear fit.
     scale: f64,
-    /// Few while the residual is all structure, more once noise hides what is left.
-    rows_per_parameter: usize,
+    /// How many times the rows that so many terms need are used: 1 while they show evidence.
+    row_factor: usize,
     /// Floating-point operations of the exchanges so far.
     spent: u64,
     /// Mean square and model by number of terms.
@@ -252,19 +252,18 @@ impl<'a> Search<'a> {
 
     /// Enough rows to fit `k` terms, and no more than show a term that explains the least that counts.
     fn rows(&self, k: usize) -> Rows<'a> {
-        let parameters = self.train.q * (k + 1);
+        let enough = FEWEST_ROWS.max(ROWS_PER_PARAMETER * self.train.q * (k + 1));
         let certain = (CERTAIN / self.options.least_gain) as usize;
-        let most = certain.max(ROWS_PER_PARAMETER * parameters);
-        self.train.first((self.rows_per_parameter * parameters).min(most).max(FEWEST_ROWS))
+        self.train.first((self.row_factor * enough).min(certain.max(enough)))
     }
 
-    /// Goes on with more rows: what few do not show more may. False where there are none for `k` terms.
+    /// Goes on with more rows, for they may show what these do not. False where there are none for `k` terms.
     fn more_rows(&mut self, k: usize) -> bool {
-        let (before, rows) = (self.rows_per_parameter, self.rows(k).n());
-        self.rows_per_parameter *= 4;
+        let (before, rows) = (self.row_factor, self.rows(k).n());
+        self.row_factor *= 4;
         let more = self.rows(k).n() > rows;
         if !more {
-            self.rows_per_parameter = before;
+            self.row_factor = before;
         }
         more
     }
@@ -389,7 +388,7 @@ pub fn search(
         options,
         control,
         scale,
-        rows_per_parameter: ROWS_PER_PARAMETER,
+        row_factor: 1,
         spent: 0,
         best: vec![None; options.k_max + 1],
         rng: Xoshiro256PlusPlus::seed_from_u64(options.seed),
