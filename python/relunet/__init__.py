@@ -7,6 +7,7 @@ from relunet.network import NeuronMatch, ReLUNetwork
 from relunet.regressor import ReLUNetRegressor
 from relunet.report import Report
 from relunet.samples import Samples, scan_array, scan_arrow, scan_batches, scan_csv, scan_npy, scan_parquet
+from relunet.transformer import ReLUSubspace
 
 __all__ = [
     "ArgumentError",
@@ -18,6 +19,7 @@ __all__ = [
     "NumericalError",
     "ReLUNetRegressor",
     "ReLUNetwork",
+    "ReLUSubspace",
     "RelunetError",
     "Report",
     "Samples",

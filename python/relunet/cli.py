@@ -1,4 +1,4 @@
-"""The command line: learn from files, predict into files, look at files, plan a fit, and a demonstration."""
+"""The command line: learn from files, predict into files, look at and convert them, plan a fit, and a demonstration."""
 
 from __future__ import annotations
 
@@ -126,6 +126,12 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="say what a saved network or a .npy file holds")
     inspect.add_argument("path", type=Path, help="network, .safetensors, or array, .npy")
     inspect.set_defaults(run=_inspect)
+
+    export = commands.add_parser("export", help='write a saved network as ONNX (needs the extra "onnx")')
+    export.add_argument("network", help="network, .safetensors")
+    export.add_argument("--names", metavar="A,B,...", help="names of the inputs, to be kept in the file")
+    export.add_argument("onnx", help="where it goes, .onnx; written whole or not at all")
+    export.set_defaults(run=_export)
 
     planned = commands.add_parser("plan", help="say what a fit will take: sweeps, bytes, memory, time, machines")
     planned.add_argument("--rows", type=_count, required=True, metavar="N", help="rows, such as 1e9")
@@ -263,6 +269,11 @@ def _inspect(arguments: argparse.Namespace) -> None:
     print(f"{' x '.join(f'{n:,}' for n in shape) or 'a single'} values of {dtype.name}, {order}, {size}")
     if short > 0:
         raise FileError(f"{arguments.path}: {as_bytes(short)} of the {size} that its header promises are missing")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    names = arguments.names.split(",") if arguments.names is not None else None
+    ReLUNetwork.load(arguments.network).to_onnx(arguments.onnx, names)
 
 
 def _plan(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Literal, NamedTuple
 
@@ -19,7 +20,7 @@ from relunet.samples import Samples
 from relunet.subspace import Subspace, joint_span, span
 from relunet.trace import Trace
 
-__all__ = ["MAX_DENSE", "FitResult", "learn"]
+__all__ = ["MAX_DENSE", "FirstLook", "FitResult", "learn", "look"]
 
 Array = NDArray[np.float64]
 
@@ -56,6 +57,33 @@ class FitResult(NamedTuple):
     subspace: Array
     spectrum: Array
     scales: list[ClumpLevel]
+
+
+class FirstLook(NamedTuple):
+    """What `look` returns: q directions, those that stand out first.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (d,)
+        Mean of the inputs.
+    components : ndarray of shape (q, d)
+        (x - mean)·component has variance 1 for each, and no two are correlated.
+    basis : ndarray of shape (d, q)
+        Orthonormal basis, as columns, of their span.
+    spectrum : ndarray
+        Eigenvalues of the matrix that finds them, descending.
+    bulk_edge : float
+        What the largest eigenvalue would be if labels, off an affine function, and inputs were independent.
+    n_visible : int
+        How many directions stand out.
+    """
+
+    mean: Array
+    components: Array
+    basis: Array
+    spectrum: Array
+    bulk_edge: float
+    n_visible: int
 
 
 def learn(
@@ -230,17 +258,98 @@ def learn(
     return FitResult(network, report, span(fit.inputs.raw(directions.T).T), spectrum, levels)
 
 
+def look(
+    samples: Samples,
+    n_components: int | None = None,
+    *,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+    max_dense: int = MAX_DENSE,
+) -> FirstLook:
+    """Find the directions that labels depend on beyond an affine function, as the first round of `learn` does.
+
+    Parameters
+    ----------
+    samples : Samples
+        Labelled samples.
+    n_components : int, default None
+        How many directions; None means those that stand out.
+    random_state : int, default 0
+        Seed.
+    n_jobs : int, default None
+        Threads; None means one a core.
+    progress : callable, default None
+        Called with the stage, the rows done and the rows there are.
+    max_dense : int, default 1000
+        Beyond so many features nothing is kept that is quadratic in them.
+
+    Returns
+    -------
+    FirstLook
+
+    Raises
+    ------
+    ArgumentError
+        A parameter that no data could make right.
+    DataError
+        NaN or infinity, no labels, too few rows, more components than directions are seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array, teachers
+    >>> from relunet.learn import look
+    >>> found = look(scan_array(*teachers.generic(10, 3, rng=0).sample(20_000, rng=1)))
+    >>> found.n_visible, bool(np.all(found.spectrum[:3] > found.bulk_edge))
+    (3, True)
+    """
+    counts = {"max_dense": max_dense, "n_components": n_components, "n_jobs": n_jobs}
+    _check_counts({name: n for name, n in counts.items() if n is not None})
+    _check_rows(samples)
+    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress)
+    with trace.stage("inputs"):
+        make = SketchedFit if samples.n_columns > max_dense else InMemoryFit
+        fit = make(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)
+    with trace.stage("subspace"):
+        affine = fit.inputs.affine_network()
+        found = fit.residual_subspace(affine)
+        # Slices of rounding errors differ too.
+        n_visible = 0 if fit.is_exact(affine) else found.n_visible
+    if n_components is None and n_visible == 0:
+        trace.warn("no direction stands out beyond an affine function: no component is kept")
+    n_kept = n_visible if n_components is None else n_components
+    if n_kept > found.directions.shape[1]:
+        raise DataError(f"n_components: {n_kept}, expected at most {found.directions.shape[1]}: more are not seen")
+    components = fit.inputs.raw(found.directions[:, :n_kept].T.copy())
+    # An eigenvector's sign means nothing: the largest entry is positive.
+    largest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(n_kept), largest])[:, None]
+    return FirstLook(fit.inputs.mean, components, span(components.T), found.spectrum, found.bulk_edge, n_visible)
+
+
 def _checked(
     samples: Samples, n_neurons: int | None, max_neurons: int, max_dense: int, fit_linear: object, n_jobs: int | None
 ) -> int:
     """Refuse arguments that no data could make right; return the most neurons allowed."""
     counts: dict[str, object] = {"max_neurons": max_neurons, "max_dense": max_dense}
     counts |= {name: n for name, n in (("n_neurons", n_neurons), ("n_jobs", n_jobs)) if n is not None}
+    _check_counts(counts)
+    if not (fit_linear == "auto" or isinstance(fit_linear, bool | np.bool_)):
+        raise ArgumentError(f"fit_linear: {fit_linear!r}, expected True, False or 'auto'")
+    _check_rows(samples)
+    return int(max_neurons if n_neurons is None else n_neurons)
+
+
+def _check_counts(counts: Mapping[str, object]) -> None:
+    """Require integers of at least 1, but for `n_jobs`."""
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or (int(value) < 1 and name != "n_jobs"):
             raise ArgumentError(f"{name}: {value!r}, expected an integer of at least 1")
-    if not (fit_linear == "auto" or isinstance(fit_linear, bool | np.bool_)):
-        raise ArgumentError(f"fit_linear: {fit_linear!r}, expected True, False or 'auto'")
+
+
+def _check_rows(samples: Samples) -> None:
+    """Require labels, and rows enough for an affine function."""
     if not samples.has_labels:
         raise DataError("y: the samples have no labels, expected labelled ones")
     needed = samples.n_columns + 2
@@ -249,4 +358,3 @@ def _checked(
         raise DataError(
             f"X: {count} of {samples.n_columns} features, at least {needed} are needed, many more for neurons"
         )
-    return int(max_neurons if n_neurons is None else n_neurons)

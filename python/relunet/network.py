@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from relunet import _relunet
+from relunet import _relunet, exports
 from relunet.atomic import replacing
 from relunet.errors import ArgumentError, DataError, FileError
+
+if TYPE_CHECKING:
+    from sklearn.neural_network import MLPRegressor
+    from torch.nn import Module
 
 __all__ = ["NeuronMatch", "ReLUNetwork"]
 
@@ -427,6 +431,88 @@ class ReLUNetwork:
             return cls(**tensors)
         except ArgumentError as error:
             raise FileError(f"{os.fspath(path)}: {error}") from error
+
+    def to_torch(self) -> Module:
+        """The network as a module of PyTorch in double precision, to apply or to train further.
+
+        Its parameters have the names and shapes of this network's, so that ``ReLUNetwork(**{name: tensor.numpy() for
+        name, tensor in module.state_dict().items()})`` is the network again. Inputs are tensors of float64, (..., d);
+        outputs are shaped as those of `predict`, (...,) or (..., m). ``module.float()`` makes it one of single
+        precision.
+
+        Returns
+        -------
+        torch.nn.Module
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch, the extra ``relunet[torch]``.
+        """
+        return exports.to_torch(self)
+
+    def to_onnx(self, path: str | os.PathLike[str], feature_names: Sequence[str] | None = None) -> None:
+        """Write the network to an ONNX file, which appears at `path` complete or not at all.
+
+        The graph computes in double precision, from an input ``x``, (n, d), an output ``y``, shaped as that of
+        `predict`, with the operators Gemm and Relu of opset 14, and Squeeze for a network without an axis of outputs.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; one that exists is replaced.
+        feature_names : sequence of str, default None
+            Names of the inputs, for the file's metadata: ``feature_names``, a JSON list.
+
+        Raises
+        ------
+        ArgumentError
+            As many names as there are features are expected.
+        FileError
+            When the file cannot be written.
+        ImportError
+            Without the package onnx, the extra ``relunet[onnx]``.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from onnx.reference import ReferenceEvaluator
+        >>> from relunet import ReLUNetwork
+        >>> network = ReLUNetwork([[1.0, -1.0]], [2.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     network.to_onnx(f"{folder}/network.onnx")
+        ...     ReferenceEvaluator(f"{folder}/network.onnx").run(None, {"x": np.array([[3.0, 1.0]])})
+        [array([4.])]
+        """
+        exports.to_onnx(self, path, feature_names)
+
+    def to_sklearn(self) -> MLPRegressor:
+        """The network as a fitted multilayer perceptron of scikit-learn.
+
+        A perceptron has no linear part: ``t = relu(t) - relu(-t)`` makes two hidden units of that of each output, after
+        those of the neurons. Its ``predict`` gives the values of this network's up to rounding, (n,) where there is one
+        output. It was never trained: its loss means nothing.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPRegressor
+
+        Raises
+        ------
+        ImportError
+            Without scikit-learn, the extra ``relunet[sklearn]``.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> perceptron = ReLUNetwork([[1.0, -1.0]], [2.0], linear=[1.0, 0.0]).to_sklearn()
+        >>> perceptron.predict([[3.0, 1.0], [1.0, 3.0]])
+        array([7., 1.])
+        >>> perceptron.hidden_layer_sizes
+        (3,)
+        """
+        return exports.to_sklearn(self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUNetwork):
