@@ -4,7 +4,7 @@
 //! start anywhere.
 
 use faer::linalg::solvers::{Solve, SolveLstsq};
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::error::{Error, Result};
@@ -122,6 +122,27 @@ pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f
     Array2::from_shape_vec((out.ncols(), out.nrows()), values).map_err(|error| Error::Numerical(error.to_string()))
 }
 
+/// `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`); nothing where the shapes do not fit.
+pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
+    let (i, j) = (a.len() / m.max(1), b.len() / m.max(1));
+    if i * j == 0 || (c.len(), a.len(), b.len()) != (i * j, m * i, m * j) {
+        return;
+    }
+    let (a, b) = (MatRef::from_row_major_slice(a, m, i), MatRef::from_row_major_slice(b, m, j));
+    let c = MatMut::from_row_major_slice_mut(c, i, j);
+    faer::linalg::matmul::matmul(c, Accum::Add, a.transpose(), b, 1.0, Par::Seq);
+}
+
+/// `a bᵀ` for row-major a (`m x i`), b (`j x i`): `m x j`.
+pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
+    let (m, j) = (a.len() / i.max(1), b.len() / i.max(1));
+    let mut c = vec![0.0; m * j];
+    let (a, b) = (MatRef::from_row_major_slice(a, m, i), MatRef::from_row_major_slice(b, j, i));
+    let product = MatMut::from_row_major_slice_mut(&mut c, m, j);
+    faer::linalg::matmul::matmul(product, Accum::Replace, a, b.transpose(), 1.0, Par::Seq);
+    c
+}
+
 /// `aᵀ`: rows of `a`, which as a rule lie together, become columns, which lie together here.
 fn transposed(a: ArrayView2<'_, f64>) -> Mat<f64> {
     let mut out = Mat::zeros(a.ncols(), a.nrows());
@@ -134,6 +155,27 @@ fn transposed(a: ArrayView2<'_, f64>) -> Mat<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sums_of_products_do_not_depend_on_where_slices_begin(
+            m in 1_usize..300, i in 1_usize..40, j in 1_usize..40, offset in 1_usize..8,
+        ) {
+            let value = |k: usize| ((k * 7919 + 13) % 1009) as f64 / 500.0 - 1.0;
+            let a: Vec<f64> = (0..m * i + 8).map(value).collect();
+            let b: Vec<f64> = (0..m * j + 8).map(|k| value(k + 5)).collect();
+            let mut first = vec![0.5; i * j];
+            add_product(&mut first, &a[..m * i], &b[..m * j], m);
+            let entry = 0.5 + (0..m).map(|r| a[r * i + i - 1] * b[r * j + j - 1]).sum::<f64>();
+            prop_assert!((first[i * j - 1] - entry).abs() < 1e-10);
+            let moved = |v: &[f64]| [vec![0.0; offset], v.to_vec()].concat();
+            let (a, b) = (moved(&a[..m * i]), moved(&b[..m * j]));
+            let mut second = vec![0.5; i * j + offset];
+            add_product(&mut second[offset..], &a[offset..], &b[offset..], m);
+            prop_assert_eq!(first, second[offset..].to_vec());
+        }
+    }
     use ndarray::array;
 
     #[test]

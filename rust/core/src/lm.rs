@@ -1,13 +1,12 @@
 //! Levenberg-Marquardt fits of y ≈ w·z + Σ s_i |a_i·z| to projected rows: with the signs of a_i·z held fixed, the
 //! model is linear in (w, a_1, ..., a_k) and a step is one damped linear least-squares problem.
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::control::Control;
 use crate::gram::Ahead;
-use crate::linalg;
+use crate::linalg::{self, add_product, product_transposed};
 use crate::simd::Element;
 use crate::skinny::Directions;
 
@@ -124,28 +123,6 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7])) + tail
-}
-
-/// `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`): the one product that all sums over rows use.
-pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
-    if m == 0 || a.is_empty() || b.is_empty() {
-        return;
-    }
-    let (i, j) = (a.len() / m, b.len() / m);
-    let view = |s, shape| ArrayView2::from_shape(shape, s);
-    if let (Ok(a), Ok(b), Ok(mut c)) = (view(a, (m, i)), view(b, (m, j)), ArrayViewMut2::from_shape((i, j), c)) {
-        general_mat_mul(1.0, &a.t(), &b, 1.0, &mut c);
-    }
-}
-
-/// `a bᵀ` for row-major a (`m x i`), b (`j x i`): `m x j`.
-pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
-    let (m, j) = (a.len() / i.max(1), b.len() / i.max(1));
-    let mut c = Array2::zeros((m, j));
-    if let (Ok(a), Ok(b)) = (ArrayView2::from_shape((m, i), a), ArrayView2::from_shape((j, i), b)) {
-        general_mat_mul(1.0, &a, &b.t(), 0.0, &mut c);
-    }
-    c.into_raw_vec_and_offset().0
 }
 
 /// Residuals of a model and the signs of its terms.

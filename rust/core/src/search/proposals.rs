@@ -6,8 +6,8 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::screen::{Sums, gradients};
 use super::{Search, below};
-use crate::linalg;
-use crate::lm::{Fit, Rows, Terms, add_product, dot, product_transposed, solve_ridged};
+use crate::linalg::{self, add_product, product_transposed};
+use crate::lm::{Fit, Rows, Terms, dot, solve_ridged};
 
 /// Directions tried for a new term.
 const NET: usize = 512;
