@@ -26,6 +26,7 @@ from relunet.moments import ContractionMoments, GradientMoments
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 # Rows, features, neurons; what is varied replaces one of them.
 BASE = {"rows": 100_000, "features": 50, "neurons": 4}
@@ -82,7 +83,7 @@ def measure(rows: int, features: int, neurons: int) -> tuple[float, float, float
     return fit, product, epoch, error
 
 
-def threads(ax: plt.Axes, rows: int) -> None:
+def threads(ax: Axes, rows: int) -> None:
     """Print and draw how much faster more threads are: sweeps and a whole fit."""
     teacher = teachers.generic(64, 8, 0)
     x, y = teacher.sample(rows, 1)
