@@ -72,6 +72,7 @@ struct Subtract<'a> {
 
 impl simd::Operation for Subtract<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
@@ -95,6 +96,7 @@ struct Gate<'a> {
 
 impl simd::Operation for Gate<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
