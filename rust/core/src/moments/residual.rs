@@ -14,7 +14,7 @@ pub struct Residual {
     n_neurons: usize,
     /// Output weights at the places of the neurons, 1 at that of the affine part.
     factors: Vec<Lane>,
-    /// Below these projections count as these: 0 for neurons, -∞ for the affine part.
+    /// Lower bounds of the projections: 0 for neurons (relu), -∞ for the affine part.
     floors: Vec<Lane>,
 }
 
