@@ -14,7 +14,7 @@ demo: $(BIN)/maturin
 	$(call install,plots)
 	$(BIN)/relunet demo --picture demo.png
 
-# Every picture and table of README.md and docs/, with the rivals of the benches beside relunet: about half an hour.
+# Every picture and table of README.md and docs/, with the rivals of the benches beside relunet: the best part of an hour.
 figures: $(BIN)/maturin
 	$(call install,bench)
 	$(BIN)/relunet demo --picture docs/demo.png

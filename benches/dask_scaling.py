@@ -1,12 +1,14 @@
 """How much faster two Dask workers of one thread sweep than one: the three sweeps of a fit over partitions on disk.
 
-python benches/dask_scaling.py [features] [rows]    needs the extra "dask" and room for the rows in the temporary folder
+    python benches/dask_scaling.py [--features 64] [--rows 4000000]
+
+Needs the extra "dask", and room for the rows in the temporary folder.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -42,8 +44,11 @@ def seconds(cluster: LocalCluster, folder: str, network: relunet.ReLUNetwork) ->
 
 def main() -> None:
     """Write the partitions, sweep them with one worker and with two, print both times and their ratio."""
-    n_features = int(sys.argv[1]) if len(sys.argv) > 1 else 64
-    n_rows = int(float(sys.argv[2])) if len(sys.argv) > 2 else 4_000_000
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--features", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=4_000_000)
+    arguments = parser.parse_args()
+    n_features, n_rows = arguments.features, arguments.rows
     teacher = relunet.teachers.generic(n_features, 8, rng=0)
     with tempfile.TemporaryDirectory(prefix="relunet-dask-") as folder:
         for i in range(PARTITIONS):

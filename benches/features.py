@@ -1,9 +1,10 @@
 """Many features: a fit of samples too wide for a matrix of features by features, its sweeps, time and memory.
 
-    python benches/features.py [--features 5000] [--rows 400000] [--neurons 4] [--next 0] [--common 0] [--folder FOLDER]
+    python benches/features.py [--features 5000] [--rows 400000] [--neurons 4] [--next R ..] [--common R ..]
+        [--folder FOLDER]
 
-Writes single-precision inputs, 8 GB of them if not told otherwise, to a temporary folder. Memory is anonymous memory,
-without the cache of files.
+Writes single-precision inputs, 8 GB of them if not told otherwise, to a temporary folder, for every correlation given:
+`next` from each feature to the next, `common` between all. Memory is anonymous memory, without the cache of files.
 """
 
 from __future__ import annotations
@@ -43,28 +44,37 @@ def write(folder: Path, network: relunet.ReLUNetwork, n_rows: int, next_one: flo
 
 
 def main() -> None:
-    """Write, fit, and tell."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--features", type=int, default=5000)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--neurons", type=int, default=4)
-    parser.add_argument("--next", type=float, default=0.0, help="correlation of each feature with the next")
-    parser.add_argument("--common", type=float, default=0.0, help="correlation of each feature with each")
+    parser.add_argument("--next", type=float, nargs="*", default=[], help="correlations of each feature with the next")
+    parser.add_argument("--common", type=float, nargs="*", default=[], help="correlations of each feature with each")
     parser.add_argument("--folder", help="where the file goes")
     arguments = parser.parse_args()
+    cases = {"none": (0.0, 0.0)}
+    cases |= {f"{r:g} with the next": (r, 0.0) for r in arguments.next}
+    cases |= {f"{r:g} with all": (0.0, r) for r in arguments.common}
+    print("| correlation of features | status | relative error | sweeps | seconds | MiB |\n|---|---|---|---|---|---|")
+    for case, correlations in cases.items():
+        print(f"| {case} | {' | '.join(measure(arguments, *correlations))} |", flush=True)
+
+
+def measure(arguments: argparse.Namespace, next_one: float, common: float) -> tuple[str, ...]:
+    """Return how a fit ended, its error, sweeps, seconds and peak of memory."""
     network = teachers.generic(arguments.features, arguments.neurons, rng=0).network
     results: list[relunet.FitResult] = []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
-        write(folder, network, arguments.rows, arguments.next, arguments.common)
+        write(folder, network, arguments.rows, next_one, common)
         samples = scan_npy(folder / "x.npy", folder / "y.npy")
         start = time.perf_counter()
         peak = with_peak(lambda: results.append(learn(samples, arguments.neurons, fit_bias=False)))
         seconds = time.perf_counter() - start
     found, report = results[0].network, results[0].report
     error = found.gaussian_distance(network) / network.gaussian_norm()
-    print(report)
-    print(f"relative error {error:.1e}, {seconds:.0f} s, {report.sweeps} sweeps, peak anonymous memory {peak:.0f} MiB")
+    return report.status, f"{error:.0e}", str(report.sweeps), f"{seconds:.1f}", f"{peak:.0f}"
 
 
 if __name__ == "__main__":

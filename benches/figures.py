@@ -1,10 +1,12 @@
 """Redraws the figures and tables of the documentation by running the commands that it names above them.
 
-    python benches/figures.py [--list] [COMMAND ..]
+    python benches/figures.py [--list] [--document FILE ..] [COMMAND ..]
 
 A command `python benches/...` in README.md or docs/*.md is run if a picture or a table follows it in its section. The
-script itself draws the picture; a table is replaced by the one with the same head among those that the script prints.
-With words given, only commands that contain one of them are run. To be run from the root of the repository.
+script itself draws the picture; a table is replaced by the one with the same head among those that the script prints,
+in every document, but only if the script ends well and has printed all of them. With words given, only commands that
+contain one of them are run; with documents given, only commands that are named there. To be run from the root of the
+repository, by the Python that has what the scripts need.
 """
 
 from __future__ import annotations
@@ -27,18 +29,21 @@ def main() -> int:
     """Run the commands one after another; return whether one failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="print the commands, run none")
+    parser.add_argument("--document", nargs="+", type=Path, help="where commands are looked for; everywhere by default")
     parser.add_argument("words", nargs="*", metavar="COMMAND")
     arguments = parser.parse_args()
-    failed = 0
     documents = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+    named = [command for document in arguments.document or documents for command in commands(document.read_text())]
+    failed = []
     # Each once, however many documents show it.
-    named = dict.fromkeys(command for document in documents for command in commands(document.read_text()))
-    for command in named:
+    for command in dict.fromkeys(named):
         if not arguments.words or any(word in command for word in arguments.words):
             print(command, flush=True)
-            if not arguments.list:
-                failed |= redraw(documents, command)
-    return failed
+            if not arguments.list and not redraw(documents, command):
+                failed.append(command)
+    for command in failed:
+        print(f"failed: {command}")
+    return int(bool(failed))
 
 
 def commands(text: str) -> list[str]:
@@ -56,8 +61,8 @@ def passages(text: str) -> list[tuple[str, str]]:
     ]
 
 
-def redraw(documents: list[Path], command: str) -> int:
-    """Run a command and put its tables into the documents; return whether it failed."""
+def redraw(documents: list[Path], command: str) -> bool:
+    """Run a command and put its tables into the documents; return whether it printed all that they show."""
     start = time.perf_counter()
     run = subprocess.run(
         [sys.executable, *shlex.split(command)],
@@ -67,18 +72,35 @@ def redraw(documents: list[Path], command: str) -> int:
     )
     print(run.stdout)
     print(f"{time.perf_counter() - start:.0f} s, exit status {run.returncode}\n", flush=True)
-    for document in documents:
-        document.write_text(with_tables(document.read_text(), command, run.stdout))
-    return int(run.returncode != 0)
+    if run.returncode != 0:
+        return False
+    try:
+        texts = [with_tables(document.read_text(), command, run.stdout) for document in documents]
+    except ValueError as error:
+        print(error)
+        return False
+    for document, text in zip(documents, texts, strict=True):
+        document.write_text(text)
+    return True
 
 
 def with_tables(text: str, command: str, printed: str) -> str:
-    """Return a document with the tables under a command replaced by those printed with the same head."""
-    fresh = {table.split("\n")[0]: table for table in TABLE.findall(printed)}
+    """Return a document with the tables under a command replaced by those printed with the same head.
+
+    Raises ValueError where one of them was not printed, or without rows.
+    """
+    # Head and rule come before the rows.
+    fresh: dict[str, str] = {table.split("\n")[0]: table for table in TABLE.findall(printed) if table.count("\n") > 2}
+
+    def renewed(shown: re.Match[str]) -> str:
+        head = shown[0].split("\n")[0]
+        if head not in fresh:
+            raise ValueError(f"{command} printed no rows of the table {head}")
+        return fresh[head]
+
     for of, passage in passages(text):
         if of == command:
-            renewed = TABLE.sub(lambda match: fresh.get(match[0].split("\n")[0], match[0]), passage)
-            text = text.replace(passage, renewed)
+            text = text.replace(passage, TABLE.sub(renewed, passage))
     return text
 
 

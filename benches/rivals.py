@@ -96,9 +96,6 @@ def adam(width: int | None, restarts: int = 1) -> Rival:
             torch.manual_seed(seed * restarts + restart)
             inner, outer, linear = torch.nn.Linear(d, hidden), torch.nn.Linear(hidden, 1), torch.nn.Linear(d, 1, False)
 
-            def forward(x: torch.Tensor, inner=inner, outer=outer, linear=linear) -> torch.Tensor:
-                return (outer(torch.relu(inner(x))) + linear(x)).squeeze(1)
-
             parameters = [*inner.parameters(), *outer.parameters(), *linear.parameters()]
             rate, best, idle = 1e-2, np.inf, 0
             optimizer = torch.optim.Adam(parameters, lr=rate, fused=True)
@@ -106,7 +103,9 @@ def adam(width: int | None, restarts: int = 1) -> Rival:
                 total = 0.0
                 for batch in torch.randperm(len(y)).split(BATCH):
                     optimizer.zero_grad()
-                    loss = torch.nn.functional.mse_loss(forward(inputs[batch]), labels[batch])
+                    x_b = inputs[batch]
+                    predicted = (outer(torch.relu(inner(x_b))) + linear(x_b)).squeeze(1)
+                    loss = torch.nn.functional.mse_loss(predicted, labels[batch])
                     loss.backward()
                     optimizer.step()
                     total += float(loss.detach()) * len(batch)
@@ -186,7 +185,7 @@ def minimize(x: Array, y: Array, start: ReLUNetwork, steps: int = 2000) -> tuple
         gradient = (back.T @ x).ravel(), back.sum(0), hidden.T @ residual, x.T @ residual, [residual.sum()]
         return n / 2 * float(residual @ residual), np.concatenate(gradient)
 
-    parts = start.weights.ravel(), start.biases, start.output_weights, start.linear, [start.intercept]
+    parts = start.weights.ravel(), start.biases, start.output_weights, start.linear, np.array([start.intercept])
     options = {"maxiter": steps, "maxfun": 2 * steps, "ftol": 1e-16, "gtol": 1e-14}
     found = minimize(loss, np.concatenate(parts), jac=True, method="L-BFGS-B", options=options)
     weights, biases, output, linear, intercept = unpacked(found.x)

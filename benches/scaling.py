@@ -26,6 +26,7 @@ from relunet.moments import ContractionMoments, GradientMoments
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 # Rows, features, neurons; what is varied replaces one of them.
 BASE = {"rows": 100_000, "features": 50, "neurons": 4}
@@ -82,7 +83,7 @@ def measure(rows: int, features: int, neurons: int) -> tuple[float, float, float
     return fit, product, epoch, error
 
 
-def threads(ax: plt.Axes, rows: int) -> None:
+def threads(ax: Axes, rows: int) -> None:
     """Print and draw how much faster more threads are: sweeps and a whole fit."""
     teacher = teachers.generic(64, 8, 0)
     x, y = teacher.sample(rows, 1)
@@ -98,18 +99,13 @@ def threads(ax: plt.Axes, rows: int) -> None:
         ReLUNetRegressor(n_neurons=8, fit_bias=False, n_jobs=n).fit(samples)
 
     counts = range(1, (os.cpu_count() or 1) + 1)
-    print(
-        f"\n| {rows} rows of 64 | "
-        + " | ".join(f"{n} threads" for n in counts)
-        + " |\n|---"
-        + "|---" * len(counts)
-        + "|"
-    )
     works: dict[str, Callable[[int], None]] = {"gradient sweep": gradient, "contraction sweep": contraction, "fit": fit}
-    for name, work in works.items():
-        seconds = np.array([least(time.perf_counter, partial(work, n)) for n in counts])
-        ax.plot(counts, seconds[0] / seconds, "o-", label=name)
-        print(f"| {name} | " + " | ".join(f"{s:.2f} s" for s in seconds) + " |", flush=True)
+    print(f"\n| threads | {' | '.join(works)} |\n|---|---|---|---|")
+    table = np.array([[least(time.perf_counter, partial(work, n)) for work in works.values()] for n in counts])
+    for n, seconds in zip(counts, table, strict=True):
+        print(f"| {n} | " + " | ".join(f"{s:.2f} s" for s in seconds) + " |", flush=True)
+    for name, column in zip(works, table.T, strict=True):
+        ax.plot(counts, column[0] / column, "o-", label=name)
     ax.plot(counts, counts, ":", color="grey")
     ax.set(xlabel="threads", ylabel="times as fast", xticks=list(counts), title="64 features, 8 neurons")
     ax.legend(fontsize=8)

@@ -19,7 +19,13 @@ from relunet.inputs import Inputs, read_inputs
 from relunet.moments import Accumulator, SliceMoments
 from relunet.subspace import find_subspace, slice_edges
 
-CASES = {"generic": 4, "biased": 4, "fan": 2, "close_pair": 3}
+# Row of the table: family and number of neurons.
+CASES = {
+    "generic, 4 neurons": ("generic", 4),
+    "with biases and a linear part, 4 neurons": ("biased", 4),
+    "fan, 2 neurons": ("fan", 2),
+    "close pair, 3 neurons": ("close_pair", 3),
+}
 
 
 def main() -> None:
@@ -30,15 +36,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
     print("| labels | slices of y | slices of the residual |\n|---|---|---|")
-    for case, n_neurons in CASES.items():
-        errors = [compare(case, n_neurons, arguments.features, arguments.rows, seed) for seed in range(arguments.seeds)]
+    for case, (family, k) in CASES.items():
+        errors = [compare(family, k, arguments.features, arguments.rows, seed) for seed in range(arguments.seeds)]
         of_labels, of_residual = (statistics.median(column) for column in zip(*errors, strict=True))
         print(f"| {case} | {of_labels:.2f} | {of_residual:.2f} |", flush=True)
 
 
-def compare(case: str, n_neurons: int, d: int, n_rows: int, seed: int) -> tuple[float, float]:
+def compare(family: str, n_neurons: int, d: int, n_rows: int, seed: int) -> tuple[float, float]:
     """Return the error of the subspace without and with the affine fit subtracted first."""
-    teacher = teachers.FAMILIES[case](d, n_neurons, seed)
+    teacher = teachers.FAMILIES[family](d, n_neurons, seed)
     x, y = teacher.sample(n_rows, rng=seed + 1000)
     samples = scan_array(x, y)
 
@@ -51,7 +57,7 @@ def compare(case: str, n_neurons: int, d: int, n_rows: int, seed: int) -> tuple[
     def error(subtracted: ReLUNetwork) -> float:
         slices = SliceMoments(d, slice_edges(y - subtracted.predict(x), n_rows, d), subtracted)
         sweep([slices])
-        return off(truth, inputs, find_subspace(slices, inputs.mean, inputs.whiten).directions[:, :n_neurons])
+        return off(truth, inputs, find_subspace(slices, inputs).directions[:, :n_neurons])
 
     return error(ReLUNetwork(np.zeros((0, d)), np.zeros(0))), error(inputs.affine_network())
 

@@ -63,7 +63,7 @@ def sweep_seconds(path: Path, n_threads: int, accumulator: Callable[[int], Any])
     return time.perf_counter() - start
 
 
-def with_peak(work: Callable[[], None]) -> float:
+def with_peak(work: Callable[[], object]) -> float:
     """Return the most anonymous memory of this process during `work`, in MiB."""
     peak, done = 0, threading.Event()
 
@@ -87,7 +87,7 @@ def parquet(arguments: argparse.Namespace) -> None:
     """Compare sweeps with the scanner; then fit in another process and tell its memory."""
     from relunet.moments import GradientMoments, InputMoments
 
-    def gradient(n_columns: int) -> Any:
+    def gradient(n_columns: int) -> GradientMoments:
         import relunet
 
         return GradientMoments(relunet.ReLUNetwork(np.eye(4, n_columns), np.ones(4)))
@@ -98,12 +98,13 @@ def parquet(arguments: argparse.Namespace) -> None:
         print(f"{path.stat().st_size / 2**30:.2f} GiB, {arguments.threads} threads")
         best: dict[str, float] = {}
         for _ in range(arguments.repeat):
-            for name, seconds in (
+            works: tuple[tuple[str, Callable[[], float]], ...] = (
                 ("pyarrow scanner", lambda: scanner_seconds(path, arguments.threads)),
                 ("input moments", lambda: sweep_seconds(path, arguments.threads, InputMoments)),
                 ("gradient of 4 neurons", lambda: sweep_seconds(path, arguments.threads, gradient)),
-            ):
-                best[name] = min(best.get(name, np.inf), seconds())
+            )
+            for name, work in works:
+                best[name] = min(best.get(name, np.inf), work())
         scanner = best["pyarrow scanner"]
         for name, seconds in best.items():
             print(f"{name:22s} {seconds:7.2f} s   {scanner / seconds:.2f} of the scanner's rate")
@@ -135,7 +136,7 @@ def generated(arguments: argparse.Namespace) -> None:
         X = rng.standard_normal((min(size, arguments.rows - number * size), n_columns))
         return X, np.maximum(X[:, 0], 0)
 
-    n_batches = -(-arguments.rows // size)
+    n_batches: int = -(-arguments.rows // size)
 
     class Batches:
         def __len__(self) -> int:

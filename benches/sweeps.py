@@ -1,11 +1,13 @@
-"""How near sweeps come to the speed of reading a file, and what a second thread adds.
+"""How near sweeps come to the speed of reading a file and to that of a matrix product, and what a second thread adds.
 
-    python benches/sweeps.py [reading] [threads] [--rows 4000000] [--rounds 7] [--folder FOLDER]
+    python benches/sweeps.py [reading] [computing] [--rows 4000000] [--rounds 7] [--folder FOLDER]
 
-`reading` compares the gradient sweep of four neurons in d = 20 features with reading the same file, piece by piece into
-one small buffer and whole by `np.fromfile`: from the cache of the system, and from disk, after the system was asked to
-forget the file. `threads` compares one thread with two where there is much to compute.
-Times are the best of interleaved rounds: on a busy machine take more of them.
+`reading` compares the gradient sweep of four neurons in 20 features with reading the same file, piece by piece into one
+small buffer and whole by `np.fromfile`: from the cache of the system, and from disk, after the system was asked to
+forget the file. `computing` takes sweeps of rows in memory where there is much to compute, with one thread and with
+two. Their rate counts n d (d + 1) operations a matrix, the least for n rows of a lower triangle; beside it stands the
+rate of NumPy's product of two square matrices of doubles. Times are the best of interleaved rounds: on a busy machine
+take more of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from relunet import ReLUNetwork, _relunet, scan_array, scan_npy
 from relunet.moments import Accumulator, ContractionMoments, GradientMoments, InputMoments, SliceMoments
@@ -27,12 +30,14 @@ from relunet.samples import Samples
 PIECE = 1 << 20
 DEGREES = (2, 4, 6, 8)
 EDGES = np.linspace(-1.5, 1.5, 15)
+# Rows and columns of the matrices whose product shows what the processor can do.
+SQUARE = 1536
 
 
 def main() -> None:
     """Print what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", default=["reading", "threads"], metavar="reading | threads")
+    parser.add_argument("parts", nargs="*", default=["reading", "computing"], metavar="reading | computing")
     parser.add_argument("--rows", type=int, default=4_000_000, help="rows of the file")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", help="where the file goes")
@@ -40,9 +45,8 @@ def main() -> None:
     if "reading" in arguments.parts:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             reading(Path(folder), arguments.rows, arguments.rounds)
-    if "threads" in arguments.parts:
-        for n_features in (64, 128, 512):
-            threads(n_features, arguments.rounds)
+    if "computing" in arguments.parts:
+        computing(arguments.rounds)
 
 
 def best_seconds(
@@ -96,37 +100,52 @@ def reading(folder: Path, n_rows: int, rounds: int) -> None:
             array[start : start + 100_000] = rng.standard_normal(array[start : start + 100_000].shape)
         array.flush()
     samples, size = scan_npy(*paths), sum(path.stat().st_size for path in paths)
-    print(f"gradient sweep of {size / 2**30:.2f} GiB, d = {n_features}, 4 neurons")
     n_cores = os.cpu_count() or 1
     works: dict[str, Callable[[], object]] = {
-        "read": lambda: read(paths),
-        "np.fromfile": lambda: [np.fromfile(path) for path in paths],
-        "sweep, one thread": lambda: sweep(samples, gradient, 1),
-        f"sweep, {n_cores} threads": lambda: sweep(samples, gradient, n_cores),
+        "pieces into one buffer": lambda: read(paths),
+        "`np.fromfile`": lambda: [np.fromfile(path) for path in paths],
+        "gradient sweep, one thread": lambda: sweep(samples, gradient, 1),
+        f"gradient sweep, {n_cores} threads": lambda: sweep(samples, gradient, n_cores),
     }
-    for place in ("cache", "disk"):
-        seconds = best_seconds(works, rounds, partial(forget, paths if place == "disk" else ()))
-        for name, time_ in seconds.items():
-            rate = size / time_ / 2**30
-            print(f"from {place:5s}  {name:20s} {rate:6.2f} GiB/s   {seconds['read'] / time_:5.2f} of read", flush=True)
+    cached = best_seconds(works, rounds)
+    from_disk = best_seconds(works, rounds, partial(forget, paths))
+    print("| read | GiB/s from cache | of pieces | GiB/s from disk | of pieces |\n|---|---|---|---|---|")
+    for name in works:
+        cells = [
+            f"{size / seconds[name] / 2**30:.2f} | {next(iter(seconds.values())) / seconds[name]:.2f}"
+            for seconds in (cached, from_disk)
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def threads(n_features: int, rounds: int) -> None:
-    """Compare one thread with two for each kind of sweep."""
-    n_rows = max(40_000, 12_000_000 // n_features)
+def computing(rounds: int) -> None:
+    """Compare one thread with two, and with a matrix product, for each kind of sweep."""
     rng = np.random.default_rng(1)
-    samples = scan_array(rng.standard_normal((n_rows, n_features)), rng.standard_normal(n_rows))
-    kinds: dict[str, Callable[[int], Accumulator]] = {
-        "inputs": InputMoments,
-        "slices": lambda d: SliceMoments(d, EDGES),
-        "contractions": lambda d: ContractionMoments(d, np.eye(1, d)[0], DEGREES),
-        "contractions, mixed": lambda d: ContractionMoments(d, np.eye(1, d)[0], DEGREES, precision="mixed"),
+    a, b = rng.standard_normal((2, SQUARE, SQUARE))
+    with threadpool_limits(1):
+        gemm = 2 * SQUARE**3 / best_seconds({"": lambda: a @ b}, rounds)[""]
+    # Each with its matrices a row.
+    kinds: dict[str, tuple[int, Callable[[int], Accumulator]]] = {
+        "inputs": (1, InputMoments),
+        "slices": (1, lambda d: SliceMoments(d, EDGES)),
+        "contractions": (4, lambda d: ContractionMoments(d, np.eye(1, d)[0], DEGREES)),
+        "contractions, mixed": (4, lambda d: ContractionMoments(d, np.eye(1, d)[0], DEGREES, precision="mixed")),
     }
-    for name, make in kinds.items():
-        seconds = best_seconds({str(n): partial(sweep, samples, make, n) for n in (1, 2)}, rounds)
-        one, two = seconds["1"], seconds["2"]
-        times = f"one thread {one * 1e3:7.1f} ms, two {two * 1e3:7.1f} ms, {one / two:.2f} times as fast"
-        print(f"{name:20s} d = {n_features:3d}: {times}", flush=True)
+    print(f"\nNumPy's product: {gemm / 1e9:.1f} GFLOP/s on one thread\n")
+    print(
+        "| sweep | features | one thread | two threads | times as fast | GFLOP/s | of the product |\n"
+        + "|---" * 7
+        + "|"
+    )
+    for d in (64, 128, 512):
+        n_rows = max(40_000, 12_000_000 // d)
+        samples = scan_array(rng.standard_normal((n_rows, d)), rng.standard_normal(n_rows))
+        for name, (n_matrices, make) in kinds.items():
+            seconds = best_seconds({str(n): partial(sweep, samples, make, n) for n in (1, 2)}, rounds)
+            one, two = seconds["1"], seconds["2"]
+            rate = n_matrices * n_rows * d * (d + 1) / one
+            times = f"{one * 1e3:.1f} ms | {two * 1e3:.1f} ms | {one / two:.2f}"
+            print(f"| {name} | {d} | {times} | {rate / 1e9:.1f} | {rate / gemm:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

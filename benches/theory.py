@@ -86,8 +86,9 @@ def report(
         moments = PopulationMoments(teacher.network) if samples is None else SampleMoments(samples)
         start = time.process_time()
         try:
-            found = learner(k, limit, random_state=seed).learn(moments)
-            errors.append(error(found, teacher.network))
+            learnt = learner(k, limit, random_state=seed).learn(moments)
+            errors.append(error(learnt, teacher.network))
+            found: Estimate | PolynomialEstimate | None = learnt
         except Fail as failure:
             found = failure.best
             errors.append(math.inf)

@@ -60,7 +60,7 @@ def main() -> None:
                 np.random.default_rng([seed, k]).uniform(0, len(scales) - 1, k - 1) for seed in range(arguments.draws)
             ]
             by_rounds = summary([rounds(at_level(scales, chain), scales[depth]) for chain in chains])
-            by_game = summary([moves(chain, depth) for chain in chains])
+            by_game = summary([moves(chain, int(depth)) for chain in chains])
             table.append((by_rounds, by_game))
             print(f"| {k} | {depth} | {by_rounds[0]:.2f}, {by_rounds[1]:.0f} | {by_game[0]:.2f}, {by_game[1]:.0f} |")
         found = np.array(table)
@@ -106,7 +106,8 @@ def outcome(learner: MultiScaleLearner, moments: PopulationMoments | SampleMomen
 
 def at_level(scales: list[float], levels: np.ndarray) -> np.ndarray:
     """Return the scales at any levels, geometric means of neighbours between the whole ones."""
-    return np.exp(np.interp(levels, np.arange(len(scales)), np.log(scales)))
+    found: np.ndarray = np.exp(np.interp(levels, np.arange(len(scales)), np.log(scales)))
+    return found
 
 
 def summary(counts: list[int | None]) -> tuple[float, float]:

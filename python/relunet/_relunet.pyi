@@ -273,9 +273,10 @@ def neuron_distances(
     f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
 
-# lm
+# search
+
 def search(
-    zt: _Array,
+    z: _Array,
     y: _Array,
     k_max: int,
     *,

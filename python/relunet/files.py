@@ -161,12 +161,8 @@ def scan_csv(
     path : path or sequence of paths
         A file, a folder (all ``.csv`` files in it and below, by name), or a pattern with ``*``, ``?``, ``**``. All
         files have the same columns.
-    target : str, int or None
-        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
-    columns : sequence of str or int, optional
-        Columns that are the inputs, in this order; by default all but `target` and `weight`.
-    weight : str or int, optional
-        Column of weights of at least 0.
+    target, columns, weight : str or int
+        As for `scan_parquet`.
     names : sequence of str, optional
         Names of all columns of files that have no header. By default the first row of each file names them.
     delimiter : str, default ","
@@ -179,13 +175,9 @@ def scan_csv(
 
     Raises
     ------
-    FileError
-        For files that are missing, unreadable or no text; while reading, for one that changed.
-    DataError
-        For rows of another number of fields than there are columns, named by row and line; while reading, for fields
-        that are no finite numbers, named by row, column and line.
-    ArgumentError
-        For columns that do not exist or are used twice, and for a header that is all numbers.
+    FileError, DataError, ArgumentError
+        As for `scan_parquet`; DataError for rows of another number of fields than there are columns and, while reading,
+        for fields that are no finite numbers, by row, column and line; ArgumentError for a header that is all numbers.
 
     Examples
     --------

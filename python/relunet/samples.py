@@ -95,12 +95,8 @@ def scan_arrow(
     ----------
     obj : object with ``__arrow_c_stream__``
         It has to give the same rows each time: sort a query whose rows come in no certain order.
-    target : str, int or None
-        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
-    columns : sequence of str or int, optional
-        Columns that are the inputs, in this order; by default all but `target` and `weight`.
-    weight : str or int, optional
-        Column of weights of at least 0.
+    target, columns, weight : str or int
+        As for `scan_parquet`.
     spill : path or True, optional
         Write the rows to ``.npy`` files first, in this folder, or in a temporary one that goes away with the samples:
         for streams that give their rows only once, and for queries that take long.
@@ -111,11 +107,9 @@ def scan_arrow(
 
     Raises
     ------
-    ArgumentError
-        For objects without the protocol, one-shot streams without `spill`, columns that do not exist or are used twice.
-    DataError
-        For columns that hold other than real numbers, no rows, no columns; while reading, for null, NaN or infinity,
-        and for other rows than before.
+    DataError, ArgumentError
+        As for `scan_parquet`; DataError, while reading, for other rows than before; ArgumentError for objects without
+        the protocol, and for one-shot streams without `spill`.
 
     Examples
     --------
@@ -167,8 +161,8 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         Rows in all. By default one pass counts them. For a sequence it says as well that all batches but the last
         have as many rows as the first.
     spill : path or True, optional
-        Write the rows to ``.npy`` files first, in this folder, or in a temporary one that goes away with the samples:
-        for generators and other iterators, which give their rows only once, and for functions that take long.
+        As for `scan_arrow`: for generators and other iterators, which give their rows only once, and for functions that
+        take long.
 
     Returns
     -------

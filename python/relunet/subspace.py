@@ -44,14 +44,17 @@ MOVED, GROWN = 0.05, 0.02
 class Subspace:
     """Directions in which the slices of a label differ.
 
+    K is that of all slices, C_n are single contractions; a sketch has no K, and s directions of the r there are.
+
     Attributes
     ----------
-    spectrum : ndarray of shape (r,)
-        Eigenvalues of K, descending.
-    directions : ndarray of shape (r, r)
-        Eigenvectors, as columns, in whitened coordinates, of K + Σ C_n² with each in units of its own edge.
+    spectrum : ndarray of shape (r,) or (s,)
+        Eigenvalues of K, descending; of a sketch Σ |C_n v|² of each direction v, each C_n in units of its own edge.
+    directions : ndarray of shape (r, r) or (r, s)
+        Eigenvectors, as columns, in whitened coordinates, of K + Σ C_n² with each in units of its own edge; of a sketch
+        those of Σ C_n² restricted to a subspace.
     bulk_edge : float
-        What the largest eigenvalue of K would be if labels and inputs were independent.
+        What the largest value of the spectrum would be if labels and inputs were independent.
     n_visible : int
         How many directions stand out: a lower bound of the dimension.
     visible_share : float

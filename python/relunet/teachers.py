@@ -5,7 +5,7 @@ Every family is a function ``family(n_features, n_neurons, rng=None) -> Teacher`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-Random = int | np.random.Generator | None
+Random = int | Sequence[int] | np.random.Generator | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Teacher:
         ----------
         n_rows : int
             Number of rows.
-        rng : int, Generator or None, default None
+        rng : int, sequence of int, Generator or None, default None
             Source of random numbers, or its seed; equal seeds give equal bits.
         noise : float, default 0.0
             Standard deviation of Gaussian noise on the labels.

@@ -12,7 +12,7 @@ pub mod lm;
 pub mod moments;
 pub mod network;
 pub mod search;
-pub mod simd;
+mod simd;
 pub mod skinny;
 pub mod source;
 pub mod sweep;

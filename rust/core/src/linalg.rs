@@ -1,4 +1,5 @@
-//! All factorisations and dense products of the package, sequential inside, so that they give the same bits everywhere.
+//! All factorisations, and the dense products that Python asks for: sequential inside, so that bits do not depend on the
+//! number of threads.
 //!
 //! Arguments are copied into freshly aligned matrices: the kernels below peel by alignment, and a caller's slice may
 //! start anywhere.

@@ -121,6 +121,7 @@ struct Project<'a> {
 
 impl simd::Operation for Project<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
@@ -178,6 +179,7 @@ struct AddWeightedRows<'a> {
 
 impl simd::Operation for AddWeightedRows<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(mut self) {

@@ -36,21 +36,19 @@ fn require(
 
 /// Whether no value is NaN or infinite, at the speed of a sum: `0 * value` is 0 for finite values only.
 fn all_finite(values: &[f64]) -> bool {
-    let mut sum = 0.0;
-    simd::dispatch(SumZeros { values, sum: &mut sum });
-    sum == 0.0
+    simd::dispatch(SumZeros { values }) == 0.0
 }
 
 struct SumZeros<'a> {
     values: &'a [f64],
-    sum: &'a mut f64,
 }
 
 impl simd::Operation for SumZeros<'_> {
     type Element = f64;
+    type Output = f64;
 
     #[inline(always)]
-    fn run<S: Simd<Element = f64>>(self) {
+    fn run<S: Simd<Element = f64>>(self) -> f64 {
         let mut sums = [S::zero(); 4];
         for part in self.values.chunks(4 * S::WIDTH) {
             if part.len() == 4 * S::WIDTH {
@@ -63,7 +61,7 @@ impl simd::Operation for SumZeros<'_> {
                 }
             }
         }
-        *self.sum = S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])));
+        S::sum(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])))
     }
 }
 

@@ -4,9 +4,9 @@ mod error;
 mod gaussian;
 mod interrupt;
 mod linalg;
-mod lm;
 mod moments;
 mod network;
+mod search;
 mod source;
 mod sweep;
 
@@ -20,14 +20,14 @@ mod _relunet {
     #[pymodule_export]
     use crate::linalg::{eigh, lstsq, matmul, solve_spd, svd};
     #[pymodule_export]
-    use crate::lm::search;
-    #[pymodule_export]
     use crate::moments::{
         Accumulator, ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, RiskMoments, RowSample,
         SketchMoments, SliceMoments,
     };
     #[pymodule_export]
     use crate::network::predict;
+    #[pymodule_export]
+    use crate::search::search;
     #[pymodule_export]
     use crate::source::{ArraySource, ArrowStream, NpySource, RowReader, TableSource, open_csv, open_parquet};
     #[pymodule_export]

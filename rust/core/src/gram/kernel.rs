@@ -40,33 +40,30 @@ impl<'a> Chunk<'a> {
 /// Adds a chunk to the sums of its weights, with products of precision `E`; false, and nothing is added, if it cannot
 /// hold them.
 pub fn add<E: Element>(chunk: Chunk<'_>, buffers: &mut Buffers<E>, sums: &mut [Lane]) -> bool {
-    let mut done = false;
-    simd::dispatch(AddChunk { chunk, buffers, sums, done: &mut done });
-    done
+    simd::dispatch(AddChunk { chunk, buffers, sums })
 }
 
 pub struct AddChunk<'a, E: Element> {
     pub chunk: Chunk<'a>,
     pub buffers: &'a mut Buffers<E>,
     pub sums: &'a mut [Lane],
-    pub done: &'a mut bool,
 }
 
 impl<E: Element> simd::Operation for AddChunk<'_, E> {
     type Element = E;
+    type Output = bool;
 
     #[inline(always)]
-    fn run<S: Simd<Element = E>>(self) {
-        let Self { chunk, buffers: Buffers { panels, scaled, weights }, sums, done } = self;
+    fn run<S: Simd<Element = E>>(self) -> bool {
+        let Self { chunk, buffers: Buffers { panels, scaled, weights }, sums } = self;
         let Chunk { rows, n_weights, .. } = chunk;
         let n_rows = rows.len();
         // An odd distance keeps panels from competing for the same sets of the cache.
         let distance = n_rows | 1;
         let layout = Layout { width: S::WIDTH, n_panels: rows.n_features.div_ceil(S::WIDTH) };
         panels.resize(layout.n_panels * distance, E::ZERO);
-        *done = pack::<S>(rows, distance, panels) && weights_fit::<S>(chunk);
-        if !*done {
-            return;
+        if !pack::<S>(rows, distance, panels) || !weights_fit::<S>(chunk) {
+            return false;
         }
         let panel = |i: usize| &panels[i * distance..][..n_rows];
         // As many weights at once as have room for the sums of their diagonals in the registers.
@@ -92,12 +89,13 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
                 }
                 let mut j = 0;
                 while j < i {
-                    // The panels of a step stay in the first-level cache for all weights. One alone is slow: 4 = 2 + 2.
+                    // The panels of a step stay in the first-level cache for all weights. A step of one panel is slow: four
+                    // are taken as 2 + 2, not 3 + 1.
                     let step = S::PANELS.min(if i - j == 4 { 2 } else { i - j });
                     for (scaled, sums) in scaled.chunks_exact(distance).zip(sums.chunks_exact_mut(layout.len())) {
                         let a = &scaled[..n_rows];
                         let sums = &mut sums[layout.block(i, j)..];
-                        // One line in two rows is what the memory delivers meanwhile.
+                        // One cache line is prefetched every two rows, about what memory delivers meanwhile.
                         let (now, later) = ahead.split(n_rows * WIDTH / 2);
                         ahead = later;
                         match step {
@@ -110,6 +108,7 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
                 }
             }
         }
+        true
     }
 }
 
@@ -182,6 +181,7 @@ struct Scale<'a, E: Element, const G: usize> {
 
 impl<E: Element, const G: usize> simd::Operation for Scale<'_, E, G> {
     type Element = E;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = E>>(self) {
@@ -221,7 +221,7 @@ impl<E: Element, const G: usize> simd::Operation for Scale<'_, E, G> {
 /// Adds `R` lines for each of `G` weights, whose sums lie `stride` lanes apart.
 #[inline(always)]
 fn add_lines<S: Simd, const G: usize, const R: usize>(lines: [[S::Vector; R]; G], stride: usize, sums: &mut [Lane]) {
-    // Through memory: what is indexed by a variable would be held there all along.
+    // Stored first: indexing registers by a variable would keep them in memory during the loop that fills them.
     let mut stored = [[S::Element::ZERO; R]; G];
     for g in 0..G {
         for s in 0..R {
@@ -287,7 +287,7 @@ fn tile<S: Simd, const R: usize, const N: usize>(
     let mut tile = [[S::zero(); N]; R];
     for p in 0..a.len() {
         ahead.fetch(p * WIDTH / 2);
-        // So are the sums, a few at a time: all at once would keep the loads of panels waiting.
+        // The tile's sums are prefetched too, a few per row: all at once would delay the loads of the panels.
         if p % 2 == 0 && p / 2 < R * line {
             for n in 0..N {
                 simd::fetch(start.wrapping_add(n * S::WIDTH * line + p / 2).cast());

@@ -303,6 +303,7 @@ struct Weights<'a> {
 
 impl simd::Operation for Weights<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {

@@ -14,7 +14,7 @@ pub struct Residual {
     n_neurons: usize,
     /// Output weights at the places of the neurons, 1 at that of the affine part.
     factors: Vec<Lane>,
-    /// Below these projections count as these: 0 for neurons, -∞ for the affine part.
+    /// Lower bounds of the projections: 0 for neurons (relu), -∞ for the affine part.
     floors: Vec<Lane>,
 }
 
@@ -72,6 +72,7 @@ struct Subtract<'a> {
 
 impl simd::Operation for Subtract<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
@@ -95,6 +96,7 @@ struct Gate<'a> {
 
 impl simd::Operation for Gate<'_> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {

@@ -62,6 +62,7 @@ struct Block<'a, const GRADIENTS: bool> {
 
 impl<const GRADIENTS: bool> simd::Operation for Block<'_, GRADIENTS> {
     type Element = f64;
+    type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {

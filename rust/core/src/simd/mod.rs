@@ -86,7 +86,7 @@ pub trait Simd {
     /// See `ROWS`.
     const PANELS: usize;
     /// Runs a computation as a function of its own, whose sums then have all registers.
-    fn run<O: Operation<Element = Self::Element>>(operation: O);
+    fn run<O: Operation<Element = Self::Element>>(operation: O) -> O::Output;
     /// Zeros.
     fn zero() -> Self::Vector;
     /// One value in all places.
@@ -139,12 +139,14 @@ pub fn fetch_ahead(address: *const f64) {
 pub trait Operation {
     /// Its precision.
     type Element: Element;
+    /// Its result.
+    type Output;
     /// Runs it; to be inlined whole into a function compiled for `S`.
-    fn run<S: Simd<Element = Self::Element>>(self);
+    fn run<S: Simd<Element = Self::Element>>(self) -> Self::Output;
 }
 
 /// Runs `operation` with the widest instructions that this processor has.
-pub fn dispatch(operation: impl Operation) {
+pub fn dispatch<O: Operation>(operation: O) -> O::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
@@ -156,31 +158,32 @@ pub fn dispatch(operation: impl Operation) {
             return unsafe { x86::run_avx2(operation) };
         }
     }
-    run_portable(operation);
+    run_portable(operation)
 }
 
 /// Runs `operation` without special instructions.
 #[inline(never)]
-pub fn run_portable<O: Operation>(operation: O) {
-    operation.run::<<O::Element as Element>::Portable>();
+pub fn run_portable<O: Operation>(operation: O) -> O::Output {
+    operation.run::<<O::Element as Element>::Portable>()
 }
 
-/// Runs `operation` on the instruction set of this name; false if the processor does not have it.
+/// Runs `operation` on the instruction set of this name, if the processor has it.
 #[cfg(test)]
-pub fn run_on(name: &str, operation: impl Operation) -> bool {
+pub fn run_on<O: Operation>(name: &str, operation: O) -> Option<O::Output> {
     match name {
-        "portable" => run_portable(operation),
+        "portable" => Some(run_portable(operation)),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the instructions have just been seen on this processor.
-        "avx2" if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => unsafe {
-            x86::run_avx2(operation);
-        },
+        "avx2" if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
+            // SAFETY: the instructions have just been seen on this processor.
+            Some(unsafe { x86::run_avx2(operation) })
+        }
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        "avx512" if is_x86_feature_detected!("avx512f") => unsafe { x86::run_avx512(operation) },
-        _ => return false,
+        "avx512" if is_x86_feature_detected!("avx512f") => {
+            // SAFETY: as above.
+            Some(unsafe { x86::run_avx512(operation) })
+        }
+        _ => None,
     }
-    true
 }
 
 /// Plain arithmetic, for processors without the instructions below.
@@ -195,8 +198,8 @@ macro_rules! portable {
             const ROWS: usize = 2;
             const PANELS: usize = 1;
 
-            fn run<O: Operation<Element = $element>>(operation: O) {
-                run_portable(operation);
+            fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
+                run_portable(operation)
             }
             #[inline(always)]
             fn zero() -> Self::Vector {

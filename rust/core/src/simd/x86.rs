@@ -1,6 +1,6 @@
-//! The instruction sets of x86-64. Every `unsafe` here is an intrinsic that needs its instruction set, which `dispatch` has
-//! seen before it entered the function that all of this is inlined into; lines are aligned to their 64 bytes, and masks
-//! keep loads within their slices. Closures would be compiled without the instructions: there are none.
+//! The instruction sets of x86-64.
+//!
+//! Closures would be compiled without the instructions: there are none.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -9,14 +9,14 @@ use super::{Element, Lane, LineOf, Operation, Simd, WIDTH};
 
 #[inline(never)]
 #[target_feature(enable = "avx512f")]
-pub fn run_avx512<O: Operation>(operation: O) {
-    operation.run::<<O::Element as Element>::Avx512>();
+pub fn run_avx512<O: Operation>(operation: O) -> O::Output {
+    operation.run::<<O::Element as Element>::Avx512>()
 }
 
 #[inline(never)]
 #[target_feature(enable = "avx2,fma")]
-pub fn run_avx2<O: Operation>(operation: O) {
-    operation.run::<<O::Element as Element>::Avx2>();
+pub fn run_avx2<O: Operation>(operation: O) -> O::Output {
+    operation.run::<<O::Element as Element>::Avx2>()
 }
 
 /// Where [`prefetch`] brings memory to.
@@ -27,7 +27,21 @@ pub const TO_SECOND_LEVEL: i32 = _MM_HINT_T1;
 /// Asks for memory; a hint, which reads nothing and which every processor of the kind knows.
 #[inline(always)]
 pub fn prefetch<const LEVEL: i32>(address: *const f64) {
+    // SAFETY: a prefetch faults at no address, and is part of every x86-64.
     unsafe { _mm_prefetch::<LEVEL>(address.cast()) }
+}
+
+/// Functions of intrinsics that touch no memory.
+macro_rules! in_registers {
+    ($($(#[$comment:meta])* fn $name:ident($($argument:tt: $kind:ty),*) -> $result:ty $body:block)*) => {$(
+        $(#[$comment])*
+        #[inline(always)]
+        fn $name($($argument: $kind),*) -> $result {
+            // SAFETY: the intrinsics ask for their instruction set only. `dispatch` has seen it on this processor before it
+            // entered the function into which this one is inlined; but for tests, which look too, it alone does.
+            unsafe { $body }
+        }
+    )*};
 }
 
 /// Arithmetic that differs between the precisions in the names of the intrinsics only.
@@ -37,48 +51,31 @@ macro_rules! arithmetic_avx512 {
         $mul_add:ident, $max:ident, $compare:ident, $mask:ident, $sum:ident
     ) => {
         #[inline(always)]
-        fn run<O: Operation<Element = $element>>(operation: O) {
+        fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
+            // SAFETY: `dispatch` has seen the instructions before anything of this type runs.
             unsafe { run_avx512(operation) }
         }
         #[inline(always)]
-        fn zero() -> $register {
-            unsafe { $zero() }
-        }
-        #[inline(always)]
-        fn splat(value: $element) -> $register {
-            unsafe { $splat(value) }
-        }
-        #[inline(always)]
         fn load(line: &LineOf<Self>) -> $register {
+            // SAFETY: a line is as large as the register and aligned to it; the instructions are there as above.
             unsafe { $load(line.0.as_ptr()) }
         }
         #[inline(always)]
         fn store(vector: $register, line: &mut LineOf<Self>) {
+            // SAFETY: as for `load`.
             unsafe { $store(line.0.as_mut_ptr(), vector) }
         }
-        #[inline(always)]
-        fn add(a: $register, b: $register) -> $register {
-            unsafe { $add(a, b) }
-        }
-        #[inline(always)]
-        fn mul(a: $register, b: $register) -> $register {
-            unsafe { $mul(a, b) }
-        }
-        #[inline(always)]
-        fn mul_add(a: $register, b: $register, c: $register) -> $register {
-            unsafe { $mul_add(a, b, c) }
-        }
-        #[inline(always)]
-        fn max(a: $register, b: $register) -> $register {
-            unsafe { $max(a, b) }
-        }
-        #[inline(always)]
-        fn where_above(a: $register, b: $register, value: $register) -> $register {
-            unsafe { $mask($compare::<_CMP_GT_OQ>(a, b), value) }
-        }
-        #[inline(always)]
-        fn sum(a: $register) -> $element {
-            unsafe { $sum(a) }
+        in_registers! {
+            fn zero() -> $register { $zero() }
+            fn splat(value: $element) -> $register { $splat(value) }
+            fn add(a: $register, b: $register) -> $register { $add(a, b) }
+            fn mul(a: $register, b: $register) -> $register { $mul(a, b) }
+            fn mul_add(a: $register, b: $register, c: $register) -> $register { $mul_add(a, b, c) }
+            fn max(a: $register, b: $register) -> $register { $max(a, b) }
+            fn where_above(a: $register, b: $register, value: $register) -> $register {
+                $mask($compare::<_CMP_GT_OQ>(a, b), value)
+            }
+            fn sum(a: $register) -> $element { $sum(a) }
         }
     };
 }
@@ -90,50 +87,38 @@ macro_rules! arithmetic_avx2 {
         $mul_add:ident, $max:ident, $compare:ident, $and:ident
     ) => {
         #[inline(always)]
-        fn run<O: Operation<Element = $element>>(operation: O) {
+        fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
+            // SAFETY: `dispatch` has seen the instructions before anything of this type runs.
             unsafe { run_avx2(operation) }
-        }
-        #[inline(always)]
-        fn zero() -> [$register; 2] {
-            unsafe { [$zero(); 2] }
-        }
-        #[inline(always)]
-        fn splat(value: $element) -> [$register; 2] {
-            unsafe { [$splat(value); 2] }
         }
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> [$register; 2] {
             let (low, high) = line.0.split_at(Self::WIDTH / 2);
+            // SAFETY: half a line is as large as a register and aligned to it; the instructions are there as above.
             unsafe { [$load(low.as_ptr()), $load(high.as_ptr())] }
         }
         #[inline(always)]
         fn store(vector: [$register; 2], line: &mut LineOf<Self>) {
             let (low, high) = line.0.split_at_mut(Self::WIDTH / 2);
+            // SAFETY: as for `load`.
             unsafe {
                 $store(low.as_mut_ptr(), vector[0]);
                 $store(high.as_mut_ptr(), vector[1]);
             }
         }
-        #[inline(always)]
-        fn add(a: [$register; 2], b: [$register; 2]) -> [$register; 2] {
-            unsafe { [$add(a[0], b[0]), $add(a[1], b[1])] }
-        }
-        #[inline(always)]
-        fn mul(a: [$register; 2], b: [$register; 2]) -> [$register; 2] {
-            unsafe { [$mul(a[0], b[0]), $mul(a[1], b[1])] }
-        }
-        #[inline(always)]
-        fn mul_add(a: [$register; 2], b: [$register; 2], c: [$register; 2]) -> [$register; 2] {
-            unsafe { [$mul_add(a[0], b[0], c[0]), $mul_add(a[1], b[1], c[1])] }
-        }
-        #[inline(always)]
-        fn max(a: [$register; 2], b: [$register; 2]) -> [$register; 2] {
-            unsafe { [$max(a[0], b[0]), $max(a[1], b[1])] }
-        }
-        #[inline(always)]
-        fn where_above(a: [$register; 2], b: [$register; 2], value: [$register; 2]) -> [$register; 2] {
-            let [low, high] = unsafe { [$compare::<_CMP_GT_OQ>(a[0], b[0]), $compare::<_CMP_GT_OQ>(a[1], b[1])] };
-            unsafe { [$and(low, value[0]), $and(high, value[1])] }
+        in_registers! {
+            fn zero() -> [$register; 2] { [$zero(); 2] }
+            fn splat(value: $element) -> [$register; 2] { [$splat(value); 2] }
+            fn add(a: [$register; 2], b: [$register; 2]) -> [$register; 2] { [$add(a[0], b[0]), $add(a[1], b[1])] }
+            fn mul(a: [$register; 2], b: [$register; 2]) -> [$register; 2] { [$mul(a[0], b[0]), $mul(a[1], b[1])] }
+            fn mul_add(a: [$register; 2], b: [$register; 2], c: [$register; 2]) -> [$register; 2] {
+                [$mul_add(a[0], b[0], c[0]), $mul_add(a[1], b[1], c[1])]
+            }
+            fn max(a: [$register; 2], b: [$register; 2]) -> [$register; 2] { [$max(a[0], b[0]), $max(a[1], b[1])] }
+            fn where_above(a: [$register; 2], b: [$register; 2], value: [$register; 2]) -> [$register; 2] {
+                let [low, high] = [$compare::<_CMP_GT_OQ>(a[0], b[0]), $compare::<_CMP_GT_OQ>(a[1], b[1])];
+                [$and(low, value[0]), $and(high, value[1])]
+            }
         }
     };
 }
@@ -149,6 +134,7 @@ fn mask(n: usize) -> __mmask8 {
 /// At most eight doubles.
 #[inline(always)]
 fn load_masked(values: &[f64]) -> __m512d {
+    // SAFETY: the mask keeps the load within the slice; `dispatch` has seen the instructions.
     unsafe { _mm512_maskz_loadu_pd(mask(values.len()), values.as_ptr()) }
 }
 
@@ -172,14 +158,26 @@ impl Simd for Avx512<f64> {
     fn add_to(vector: __m512d, sums: &mut [Lane]) {
         Self::store(Self::add(Self::load(&sums[0]), vector), &mut sums[0]);
     }
-    #[inline(always)]
-    fn rotate(a: __m512d) -> __m512d {
-        let bits = unsafe { _mm512_castpd_si512(a) };
-        unsafe { _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(bits, bits)) }
+    in_registers! {
+        fn rotate(a: __m512d) -> __m512d {
+            let bits = _mm512_castpd_si512(a);
+            _mm512_castsi512_pd(_mm512_alignr_epi64::<1>(bits, bits))
+        }
+        fn swap_halves(a: __m512d) -> __m512d { _mm512_shuffle_f64x2::<0b01_00_11_10>(a, a) }
     }
-    #[inline(always)]
-    fn swap_halves(a: __m512d) -> __m512d {
-        unsafe { _mm512_shuffle_f64x2::<0b01_00_11_10>(a, a) }
+}
+
+in_registers! {
+    /// Sixteen doubles as singles.
+    fn sixteen_singles(low: __m512d, high: __m512d) -> __m512 {
+        let low = _mm256_castps_pd(_mm512_cvtpd_ps(low));
+        let high = _mm256_castps_pd(_mm512_cvtpd_ps(high));
+        _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low), high))
+    }
+    /// Sixteen singles as doubles.
+    fn sixteen_doubles(singles: __m512) -> [__m512d; 2] {
+        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(singles));
+        [_mm512_cvtps_pd(_mm512_castps512_ps256(singles)), _mm512_cvtps_pd(_mm256_castpd_ps(high))]
     }
 }
 
@@ -198,29 +196,20 @@ impl Simd for Avx512<f32> {
     #[inline(always)]
     fn load_doubles(values: &[f64]) -> __m512 {
         let (low, high) = values.split_at(values.len().min(WIDTH));
-        unsafe {
-            let low = _mm256_castps_pd(_mm512_cvtpd_ps(load_masked(low)));
-            let high = _mm256_castps_pd(_mm512_cvtpd_ps(load_masked(high)));
-            _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low), high))
-        }
+        sixteen_singles(load_masked(low), load_masked(high))
     }
     #[inline(always)]
     fn add_to(vector: __m512, sums: &mut [Lane]) {
-        let (low, high) = unsafe {
-            let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(vector));
-            (_mm512_cvtps_pd(_mm512_castps512_ps256(vector)), _mm512_cvtps_pd(_mm256_castpd_ps(high)))
-        };
+        let [low, high] = sixteen_doubles(vector);
         Avx512::<f64>::add_to(low, sums);
         Avx512::<f64>::add_to(high, &mut sums[1..]);
     }
-    #[inline(always)]
-    fn rotate(a: __m512) -> __m512 {
-        let bits = unsafe { _mm512_castps_si512(a) };
-        unsafe { _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(bits, bits)) }
-    }
-    #[inline(always)]
-    fn swap_halves(a: __m512) -> __m512 {
-        unsafe { _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a) }
+    in_registers! {
+        fn rotate(a: __m512) -> __m512 {
+            let bits = _mm512_castps_si512(a);
+            _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(bits, bits))
+        }
+        fn swap_halves(a: __m512) -> __m512 { _mm512_shuffle_f32x4::<0b01_00_11_10>(a, a) }
     }
 }
 
@@ -230,9 +219,12 @@ pub struct Avx2<T>(PhantomData<T>);
 #[inline(always)]
 fn load_four(values: &[f64]) -> __m256d {
     if values.len() >= 4 {
+        // SAFETY: four doubles are there; `dispatch` has seen the instructions.
         return unsafe { _mm256_loadu_pd(values.as_ptr()) };
     }
     const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
+    // SAFETY: four of the places are there, and as a mask keep the load within the slice; `dispatch` has seen the
+    // instructions.
     unsafe {
         let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
         _mm256_maskload_pd(values.as_ptr(), mask)
@@ -266,18 +258,14 @@ impl Simd for Avx2<f64> {
     fn add_to(vector: [__m256d; 2], sums: &mut [Lane]) {
         Self::store(Self::add(Self::load(&sums[0]), vector), &mut sums[0]);
     }
-    #[inline(always)]
-    fn sum(a: [__m256d; 2]) -> f64 {
-        unsafe {
+    in_registers! {
+        fn sum(a: [__m256d; 2]) -> f64 {
             let four = _mm256_add_pd(a[0], a[1]);
             let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
         }
-    }
-    #[inline(always)]
-    fn rotate([low, high]: [__m256d; 2]) -> [__m256d; 2] {
-        // The first place is taken from the other half before all four turn.
-        unsafe {
+        fn rotate([low, high]: [__m256d; 2]) -> [__m256d; 2] {
+            // The first place is taken from the other half before all four turn.
             [
                 _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(low, high)),
                 _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(high, low)),
@@ -290,10 +278,15 @@ impl Simd for Avx2<f64> {
     }
 }
 
-/// Eight doubles as singles.
-#[inline(always)]
-fn singles([low, high]: [__m256d; 2]) -> __m256 {
-    unsafe { _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low)) }
+in_registers! {
+    /// Eight doubles as singles.
+    fn eight_singles([low, high]: [__m256d; 2]) -> __m256 {
+        _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low))
+    }
+    /// Eight singles as doubles.
+    fn eight_doubles(singles: __m256) -> [__m256d; 2] {
+        [_mm256_cvtps_pd(_mm256_castps256_ps128(singles)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(singles))]
+    }
 }
 
 impl Simd for Avx2<f32> {
@@ -311,15 +304,12 @@ impl Simd for Avx2<f32> {
     #[inline(always)]
     fn load_doubles(values: &[f64]) -> [__m256; 2] {
         let (low, high) = values.split_at(values.len().min(WIDTH));
-        [singles(load_eight(low)), singles(load_eight(high))]
+        [eight_singles(load_eight(low)), eight_singles(load_eight(high))]
     }
     #[inline(always)]
     fn add_to(vector: [__m256; 2], sums: &mut [Lane]) {
         for (half, lane) in vector.into_iter().zip(sums) {
-            let doubles = unsafe {
-                [_mm256_cvtps_pd(_mm256_castps256_ps128(half)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(half))]
-            };
-            Avx2::<f64>::store(Avx2::<f64>::add(Avx2::<f64>::load(lane), doubles), lane);
+            Avx2::<f64>::store(Avx2::<f64>::add(Avx2::<f64>::load(lane), eight_doubles(half)), lane);
         }
     }
     #[inline(always)]
@@ -328,9 +318,8 @@ impl Simd for Avx2<f32> {
         Self::store(a, &mut line);
         f32::flat(&[line]).iter().sum()
     }
-    #[inline(always)]
-    fn rotate([low, high]: [__m256; 2]) -> [__m256; 2] {
-        unsafe {
+    in_registers! {
+        fn rotate([low, high]: [__m256; 2]) -> [__m256; 2] {
             let turn = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0);
             [
                 _mm256_permutevar8x32_ps(_mm256_blend_ps::<1>(low, high), turn),

@@ -11,7 +11,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch, RecordBatchReader};
 use arrow_schema::DataType;
 
-use super::columns::{Selection, Wanted, named};
+use super::columns::{Selection, Wanted};
 use super::{Source, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
@@ -20,7 +20,6 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug)]
 struct Schema {
     origin: String,
-    names: Vec<String>,
     selection: Selection,
     is_single_precision: bool,
 }
@@ -40,17 +39,19 @@ impl ArrowStream {
     pub fn new(reader: RecordBatchStreamReader, wanted: &Wanted, origin: &str) -> Result<Self> {
         let fields = reader.schema();
         let names: Vec<String> = fields.fields().iter().map(|field| field.name().clone()).collect();
-        let selection = Selection::new(wanted, &names, names.len(), origin)?;
+        let n_columns = names.len();
+        let selection = Selection::new(wanted, names, n_columns, origin)?;
         for &column in selection.all() {
             let kind = fields.field(column).data_type();
             if !(kind.is_integer() || kind.is_floating() || *kind == DataType::Boolean) {
-                let message = format!("column '{}' is of type {kind}; expected real numbers", names[column]);
+                let message =
+                    format!("column '{}' is of type {kind}; expected real numbers", selection.names()[column]);
                 return Err(Error::data(origin, message));
             }
         }
         let single = |&column: &usize| *fields.field(column).data_type() == DataType::Float32;
         let is_single_precision = selection.inputs().iter().all(single);
-        let schema = Schema { origin: origin.into(), names, selection, is_single_precision };
+        let schema = Schema { origin: origin.into(), selection, is_single_precision };
         Ok(Self { reader, schema, n_rows: 0 })
     }
 
@@ -107,7 +108,7 @@ impl ArrowTable {
 
     /// Names of the inputs.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.schema.selection.inputs().iter().map(|&column| &*self.schema.names[column])
+        self.schema.selection.input_names()
     }
 
     /// Whether all inputs are in single precision.
@@ -138,7 +139,7 @@ impl Source for ArrowTable {
 
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows())?.len();
-        let Schema { origin, names, selection, .. } = &self.schema;
+        let Schema { origin, selection, .. } = &self.schema;
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); selection.all().len()];
         let mut row = rows.start;
         while row < rows.end {
@@ -146,12 +147,12 @@ impl Source for ArrowTable {
             let start = self.starts[index];
             let end = rows.end.min(self.starts[index + 1]);
             let part = (row - start) as usize..(end - start) as usize;
-            for (values, &column) in columns.iter_mut().zip(selection.all()) {
+            for (slot, (values, &column)) in columns.iter_mut().zip(selection.all()).enumerate() {
                 let array = self.batches[index].column(column);
                 if let Some(null) = part.clone().find(|&at| array.null_count() > 0 && array.is_null(at)) {
                     let place = self.first_row + start + null as u64;
                     let message = "null where a finite number was expected";
-                    return Err(Error::value(&**origin, place, Some(named(names, column)), message));
+                    return Err(Error::value(&**origin, place, Some(selection.named(slot)), message));
                 }
                 append(array.as_ref(), part.clone(), values);
             }
@@ -159,7 +160,7 @@ impl Source for ArrowTable {
         }
         selection.fill(&columns, buffer);
         let place = |index: usize| (origin.clone(), self.first_row + rows.start + index as u64);
-        selection.block(buffer, n_rows, names, place)
+        selection.block(buffer, n_rows, place)
     }
 }
 

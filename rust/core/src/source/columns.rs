@@ -38,6 +38,8 @@ pub struct Wanted {
 /// The columns of a table that are read: inputs first, then labels and weights where there are any.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
+    /// Names of all columns of the table; empty where columns have no names.
+    names: Vec<String>,
     columns: Vec<usize>,
     n_features: usize,
     label: Option<usize>,
@@ -46,8 +48,8 @@ pub(super) struct Selection {
 
 impl Selection {
     /// The columns that are wanted of a table of `n_columns` columns with these names (none: columns have no names).
-    pub(super) fn new(wanted: &Wanted, names: &[String], n_columns: usize, origin: &str) -> Result<Self> {
-        let resolve = |argument: &str, column: &ColumnRef| resolve(argument, column, names, n_columns, origin);
+    pub(super) fn new(wanted: &Wanted, names: Vec<String>, n_columns: usize, origin: &str) -> Result<Self> {
+        let resolve = |argument: &str, column: &ColumnRef| resolve(argument, column, &names, n_columns, origin);
         let target = wanted.target.as_ref().map(|column| resolve("target", column)).transpose()?;
         let weight = wanted.weight.as_ref().map(|column| resolve("weight", column)).transpose()?;
         if target.is_some() && target == weight {
@@ -79,7 +81,23 @@ impl Selection {
             })
         };
         let (label, weight) = (slot(target), slot(weight));
-        Ok(Self { columns, n_features, label, weight })
+        Ok(Self { names, columns, n_features, label, weight })
+    }
+
+    /// Names of all columns of the table.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Names of the inputs.
+    pub(super) fn input_names(&self) -> impl Iterator<Item = &str> {
+        self.inputs().iter().map(|&column| &*self.names[column])
+    }
+
+    /// The column at a place in the list of columns that are read: its name, or its number where columns have no names.
+    pub(super) fn named(&self, slot: usize) -> Column {
+        let column = self.columns[slot];
+        self.names.get(column).map_or(Column::Index(column), |name| Column::Name(name.clone()))
     }
 
     /// Every column that is read, by its place in the table.
@@ -119,18 +137,17 @@ impl Selection {
 
     /// The rows in `buffer` as a block, once their values are known to be fit for use.
     ///
-    /// `names` are those of all columns of the table; `place` names the table, and the row of it at an index of the block.
+    /// `place` names the table, and the row of it at an index of the block.
     pub(super) fn block<'a>(
         &self,
         buffer: &'a BlockBuffer,
         n_rows: usize,
-        names: &[String],
         place: impl Fn(usize) -> (String, u64),
     ) -> Result<Block<'a>> {
         let d = self.n_features;
         let at = |index: usize, slot: usize| {
             let (name, row) = place(index);
-            (name, row, Some(named(names, self.columns[slot])))
+            (name, row, Some(self.named(slot)))
         };
         require_finite(&buffer.x, |index| at(index / d, index % d))?;
         require_finite(&buffer.y, |index| at(index, self.label.unwrap_or_default()))?;
@@ -138,11 +155,6 @@ impl Selection {
         let weight = self.weight.map(|_| &buffer.weight[..]);
         Ok(Block { x: &buffer.x, y: &buffer.y, weight, n_features: d, n_rows })
     }
-}
-
-/// A column by its name, or by its place where columns have no names.
-pub(super) fn named(names: &[String], column: usize) -> Column {
-    names.get(column).map_or(Column::Index(column), |name| Column::Name(name.clone()))
 }
 
 /// Most names that a message lists.

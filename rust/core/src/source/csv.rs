@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use super::columns::{Selection, Wanted, named};
+use super::columns::{Selection, Wanted};
 use super::cursors::Cursors;
 use super::stable_file::{Address, StableFile};
-use super::{Source, row_range};
+use super::{Source, first_of, no_rows, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -28,7 +28,6 @@ pub struct CsvFormat {
 pub struct CsvSource {
     files: Vec<File>,
     n_rows: u64,
-    names: Vec<String>,
     delimiter: u8,
     selection: Selection,
     cursors: Cursors<Cursor>,
@@ -60,6 +59,7 @@ impl CsvSource {
     /// # Errors
     /// Files that cannot be read, rows of different lengths, columns that are missing, [`Error::Cancelled`].
     pub fn open(paths: &[PathBuf], wanted: &Wanted, format: &CsvFormat, control: &Control) -> Result<Self> {
+        let origin = first_of(paths)?;
         let mut files: Vec<File> = Vec::with_capacity(paths.len());
         let mut n_rows = 0;
         let mut names = format.names.clone();
@@ -74,7 +74,7 @@ impl CsvSource {
                     None => names = Some(header),
                     Some(names) if *names == header => {}
                     Some(_) => {
-                        let message = format!("other columns in its first row than {}", paths[0].display());
+                        let message = format!("other columns in its first row than {origin}");
                         return Err(Error::data(path.display().to_string(), message));
                     }
                 }
@@ -84,20 +84,18 @@ impl CsvSource {
             n_rows += records.row;
             files.push(File { address, first_row, marks });
         }
-        let Some(names) = names else {
-            return Err(Error::argument("path", "no files"));
-        };
-        let origin = paths[0].display().to_string();
-        let selection = Selection::new(wanted, &names, names.len(), &origin)?;
+        let names = names.unwrap_or_default();
+        let n_columns = names.len();
+        let selection = Selection::new(wanted, names, n_columns, &origin)?;
         if n_rows == 0 {
-            return Err(Error::data(origin, "0 rows; at least 1 is needed"));
+            return Err(no_rows(origin));
         }
-        Ok(Self { files, n_rows, names, delimiter: format.delimiter, selection, cursors: Cursors::default() })
+        Ok(Self { files, n_rows, delimiter: format.delimiter, selection, cursors: Cursors::default() })
     }
 
     /// Names of the inputs.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.selection.inputs().iter().map(|&column| &*self.names[column])
+        self.selection.input_names()
     }
 
     fn file_of(&self, row: u64) -> usize {
@@ -120,15 +118,14 @@ impl CsvSource {
     /// Appends the row that a cursor reads next.
     fn read_row(&self, records: &mut Records, buffer: &mut BlockBuffer) -> Result<()> {
         records.require_next()?;
-        records.require_fields(self.names.len())?;
+        records.require_fields(self.selection.names().len())?;
         for (slot, &column) in self.selection.all().iter().enumerate() {
             let field = records.field(column);
             let value = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<f64>().ok());
             let Some(value) = value else {
                 let found = if field.trim_ascii().is_empty() { "nothing".to_owned() } else { shown(field) };
-                return Err(
-                    records.refuse(Some(named(&self.names, column)), format!("{found} where a number was expected"))
-                );
+                let message = format!("{found} where a number was expected");
+                return Err(records.refuse(Some(self.selection.named(slot)), message));
             };
             if slot < self.selection.n_features() {
                 buffer.x.push(value);
@@ -183,7 +180,7 @@ impl Source for CsvSource {
                 self.cursors.put(rows.end, cursor);
             }
         }
-        self.selection.block(buffer, n_rows, &self.names, |index| {
+        self.selection.block(buffer, n_rows, |index| {
             let row = rows.start + index as u64;
             let file = &self.files[self.file_of(row)];
             (file.address.path().display().to_string(), row - file.first_row)

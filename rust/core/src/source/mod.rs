@@ -11,6 +11,7 @@ mod parquet;
 mod stable_file;
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 pub use array::{ArraySource, Matrix, Vector};
 pub use arrow::{ArrowStream, ArrowTable};
@@ -49,6 +50,19 @@ pub trait Source: Sync {
     }
     /// Says that no rows are asked for until further notice: memory that is kept for reading onwards may go.
     fn rest(&self) {}
+}
+
+/// The first of some files, by which the table that they make is called in messages.
+fn first_of(paths: &[PathBuf]) -> Result<String> {
+    match paths.first() {
+        Some(path) => Ok(path.display().to_string()),
+        None => Err(Error::argument("path", "no files")),
+    }
+}
+
+/// What is wrong with a table without rows.
+fn no_rows(origin: String) -> Error {
+    Error::data(origin, "0 rows; at least 1 is needed")
 }
 
 /// `rows` as indices, once they are known to lie within `0..n_rows`.

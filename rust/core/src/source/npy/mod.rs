@@ -73,7 +73,7 @@ impl NpySource {
         };
         let columns = columns.map(|columns| columns.iter().map(|&column| ColumnRef::Index(column)).collect());
         let wanted = Wanted { target: target.map(ColumnRef::Index), columns, weight };
-        let selection = Selection::new(&wanted, &[], table.n_columns(), &x.display().to_string())?;
+        let selection = Selection::new(&wanted, Vec::new(), table.n_columns(), &x.display().to_string())?;
         let values = |slot: Option<usize>, file: Option<&Path>| match (slot, file) {
             (Some(slot), _) => Ok(Some(Values::Column(slot))),
             (None, Some(file)) => one_value_a_row(file, &table).map(Some),

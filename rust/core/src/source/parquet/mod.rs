@@ -15,10 +15,10 @@ use ::parquet::file::reader::SerializedPageReader;
 
 use self::decode::{Decode, Kind, decoder};
 use self::file::{PositionalFile, guarded, read_metadata};
-use super::columns::{Selection, Wanted, named};
+use super::columns::{Selection, Wanted};
 use super::cursors::Cursors;
 use super::stable_file::{Address, StableFile};
-use super::{Source, row_range};
+use super::{Source, first_of, no_rows, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
 
@@ -29,8 +29,7 @@ pub struct ParquetSource {
     /// Row groups that have rows, in their order.
     groups: Vec<Group>,
     n_rows: u64,
-    /// Names of the columns of the first file.
-    names: Vec<String>,
+    /// Columns of the first file.
     selection: Selection,
     is_single_precision: bool,
     cursors: Cursors<Cursor>,
@@ -66,25 +65,23 @@ impl ParquetSource {
     /// # Errors
     /// Files that cannot be read or are damaged, columns that are missing or hold other than real numbers.
     pub fn open(paths: &[PathBuf], wanted: &Wanted) -> Result<Self> {
+        let origin = first_of(paths)?;
         let (mut files, mut groups): (Vec<File>, Vec<Group>) = (Vec::new(), Vec::new());
         let (mut n_rows, mut is_single_precision) = (0, true);
-        let mut first: Option<(Vec<String>, Selection)> = None;
+        let mut first: Option<Selection> = None;
         for path in paths {
             let file = Arc::new(StableFile::open(path)?);
             let metadata = read_metadata(&file)?;
             let schema = metadata.file_metadata().schema_descr();
             let fields = schema.root_schema().get_fields();
             let names: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
-            let (all_names, selection) = match &mut first {
+            let selection = match &mut first {
                 Some(first) => first,
-                None => {
-                    let selection = Selection::new(wanted, &names, names.len(), &path.display().to_string())?;
-                    first.insert((names.clone(), selection))
-                }
+                None => first.insert(Selection::new(wanted, names.clone(), names.len(), &origin)?),
             };
             let refuse = |message: String| Error::data(path.display().to_string(), message);
             let find = |&column: &usize| {
-                let name = &all_names[column];
+                let name = &selection.names()[column];
                 // a name may stand twice in a file, whose columns then have to be in the order of the first file
                 let field = if names.get(column) == Some(name) {
                     column
@@ -92,7 +89,7 @@ impl ParquetSource {
                     names
                         .iter()
                         .position(|other| other == name)
-                        .ok_or_else(|| refuse(format!("has no column '{name}', which {} has", paths[0].display())))?
+                        .ok_or_else(|| refuse(format!("has no column '{name}', which {origin} has")))?
                 };
                 let kind = Kind::of(&fields[field])
                     .map_err(|found| refuse(format!("column '{name}' holds {found}; expected real numbers")))?;
@@ -111,18 +108,15 @@ impl ParquetSource {
             }
             files.push(File { address: file.address().clone(), first_row, columns });
         }
-        let Some((names, selection)) = first else {
-            return Err(Error::argument("path", "no files"));
+        let Some(selection) = first.filter(|_| n_rows > 0) else {
+            return Err(no_rows(origin));
         };
-        if n_rows == 0 {
-            return Err(Error::data(paths[0].display().to_string(), "0 rows; at least 1 is needed"));
-        }
-        Ok(Self { files, groups, n_rows, names, selection, is_single_precision, cursors: Cursors::default() })
+        Ok(Self { files, groups, n_rows, selection, is_single_precision, cursors: Cursors::default() })
     }
 
     /// Names of the inputs.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.selection.inputs().iter().map(|&column| &*self.names[column])
+        self.selection.input_names()
     }
 
     /// Whether all inputs are stored in single precision.
@@ -205,8 +199,12 @@ impl ParquetSource {
             let null = guarded(&cursor.file.0, || self.place_in(row, slot), || part(&mut **decoder, slot))?;
             if let Some(index) = null {
                 let (name, row) = self.place(row + index as u64);
-                let column = named(&self.names, self.selection.all()[slot]);
-                return Err(Error::value(name, row, Some(column), "null where a finite number was expected"));
+                return Err(Error::value(
+                    name,
+                    row,
+                    Some(self.selection.named(slot)),
+                    "null where a finite number was expected",
+                ));
             }
         }
         Ok(())
@@ -216,7 +214,7 @@ impl ParquetSource {
     fn place_in(&self, row: u64, slot: usize) -> String {
         let group = self.groups[self.group_of(row)].ordinal;
         let (_, row) = self.place(row);
-        format!("row group {group}, from row {row}, column {}: ", named(&self.names, self.selection.all()[slot]))
+        format!("row group {group}, from row {row}, column {}: ", self.selection.named(slot))
     }
 }
 
@@ -261,7 +259,7 @@ impl Source for ParquetSource {
             }
         }
         self.selection.fill(&staged, buffer);
-        self.selection.block(buffer, n_rows, &self.names, |index| self.place(rows.start + index as u64))
+        self.selection.block(buffer, n_rows, |index| self.place(rows.start + index as u64))
     }
 }
 

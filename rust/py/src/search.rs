@@ -17,11 +17,11 @@ type Start<'py> = (PyReadonlyArray1<'py, f64>, PyReadonlyArray2<'py, f64>, PyRea
 
 /// The best functions w·z + Σ s_i |a_i·z| found with 0, 1, ... terms: (w, A, s, train_loss, heldout_loss) each.
 #[pyfunction]
-#[pyo3(signature = (zt, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, least_gain=0.0, budget=20_000_000_000))]
+#[pyo3(signature = (z, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, least_gain=0.0, budget=20_000_000_000))]
 #[allow(clippy::too_many_arguments)]
 pub fn search<'py>(
     py: Python<'py>,
-    zt: PyReadonlyArray2<'py, f64>,
+    z: PyReadonlyArray2<'py, f64>,
     y: PyReadonlyArray1<'py, f64>,
     k_max: usize,
     weights: Option<PyReadonlyArray1<'py, f64>>,
@@ -33,8 +33,8 @@ pub fn search<'py>(
     least_gain: f64,
     budget: u64,
 ) -> PyResult<Vec<Candidate<'py>>> {
-    let q = zt.shape()[1];
-    let z = zt.as_slice().map_err(|_| to_python(py, Error::argument("zt", "expected a C-contiguous array")))?;
+    let q = z.shape()[1];
+    let rows = z.as_slice().map_err(|_| to_python(py, Error::argument("z", "expected a C-contiguous array")))?;
     let labels = y.as_slice().map_err(|_| to_python(py, Error::argument("y", "expected a contiguous array")))?;
     let w = match &weights {
         Some(w) => {
@@ -53,7 +53,7 @@ pub fn search<'py>(
     let control = Control::default();
     let found = py
         .detach(|| {
-            let work = || pool(n_threads)?.install(|| core_search(z, q, labels, w, &starts, options, &control));
+            let work = || pool(n_threads)?.install(|| core_search(rows, q, labels, w, &starts, options, &control));
             watched(&control, None, work)
         })?
         .map_err(|e| to_python(py, e))?;
