@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from numbers import Integral
 
 from relunet import _relunet
 from relunet._relunet import (
@@ -33,6 +34,7 @@ __all__ = [
     "SliceMoments",
     "identity",
     "sweep",
+    "threads",
 ]
 
 # Places at which rows are read to tell samples from others, and how many rows at each.
@@ -66,7 +68,7 @@ def sweep(
     accumulators : sequence of Accumulator
         Each for as many features as the samples have; those that use labels need samples that have them.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     progress : callable, default None
         Called about ten times a second with the number of rows done.
     checkpoint : path, default None
@@ -93,21 +95,46 @@ def sweep(
     >>> moments.mean
     array([1., 2.])
     """
+    if not isinstance(samples, Samples):
+        raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")
+    n_threads = threads(n_jobs)
     elsewhere = getattr(samples, "sweep", None)
     if elsewhere is None:
         _relunet.sweep(
             samples.source,
             list(accumulators),
-            n_threads=n_jobs,
+            n_threads=n_threads,
             progress=progress,
             checkpoint=checkpoint,
             every=every,
             identity=b"" if checkpoint is None else identity(samples),
         )
     elif checkpoint is None:
-        elsewhere(list(accumulators), n_jobs=n_jobs, progress=progress)
+        elsewhere(list(accumulators), n_jobs=n_threads, progress=progress)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
+
+
+def threads(n_jobs: object) -> int | None:
+    """Return the number of threads that `n_jobs` asks for, None for one a core.
+
+    Raises
+    ------
+    ArgumentError
+        What is neither an integer nor None.
+
+    Examples
+    --------
+    >>> from relunet.moments import threads
+    >>> threads(4), threads(-1), threads(None)
+    (4, None, None)
+    """
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise ArgumentError(f"n_jobs: {n_jobs!r}, expected an integer or None")
+    # No more than these are ever started.
+    return min(int(n_jobs), 256) if int(n_jobs) > 0 else None
 
 
 def identity(samples: Samples) -> bytes:
