@@ -287,7 +287,7 @@ def test_the_last_network_is_not_measured_again(planted):
 
 @settings(max_examples=200)
 @given(
-    n_rows=st.integers(1, 60),
+    n_rows=st.integers(1, 150),
     n_columns=st.integers(1, 4),
     seed=st.integers(0, 2**16),
     kind=st.sampled_from(["gaussian", "integers", "repeated", "constant", "binary", "lopsided"]),
