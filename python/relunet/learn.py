@@ -168,8 +168,8 @@ def learn(
     True
     """
     _check_samples(samples)
-    counts = {"max_neurons": max_neurons, "max_dense": max_dense, "random_state": random_state, "verbose": verbose}
-    _check_counts({"n_neurons": n_neurons}, **counts)
+    others = {"max_dense": max_dense, "random_state": random_state, "verbose": verbose}
+    _check_counts({"n_neurons": n_neurons}, max_neurons=max_neurons, **others)
     at_most = int(max_neurons if n_neurons is None else n_neurons)
     fit_bias = _checked_choice("fit_bias", fit_bias, True, False)
     fit_linear = _checked_choice("fit_linear", fit_linear, True, False, "auto")

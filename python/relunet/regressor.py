@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from relunet.errors import DataError
 from relunet.estimator import Estimator, feature_names, seed_of
 from relunet.learn import learn
 from relunet.network import ReLUNetwork
