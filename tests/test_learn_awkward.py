@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -231,6 +232,15 @@ def test_warnings_point_to_the_line_of_the_user(planted):
         lambda: ReLUNetRegressor().fit(x, labels),
     ):
         with pytest.warns(UserWarning, match="nothing but an affine|too few for a neuron") as caught:
+            call()
+        assert {(w.filename, w.lineno) for w in caught} == {(__file__, call.__code__.co_firstlineno)}
+    model = ReLUNetRegressor(1).fit(pandas.DataFrame(x, columns=list("abcdef")), np.maximum(x[:, 0], 0))
+    for call in (
+        lambda: model.predict(x),
+        lambda: model.score(x, y[:, None]),
+        lambda: ReLUNetRegressor(1).fit(x, np.maximum(x[:, :1], 0)),
+    ):
+        with pytest.warns(UserWarning, match="feature names|column-vector") as caught:
             call()
         assert {(w.filename, w.lineno) for w in caught} == {(__file__, call.__code__.co_firstlineno)}
 

@@ -14,6 +14,7 @@ from relunet.errors import ArgumentError, DataError
 from relunet.fit import Fit
 from relunet.fit_in_memory import InMemoryFit
 from relunet.fit_sketched import SketchedFit
+from relunet.moments import check_samples
 from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report, Status
@@ -338,8 +339,7 @@ def _report(
 
 def _check_samples(samples: Samples) -> None:
     """Require labelled rows, more than an affine function has parameters."""
-    if not isinstance(samples, Samples):
-        raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")
+    check_samples(samples)
     if not samples.has_labels:
         raise DataError("y: the samples have no labels, expected labelled ones")
     needed = samples.n_columns + 2

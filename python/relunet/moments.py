@@ -32,6 +32,7 @@ __all__ = [
     "RowSample",
     "SketchMoments",
     "SliceMoments",
+    "check_samples",
     "identity",
     "sweep",
     "threads",
@@ -95,8 +96,7 @@ def sweep(
     >>> moments.mean
     array([1., 2.])
     """
-    if not isinstance(samples, Samples):
-        raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")
+    check_samples(samples)
     n_threads = threads(n_jobs)
     elsewhere = getattr(samples, "sweep", None)
     if elsewhere is None:
@@ -113,6 +113,25 @@ def sweep(
         elsewhere(list(accumulators), n_jobs=n_threads, progress=progress)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
+
+
+def check_samples(samples: object) -> None:
+    """Require samples, if only of those parts of the protocol that sums over them need.
+
+    Raises
+    ------
+    ArgumentError
+        Something else, such as an array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array
+    >>> from relunet.moments import check_samples
+    >>> check_samples(scan_array(np.zeros((3, 2))))
+    """
+    if not all(hasattr(samples, name) for name in ("n_rows", "n_columns", "has_labels")):
+        raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")
 
 
 def threads(n_jobs: object) -> int | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 from relunet.checkpoint import SweepFolder
-from relunet.errors import ArgumentError
+from relunet.errors import ArgumentError, warn
 from relunet.moments import Accumulator, sweep, threads
 from relunet.progress import Progress, ProgressLine
 from relunet.report import Stage
@@ -85,7 +82,7 @@ class Trace:
     def warn(self, message: str) -> None:
         """Tell the user, now and in the report."""
         self.messages.append(message)
-        warnings.warn(message, UserWarning, stacklevel=_frames_inside() + 1)
+        warn(message)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -96,12 +93,3 @@ class Trace:
     def n_sweeps(self) -> int:
         """How often all rows were read."""
         return sum(self._sweeps.values())
-
-
-def _frames_inside() -> int:
-    """Return how many frames of the package lie between a warning in the caller and the user's own code."""
-    frame: FrameType | None = sys._getframe(1)
-    depth = 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "relunet":
-        frame, depth = frame.f_back, depth + 1
-    return depth
