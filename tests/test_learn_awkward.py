@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relunet import ArgumentError, DataError, ReLUNetRegressor, ReLUNetwork, _relunet, learn, scan_array, teachers
-from relunet.errors import RelunetError
+from relunet.errors import FileError, RelunetError
 from relunet.fit_in_memory import InMemoryFit
 from relunet.fit_sketched import SketchedFit
 from relunet.moments import RiskMoments, sweep, threads
@@ -179,6 +179,11 @@ def test_samples_are_named(planted):
             call()
     with pytest.raises(ArgumentError, match="^n_jobs: 'a', expected an integer or None"):
         sweep(scan_array(x, y), [], n_jobs="a")
+    for sums in (RiskMoments(ReLUNetwork(np.ones((1, 6)), [1.0])), [3], "ab"):
+        with pytest.raises(ArgumentError, match="^accumulators: .*expected a list of accumulators"):
+            sweep(scan_array(x, y), sums)
+    with pytest.raises(FileError, match="^checkpoint: .* is no folder"):
+        learn(scan_array(x, y), checkpoint=__file__)
     with pytest.raises(ArgumentError, match="^network: int, expected a ReLUNetwork"):
         RiskMoments(3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 
 from relunet import _relunet
@@ -97,12 +97,15 @@ def sweep(
     array([1., 2.])
     """
     check_samples(samples)
+    sums = list(accumulators) if isinstance(accumulators, Iterable) else [None]
+    if not all(isinstance(each, Accumulator) for each in sums):
+        raise ArgumentError(f"accumulators: {accumulators!r}, expected a list of accumulators")
     n_threads = threads(n_jobs)
     elsewhere = getattr(samples, "sweep", None)
     if elsewhere is None:
         _relunet.sweep(
             samples.source,
-            list(accumulators),
+            sums,
             n_threads=n_threads,
             progress=progress,
             checkpoint=checkpoint,
@@ -110,7 +113,7 @@ def sweep(
             identity=b"" if checkpoint is None else identity(samples),
         )
     elif checkpoint is None:
-        elsewhere(list(accumulators), n_jobs=n_threads, progress=progress)
+        elsewhere(sums, n_jobs=n_threads, progress=progress)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
 
