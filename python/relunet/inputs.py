@@ -194,9 +194,9 @@ def read_inputs(
 
 def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
     """Return the law of the inputs of `n_rows` rows with these moments."""
-    _check_size("sample_weight", np.array(moments.weight / max(n_rows, 1)), np.zeros(()))
+    _check_size("sample_weight", moments.weight / max(n_rows, 1))
     _check_size("X", moments.mean, np.diagonal(moments.cov))
-    _check_size("y", np.array(moments.label_mean), np.array(moments.label_var))
+    _check_size("y", moments.label_mean, moments.label_var)
     values, vectors = _relunet.eigh(moments.cov)
     kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
     kept &= values > 0
@@ -241,10 +241,10 @@ def read_scales(
     sweep([sums, gradient, sample])
     rows = sampled(sample)
     weight = sums.weights[0]
-    _check_size("sample_weight", np.array(weight / n_rows), np.zeros(()))
+    _check_size("sample_weight", weight / n_rows)
     mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
     _check_size("X", mean, squares)
-    _check_size("y", against_labels[-1:], np.array(gradient.risk))
+    _check_size("y", against_labels[-1], gradient.risk)
     variance = squares - mean**2
     # What rounding of the sums makes of constant features.
     rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, n_rows / LEAVES)
@@ -271,7 +271,7 @@ def effective_rows(weight: Array) -> float:
     return float(np.sum(share) ** 2 / np.sum(share**2))
 
 
-def _check_size(name: str, mean: Array, square: Array) -> None:
+def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> None:
     """Refuse values whose mean, or mean square, is too large or too small to compute with."""
     size = np.max(np.maximum(np.abs(mean), np.sqrt(np.maximum(square, 0.0))))
     if not (size == 0 or SMALLEST <= size <= LARGEST):
