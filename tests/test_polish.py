@@ -71,3 +71,47 @@ def test_steps_by_scaled_gradients_reach_the_optimum(neurons):
     )
     assert np.sqrt(polished.risk) < 1e-12 * y.std()
     assert len(polished.history) < 60
+
+
+@pytest.mark.parametrize("rows_per_parameter", [6.4, 20.0])
+def test_each_sweep_contracts_the_error_by_the_root_of_parameters_over_rows(rows_per_parameter):
+    teacher = teachers.generic(40, 3, 1)
+    truth, n_parameters = teacher.network, 3 * 40
+    x, y = teacher.sample(int(rows_per_parameter * n_parameters), rng=2)
+    off = np.random.default_rng(3).standard_normal(truth.weights.shape) / np.sqrt(40)
+    start = ReLUNetwork(
+        truth.weights + 0.1 * np.linalg.norm(truth.weights, axis=1, keepdims=True) * off, truth.output_weights
+    )
+    law, free = law_of(x, y), Free(False, False)
+
+    def project(vectors, shift):
+        return np.ascontiguousarray((x - shift) @ vectors.T), np.ones(len(x))
+
+    polished = accelerate(
+        start,
+        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
+        lambda network, damping: preconditioner(network, law, project, free, damping),
+        free,
+        label_rms=float(y.std()),
+        steps=60,
+    )
+    # √(p/N) a sweep, with a few more before the gates are those of the truth: plain steps take 2 √(p/N).
+    n_sweeps = 1.25 * np.log(1e-9) / np.log(rows_per_parameter**-0.5)
+    relative = np.array(polished.history) / y.std()
+    assert relative[0] > 0.05
+    assert np.flatnonzero(relative < 1e-10)[0] < n_sweeps
+
+
+def test_a_step_that_is_not_finite_ends_the_polish():
+    teacher = teachers.generic(5, 2, 1)
+    x, y = teacher.sample(500, rng=2)
+    start = ReLUNetwork(1.1 * teacher.network.weights, teacher.network.output_weights)
+    polished = accelerate(
+        start,
+        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
+        lambda network, damping: lambda gradient: np.full_like(gradient, np.inf),
+        Free(True, True),
+        label_rms=1.0,
+    )
+    assert len(polished.history) == 1
+    assert polished.risk == pytest.approx(np.mean((start.predict(x) - y) ** 2))

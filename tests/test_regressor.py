@@ -82,6 +82,28 @@ def test_score_is_that_of_scikit_learn(planted, fitted):
     assert fitted.score(X, constant) == r2_score(constant, fitted.predict(X))
 
 
+def test_score_at_the_edge(planted, fitted):
+    X, y = planted
+    predicted = fitted.predict(X)
+    with pytest.raises(DataError, match="sample_weight: all weights are zero"):
+        fitted.score(X, y, np.zeros(len(y)))
+    for factor in (1e-200, 1e200):
+        off = (y + np.sin(y)) * factor
+        scaled = ReLUNetRegressor()
+        scaled.network_ = relunet.ReLUNetwork(
+            fitted.network_.weights, fitted.network_.output_weights * factor, linear=fitted.network_.linear * factor
+        )
+        scaled.n_features_in_ = fitted.n_features_in_
+        assert scaled.score(X, off) == pytest.approx(r2_score(y + np.sin(y), predicted), rel=1e-9)
+    noisy = y + np.random.default_rng(1).standard_normal(len(y))
+    weight = np.random.default_rng(0).uniform(size=len(y))
+    expected = r2_score(noisy, predicted, sample_weight=weight)
+    for unit in (1e-320 / 1e-12, 1e308):
+        assert fitted.score(X, noisy, weight * unit) == pytest.approx(expected, rel=1e-9)
+    # Constant, although their weighted mean is off by rounding.
+    assert fitted.score(X, np.full(len(y), 0.1), weight) == 0.0
+
+
 def test_scikit_learn_tools_take_it(planted):
     X, y = planted
     model = ReLUNetRegressor(fit_bias=False)

@@ -10,7 +10,15 @@ import pytest
 from relunet.report import ClumpLevel, Report, Stage
 
 BASE = Report(
-    status="noise floor", n_rows=12_000, n_features=8, n_neurons=3, rank=2, risk=0.25, sweeps=5, rows_read=60_000
+    status="noise floor",
+    n_rows=12_000,
+    n_features=8,
+    n_neurons=3,
+    rank=2,
+    risk=0.25,
+    risk_network="the network fitted to all rows",
+    sweeps=5,
+    rows_read=60_000,
 )
 
 
@@ -53,7 +61,7 @@ def test_nothing_seen_is_nothing_said():
     text = str(BASE)
     assert "spectrum" not in text
     assert "clumps" not in text
-    assert "0.25, on the rows of the fit (final network)" in text
+    assert "0.25, on the rows of the fit (the network fitted to all rows)" in text
 
 
 def test_report_is_data():

@@ -30,6 +30,11 @@ class SweepFolder:
     every : float, default 60.0
         Seconds between two writes of the sweep in progress.
 
+    Raises
+    ------
+    FileError
+        A folder that is a file, or cannot be made.
+
     Examples
     --------
     >>> import tempfile
@@ -46,7 +51,10 @@ class SweepFolder:
 
     def __init__(self, folder: str | os.PathLike[str], samples: Samples, *, every: float = 60.0) -> None:
         self._folder, self._identity, self._every = Path(folder), identity(samples), every
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"checkpoint: {os.fspath(folder)!r} is no folder and cannot be made: {error}") from error
 
     def sweep(
         self,

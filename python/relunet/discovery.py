@@ -68,7 +68,7 @@ def find_neurons(
     ----------
     z : ndarray of shape (n, r)
         Projected rows, about whitened, in an order that says nothing about them: the first four fifths are fitted and
-        the others judge.
+        the others held out.
     y : ndarray of shape (n,)
         Labels.
     n_neurons : int
@@ -125,7 +125,7 @@ def find_neurons(
     return [Candidate(*candidate) for candidate in found]
 
 
-def choose(candidates: Sequence[Candidate], n_rows: int, least_gain: float = 0.0) -> Candidate:
+def choose(candidates: Sequence[Candidate], n_rows: float, least_gain: float = 0.0) -> Candidate:
     """Return the fewest neurons that explain as much as more would, from losses on `n_rows` fitted rows.
 
     p parameters more lower the loss by p/n of itself for nothing, and by more where the best of many was searched:

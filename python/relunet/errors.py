@@ -1,8 +1,12 @@
-"""The exceptions that relunet raises: each names the argument or file, what came and what was expected."""
+"""What relunet raises, naming the argument or file, what came and what was expected; and how it warns."""
 
 from __future__ import annotations
 
-__all__ = ["ArgumentError", "DataError", "DataTypeError", "FileError", "NumericalError", "RelunetError"]
+import sys
+import warnings
+from types import FrameType
+
+__all__ = ["ArgumentError", "DataError", "DataTypeError", "FileError", "NumericalError", "RelunetError", "warn"]
 
 
 class RelunetError(Exception):
@@ -27,3 +31,12 @@ class FileError(RelunetError, OSError):
 
 class NumericalError(RelunetError, RuntimeError):
     """A computation that did not come to a result, such as a factorisation that does not exist."""
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called the package, from however deep inside it."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "relunet":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from relunet.errors import ArgumentError, DataError, RelunetError
+from relunet.errors import ArgumentError, DataError, RelunetError, warn
 from relunet.samples import Samples, scan_array
 
 __all__ = ["Estimator", "feature_names", "seed_of"]
@@ -70,10 +69,9 @@ class Estimator:
         if y is None:
             raise ArgumentError(f"y: {type(self).__name__} requires y to be passed, but the target y is None")
         if len(getattr(y, "shape", ())) == 2 and y.shape[1] == 1:
-            warnings.warn(
+            warn(
                 "A column-vector y was passed when a 1d array was expected: its only column is used",
                 _of_sklearn("DataConversionWarning", UserWarning),
-                stacklevel=3,
             )
         return scan_array(X, y, sample_weight)
 
@@ -110,14 +108,9 @@ class Estimator:
         seen = getattr(self, "feature_names_in_", None)
         if seen is None:
             if names is not None:
-                warnings.warn(
-                    f"X has feature names, but {type(self).__name__} was fitted without feature names", stacklevel=3
-                )
+                warn(f"X has feature names, but {type(self).__name__} was fitted without feature names")
         elif names is None:
-            warnings.warn(
-                f"X does not have valid feature names, but {type(self).__name__} was fitted with feature names",
-                stacklevel=3,
-            )
+            warn(f"X does not have valid feature names, but {type(self).__name__} was fitted with feature names")
         elif list(names) != list(seen):
             lines = ["The feature names should match those that were passed during fit."]
             unseen, missing = sorted(set(names) - set(seen)), sorted(set(seen) - set(names))

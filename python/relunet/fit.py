@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import count
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet.discovery import Candidate, choose, find_neurons
-from relunet.inputs import Inputs
+from relunet.inputs import Inputs, SampledRows, effective_rows
 from relunet.moments import RiskMoments
 from relunet.network import ReLUNetwork
 from relunet.orientation import orient
@@ -19,13 +20,14 @@ from relunet.report import ClumpLevel, Status
 from relunet.scales import coarser
 from relunet.subspace import Subspace, resolved_span
 from relunet.trace import Trace
-from relunet.validation import Risk, is_exact
+from relunet.validation import Risk, rounding
 
-__all__ = ["Fit"]
+__all__ = ["Fit", "KnownErrors"]
 
 # A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
 LEAST_ROWS_PER_PARAMETER = 2.5
-# An error of the subspace smooths kinks, which more neurons would imitate: part of the loss that one must explain.
+# In a first look the subspace is off by an angle, which rounds kinks off; more neurons would fit that rounding. Part
+# of the loss that one must explain.
 SMOOTHED = 0.02
 # What a parameter costs, in units of the decrease of the risk that it brings by chance: 2 would be Akaike's price, but
 # the best of several optima gains more by chance.
@@ -36,9 +38,36 @@ NEARLY = 1e-4
 PATIENCE, HOPELESS = 2, 1.1
 # Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
 MAX_NEWTON = 1200
+# Rounding is felt where the mean of a feature is so many times its standard deviation.
+FAR = 1e6
 
 Array = NDArray[np.float64]
 Rows = tuple[Array, Array, Array]
+
+
+class KnownErrors:
+    """Root mean square residuals of networks, each measured once.
+
+    Parameters
+    ----------
+    measure : callable
+        Returns that of a network.
+    """
+
+    def __init__(self, measure: Callable[[ReLUNetwork], float]) -> None:
+        self._measure = measure
+        # By identity, for which the networks have to stay.
+        self._known: dict[int, tuple[ReLUNetwork, float]] = {}
+
+    def __call__(self, network: ReLUNetwork) -> float:
+        """Return the root mean square residual of a network."""
+        if id(network) not in self._known:
+            self.learn(network, self._measure(network))
+        return self._known[id(network)][1]
+
+    def learn(self, network: ReLUNetwork, rms: float) -> None:
+        """Note what need not be measured."""
+        self._known[id(network)] = network, rms
 
 
 class Fit(ABC):
@@ -56,28 +85,41 @@ class Fit(ABC):
         Whether the network has a linear part.
     seed : int
         Chooses rows, and directions that searches try.
+
+    Attributes
+    ----------
+    rms, rms_on_all : KnownErrors
+        Root mean square residuals on the rows that are fitted, and on all rows: a sweep where no polish has told it.
     """
 
     # Sweeps that a polish by gradients may take.
     steps = 40
+    rms: KnownErrors
 
     def __init__(
         self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
     ) -> None:
         self.trace, self.samples, self.fit_linear = trace, trace.samples, fit_linear
-        self.inputs = self.read(n_neurons, fit_bias, seed)
+        self.rms_on_all = KnownErrors(self._measured_on_all)
+        self.inputs, rows = self.read(n_neurons, fit_bias, seed)
         # A round that leads nowhere is not to be repeated.
         self.seeds = count(seed)
         self.label_rms = float(np.sqrt(self.inputs.label_var + self.inputs.label_mean**2))
+        self.rounding = rounding(self.samples.dtype, rows.y) * self.label_rms
+        # Networks with what the polish on all rows has made of them, and with what was free in it.
+        self._optima: list[tuple[ReLUNetwork, Free, ReLUNetwork]] = []
+        if self.inputs.farthest_mean > FAR:
+            far = f"{self.inputs.farthest_mean:.0e} standard deviations"
+            trace.warn(f"X: means are up to {far} from zero, which costs as many digits: subtract them")
 
     @abstractmethod
-    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> Inputs:
-        """Read the law of the inputs, and what else one sweep gives."""
+    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> tuple[Inputs, SampledRows]:
+        """Read the law of the inputs and a sample of the rows in one sweep."""
 
     @property
     @abstractmethod
-    def n_fitted(self) -> int:
-        """Rows that `polished` fits."""
+    def n_fitted(self) -> float:
+        """Rows that `polished` fits, in rows of equal weight."""
 
     @abstractmethod
     def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
@@ -90,14 +132,6 @@ class Fit(ABC):
         They are as many as so many neurons need, all there are for None. Without biases x itself is projected: no
         neuron can use a constant.
         """
-
-    @abstractmethod
-    def rms(self, network: ReLUNetwork) -> float:
-        """Return the root mean square residual on the rows that are fitted."""
-
-    @abstractmethod
-    def is_exact(self, network: ReLUNetwork) -> bool:
-        """Tell whether the rows at hand are this network up to rounding."""
 
     @abstractmethod
     def certified(self, network: ReLUNetwork) -> Risk:
@@ -115,6 +149,15 @@ class Fit(ABC):
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
         """Return the least-squares optimum on the rows that are fitted."""
 
+    def _measured_on_all(self, network: ReLUNetwork) -> float:
+        risk = RiskMoments(network)
+        self.trace.sweep([risk])
+        return float(np.sqrt(risk.risk))
+
+    def is_exact(self, network: ReLUNetwork) -> bool:
+        """Tell whether the rows that are fitted are this network up to rounding."""
+        return self.rms(network) <= self.rounding
+
     def cost(self, network: ReLUNetwork) -> float:
         """Return the risk on the rows to fit, and with it what its parameters take from it by chance.
 
@@ -126,16 +169,16 @@ class Fit(ABC):
         price = PRICE / 2 * n_parameters
         # A neuron more than the rows can determine is dear, not cheap.
         left = max(1 - price / self.n_fitted, 1e-3)
-        return self.rms(network) ** 2 * (1 + price / self.samples.n_rows) / left
+        return self.rms(network) ** 2 * (1 + price / self.inputs.n_rows) / left
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
         per_neuron = LEAST_ROWS_PER_PARAMETER * (self.inputs.rank + 1)
         affordable = int(self.n_fitted / per_neuron - 1) if self.inputs.rank else 0
         if affordable < 1 and self.inputs.rank:
-            needed = int(2 * per_neuron * self.samples.n_rows / self.n_fitted) + 1
+            needed = int(2 * per_neuron * self.inputs.n_rows / self.n_fitted) + 1
             self.trace.warn(
-                f"{self.samples.n_rows} rows are too few for a neuron, about {needed} are needed: an affine fit"
+                f"{self.inputs.n_rows:.0f} rows are too few for a neuron, about {needed} are needed: an affine fit"
             )
         return max(affordable, 0)
 
@@ -172,7 +215,7 @@ class Fit(ABC):
             seed=next(self.seeds),
             n_jobs=self.trace.n_jobs,
         )
-        best = choose(found, len(y), least_gain)
+        best = choose(found, effective_rows(weight), least_gain)
         chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]
         return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions, beyond) for c in chosen]
 
@@ -186,17 +229,31 @@ class Fit(ABC):
             affine = self.fit_linear is not False
             return self.polished(network, linear=True) if affine else self.inputs.constant_network()
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
+        return self.descended_on_all(network, free)
+
+    def descended_on_all(self, network: ReLUNetwork, free: Free) -> ReLUNetwork:
+        """Return the least-squares optimum on all rows, which takes no sweep where it is known."""
+        for start, what, optimum in self._optima:
+            if start is network and what == free:
+                return optimum
         polished = self.descended(network, self.trace.sweep, self.projections, free, self.samples.n_rows)
         self.trace.errors.extend(polished.history)
+        self.rms_on_all.learn(polished.network, float(np.sqrt(polished.risk)))
+        self._optima.append((network, free, polished.network))
+        if len(polished.history) < self.steps:
+            self._optima.append((polished.network, free, polished.network))
         return polished.network
 
     def descended(self, network: ReLUNetwork, sweep: Sweep, project: Projection, free: Free, n_rows: int) -> Polished:
-        """Return the least-squares optimum on rows that are swept, by steps that take a gradient each if these do."""
+        """Return the least-squares optimum on rows that are swept.
+
+        By gradient steps, and by Newton steps where those do not converge and parameters are few.
+        """
         tolerance = self.tolerance(network, n_rows)
         polished = accelerate(
             network,
             sweep,
-            lambda network, damping: preconditioner(network, self.inputs, project, free, damping),
+            lambda network, damping: preconditioner(network, self.inputs, project, free, damping, self.trace.n_jobs),
             free,
             label_rms=self.label_rms,
             tolerance=tolerance,
@@ -247,18 +304,29 @@ class Fit(ABC):
             ClumpLevel(scale, clumps, self.certified(level).mean, level is chosen) for level, scale, clumps in levels
         ]
 
-    def ending(self, network: ReLUNetwork, limit: int) -> Status:
-        """Tell how the fit ended."""
-        risk = RiskMoments(network)
-        self.trace.sweep([risk])
-        rms = float(np.sqrt(risk.risk))
-        self.trace.errors.append(rms)
-        if is_exact(rms, self.label_rms, self.samples.dtype):
+    def ending(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
+        """Tell how the fit ended, and the user what could be done about it."""
+        rms = self.rms_on_all(network)
+        if not self.trace.errors:
+            self.trace.errors.append(rms)
+        if rms <= self.rounding:
             return "exact"
         if network.n_neurons == 0:
+            if first_look is not None:
+                self._tell_what_would_show(first_look.visible_share)
             return "no structure"
         if self.residual_subspace(network).n_visible == 0:
             return "noise floor"
         if network.n_neurons >= limit:
             self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
+        else:
+            self.trace.warn("structure is left that the search did not resolve: more rows or another seed may do so")
         return "budget"
+
+    def _tell_what_would_show(self, visible_share: float) -> None:
+        aim = 0.1 * min(visible_share, 1.0)
+        needed = float(f"{self.samples.n_rows * visible_share / aim:.2g}")
+        self.trace.warn(
+            f"nothing but an affine function stands out: a neuron alone would if it explained {visible_share:.2g} of "
+            f"the variance left, and one that explains {aim:.2g} of it in about {needed:,.0f} rows"
+        )

@@ -9,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.errors import DataError
-from relunet.fit import Fit, Rows
-from relunet.inputs import Inputs, SampledRows, read_inputs
+from relunet.fit import Fit, KnownErrors, Rows
+from relunet.inputs import Inputs, SampledRows, effective_rows, read_inputs
 from relunet.moments import Accumulator, RiskMoments, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.polish import Free
 from relunet.samples import scan_array
 from relunet.scales import blurred
 from relunet.subspace import Subspace, find_subspace, slice_edges
-from relunet.validation import Risk, is_exact, risk_on
+from relunet.validation import Risk, risk_on
 
 __all__ = ["InMemoryFit", "rows_in_memory"]
 
@@ -35,19 +34,18 @@ class InMemoryFit(Fit):
 
     rows: SampledRows
 
-    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> Inputs:
+    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> tuple[Inputs, SampledRows]:
         """Read the law of the inputs, and rows enough for so many neurons."""
         n_rows, d = self.samples.n_rows, self.samples.n_columns
         size = rows_in_memory(n_rows, d, n_neurons)
         inputs, self.rows = read_inputs(self.trace.sweep, n_rows, d, fit_bias=fit_bias, sample_size=size, seed=seed)
-        if len(self.rows) == 0:
-            raise DataError("sample_weight: all weights are zero, expected some positive ones")
-        return inputs
+        self.rms = KnownErrors(partial(self._rms_on, self.rows.fitted()))
+        return inputs, self.rows
 
     @property
-    def n_fitted(self) -> int:
-        """Rows that `polished` fits: those in memory that are not held out."""
-        return self.rows.n_fitted
+    def n_fitted(self) -> float:
+        """Rows that `polished` fits, in rows of equal weight: those in memory that are not held out."""
+        return effective_rows(self.rows.fitted()[2])
 
     def first_rows(self, n_neurons: int) -> Rows:
         """Return as many rows to fit as so many neurons need."""
@@ -57,14 +55,9 @@ class InMemoryFit(Fit):
         """Return (x - shift)·v for the rows x to fit and `vectors` v (q, d), and the rows' weights."""
         return _projections_of(self.rows.fitted(), vectors, shift)
 
-    def rms(self, network: ReLUNetwork) -> float:
-        """Return the root mean square residual on the rows to fit."""
-        return self._rms_on(self.rows.fitted(), network)
-
     def is_exact(self, network: ReLUNetwork) -> bool:
-        """Tell whether the rows in memory are this network up to rounding."""
-        rms = self._rms_on((self.rows.x, self.rows.y, self.rows.weight), network)
-        return is_exact(rms, self.label_rms, self.samples.dtype)
+        """Tell whether the rows in memory, fitted and held out, are this network up to rounding."""
+        return super().is_exact(network) and self._rms_on(self.rows.held_out(), network) <= self.rounding
 
     def certified(self, network: ReLUNetwork) -> Risk:
         """Return the risk on the rows held out."""
@@ -82,10 +75,10 @@ class InMemoryFit(Fit):
     def residual_subspace(self, network: ReLUNetwork) -> Subspace:
         """Return the directions in which slices of y - f(x) differ."""
         residual = self.rows.y - network.predict(self.rows.x)
-        edges = slice_edges(residual, self.samples.n_rows, self.inputs.rank)
+        edges = slice_edges(residual, self.inputs.n_rows, self.inputs.rank)
         slices = SliceMoments(self.samples.n_columns, edges, network)
         self.trace.sweep([slices])
-        return find_subspace(slices, self.inputs)
+        return find_subspace(slices, self.inputs, self.inputs.n_rows)
 
     def blurred(self, network: ReLUNetwork) -> Array:
         """Return the directions in which kinks of the network are blurred, on the rows to fit."""
@@ -117,6 +110,8 @@ class InMemoryFit(Fit):
             polished = self.descended(network, sweep, project, free, len(rows[1]))
             self.trace.errors_on_sample.extend(polished.history)
             optimum = polished.network
+            if len(rows[1]) == self.rows.n_fitted:
+                self.rms.learn(optimum, float(np.sqrt(polished.risk)))
             if len(rows[1]) == self.rows.n_fitted or self.is_exact(optimum):
                 break
         return optimum

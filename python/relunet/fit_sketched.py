@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relunet import _relunet
-from relunet.errors import DataError
 from relunet.fit import Fit, Rows
 from relunet.inputs import Inputs, SampledRows, hash_threshold, read_scales, sampled
-from relunet.moments import RiskMoments, RowSample
+from relunet.moments import RowSample
 from relunet.network import ReLUNetwork
 from relunet.polish import Free
 from relunet.report import Status
 from relunet.subspace import Subspace, sketch_subspace
-from relunet.validation import Risk, is_exact
+from relunet.validation import Risk
 
 __all__ = ["SAMPLED_ROWS", "SPARE", "SketchedFit"]
 
@@ -36,28 +35,25 @@ class SketchedFit(Fit):
     # Many are needed where inputs are correlated.
     steps = 60
 
-    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> Inputs:
-        """Read means and scales of the inputs."""
+    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> tuple[Inputs, SampledRows]:
+        """Read means and scales of the inputs, and a sample of the labels."""
         n_rows, d = self.samples.n_rows, self.samples.n_columns
         self._n_columns = min(n_neurons, AT_ONCE) + SPARE
         self._seed = seed
         self._threshold = hash_threshold(SAMPLED_ROWS, n_rows)
-        self._known: list[tuple[ReLUNetwork, float]] = []
-        return read_scales(self.trace.sweep, n_rows, d, fit_bias=fit_bias)
+        self.rms = self.rms_on_all
+        return read_scales(self.trace.sweep, n_rows, d, fit_bias=fit_bias, sample_size=SAMPLED_ROWS, seed=seed)
 
     @property
-    def n_fitted(self) -> int:
-        """Rows that `polished` fits: all."""
-        return self.samples.n_rows
+    def n_fitted(self) -> float:
+        """Rows that `polished` fits, in rows of equal weight: all."""
+        return self.inputs.n_rows
 
     def _along(self, vectors: Array) -> SampledRows:
         """Return projections x·v of sampled rows x, always the same, on `vectors` v (q, d)."""
         sample = RowSample(self.samples.n_columns, self._threshold, self._seed, vectors)
         self.trace.sweep([sample])
-        rows = sampled(sample)
-        if len(rows) == 0:
-            raise DataError("sample_weight: all weights of sampled rows are zero, expected some positive ones")
-        return rows
+        return sampled(sample)
 
     def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
         """Return (x - shift)·v for sampled rows x and `vectors` v (q, d), and the rows' weights."""
@@ -71,24 +67,6 @@ class SketchedFit(Fit):
         shift = _relunet.matmul(self.inputs.mean[None, :], vectors.T.copy()) if self.inputs.fit_bias else 0.0
         return rows.x[:, :-1] - shift, rows.y - rows.x[:, -1] - float(beyond.intercept), rows.weight
 
-    def rms(self, network: ReLUNetwork) -> float:
-        """Return the root mean square residual on all rows, which takes a sweep where no polish has told it."""
-        for known, rms in self._known:
-            if known is network:
-                return rms
-        risk = RiskMoments(network)
-        self.trace.sweep([risk])
-        return self._learnt(network, risk.risk)
-
-    def _learnt(self, network: ReLUNetwork, risk: float) -> float:
-        rms = float(np.sqrt(risk))
-        self._known.append((network, rms))
-        return rms
-
-    def is_exact(self, network: ReLUNetwork) -> bool:
-        """Tell whether all rows are this network up to rounding."""
-        return is_exact(self.rms(network), self.label_rms, self.samples.dtype)
-
     def certified(self, network: ReLUNetwork) -> Risk:
         """Return the risk on all rows, which had a part in the fit."""
         return Risk(self.rms(network) ** 2, "the network fitted to all rows")
@@ -99,7 +77,7 @@ class SketchedFit(Fit):
         heights = np.maximum(rows.x[:, :-1] + network.biases, 0.0)
         values = _relunet.matmul(heights, network.output_weights[:, None])[:, 0] + rows.x[:, -1]
         residual = rows.y - values - float(network.intercept)
-        n_rows, seed = self.samples.n_rows, next(self.seeds)
+        n_rows, seed = self.inputs.n_rows, next(self.seeds)
         return sketch_subspace(self.trace.sweep, self.inputs, n_rows, network, residual, self._n_columns, seed)
 
     def blurred(self, network: ReLUNetwork) -> Array:
@@ -108,15 +86,11 @@ class SketchedFit(Fit):
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
         """Return the least-squares optimum on all rows."""
-        free = Free(self.inputs.fit_bias, linear)
-        polished = self.descended(network, self.trace.sweep, self.projections, free, self.samples.n_rows)
-        self.trace.errors.extend(polished.history)
-        self._learnt(polished.network, polished.risk)
-        return polished.network
+        return self.descended_on_all(network, Free(self.inputs.fit_bias, linear))
 
-    def ending(self, network: ReLUNetwork, limit: int) -> Status:
-        """Tell how the fit ended."""
-        status = super().ending(network, limit)
+    def ending(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
+        """Tell how the fit ended, and the user what could be done about it."""
+        status = super().ending(network, limit, first_look)
         if status == "budget":
             d = self.samples.n_columns
             self.trace.warn(f"so many features count as uncorrelated: where they are not, max_dense={d} may find more")

@@ -14,7 +14,16 @@ from relunet.moments import Accumulator, GradientMoments, InputMoments, RowSampl
 from relunet.network import ReLUNetwork
 from relunet.whitening import Whitening
 
-__all__ = ["Inputs", "SampledRows", "hash_threshold", "read_inputs", "read_scales", "sampled"]
+__all__ = [
+    "Inputs",
+    "SampledRows",
+    "effective_rows",
+    "hash_threshold",
+    "inputs_of",
+    "read_inputs",
+    "read_scales",
+    "sampled",
+]
 
 Array = NDArray[np.float64]
 Sweep = Callable[[Sequence[Accumulator]], None]
@@ -22,8 +31,12 @@ Rows = tuple[Array, Array, Array]
 
 # Directions whose variance is below this part of the largest are constant but for rounding.
 RANK_TOLERANCE = 1e-13
-# One sampled row in so many judges and is not fitted.
+# One sampled row in so many is held out.
 HELD_OUT = 8
+# Sizes of inputs and of labels whose powers and products are within the range of numbers.
+SMALLEST, LARGEST = 1e-50, 1e50
+# Rows whose sums are rounded one after the other: these or one of so many parts of all, whichever are more.
+LEAF_ROWS, LEAVES = 2048, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +45,24 @@ class Inputs(Whitening):
 
     Attributes
     ----------
-    n_rows : int
-        Rows of the samples.
+    n_rows : float
+        Rows of equal weight that would tell as much as those of the samples.
     fit_bias : bool
         Whether neurons have biases; without, a network is homogeneous in the raw inputs.
     label_mean, label_var : float
         Mean and variance of the labels.
     label_cov : ndarray of shape (r,)
         Covariance of the labels with z.
+    farthest_mean : float
+        Largest mean of a feature, in its standard deviations.
     """
 
-    n_rows: int
+    n_rows: float
     fit_bias: bool
     label_mean: float
     label_var: float
     label_cov: Array
+    farthest_mean: float = 0.0
 
     def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
         """Return weights (m, d) and biases (m,) of affine functions of rows projected on whitened `directions` (r, q).
@@ -130,16 +146,16 @@ class SampledRows:
     weight : ndarray of shape (n,)
         Row weights, all positive.
     n_fitted : int
-        The first so many rows are fitted; the others are held out and judge.
+        The first so many rows are fitted; the others are held out.
+    n_rows : float
+        Rows of equal weight that would tell as much as all those of which these are a sample.
     """
 
     x: Array
     y: Array
     weight: Array
     n_fitted: int
-
-    def __len__(self) -> int:
-        return len(self.y)
+    n_rows: float
 
     def fitted(self, at_most: int | None = None) -> Rows:
         """Return the rows that are fitted, or the first of them: which these are was left to their hashes."""
@@ -147,7 +163,7 @@ class SampledRows:
         return self.x[:n], self.y[:n], self.weight[:n]
 
     def held_out(self) -> Rows:
-        """Return the rows that judge."""
+        """Return the rows that are held out."""
         n = self.n_fitted
         return self.x[n:], self.y[n:], self.weight[n:]
 
@@ -172,26 +188,39 @@ def read_inputs(
     """
     moments, sample = InputMoments(n_features), RowSample(n_features, hash_threshold(sample_size, n_rows), seed)
     sweep([moments, sample])
+    rows = sampled(sample)
+    return inputs_of(moments, rows.n_rows, fit_bias=fit_bias), rows
+
+
+def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
+    """Return the law of the inputs of `n_rows` rows with these moments."""
+    _check_size("sample_weight", moments.weight / max(n_rows, 1))
+    _check_size("X", moments.mean, np.diagonal(moments.cov))
+    _check_size("y", moments.label_mean, moments.label_var)
     values, vectors = _relunet.eigh(moments.cov)
     kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
     kept &= values > 0
     roots, basis = np.sqrt(values[kept]), vectors[:, kept]
     whiten = basis / roots
-    inputs = Inputs(
+    return Inputs(
         n_rows=n_rows,
         fit_bias=fit_bias,
         mean=moments.mean,
         whiten=whiten,
         unwhiten=(basis * roots).T.copy(),
         label_mean=moments.label_mean,
-        label_var=moments.label_var,
+        label_var=max(moments.label_var, 0.0),
         label_cov=_relunet.matmul(moments.label_cov[None, :], whiten)[0],
+        farthest_mean=_farthest(moments.mean, np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))),
     )
-    return inputs, sampled(sample)
 
 
-def read_scales(sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool) -> Inputs:
+def read_scales(
+    sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool, sample_size: int, seed: int
+) -> tuple[Inputs, SampledRows]:
     """Read the law of inputs too many for their covariance in one sweep, as if they were uncorrelated.
+
+    About `sample_size` rows are sampled, labels and weights alone.
 
     Parameters
     ----------
@@ -201,20 +230,29 @@ def read_scales(sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool) -
         Size of the samples.
     fit_bias : bool
         Whether neurons have biases.
+    sample_size : int
+        Rows to sample.
+    seed : int
+        Chooses them.
     """
-    nothing = ReLUNetwork(np.zeros((0, n_features)), np.zeros(0))
-    sums, gradient = SketchMoments(n_features, np.zeros((0, n_features)), [], [[1.0]]), GradientMoments(nothing)
-    sweep([sums, gradient])
+    no_vectors = np.zeros((0, n_features))
+    sums, gradient = SketchMoments(n_features, no_vectors, [], [[1.0]]), GradientMoments(ReLUNetwork(no_vectors, []))
+    sample = RowSample(n_features, hash_threshold(sample_size, n_rows), seed, no_vectors)
+    sweep([sums, gradient, sample])
+    rows = sampled(sample)
     weight = sums.weights[0]
-    if weight == 0:
-        raise DataError("sample_weight: all weights are zero, expected some positive ones")
+    _check_size("sample_weight", weight / n_rows)
     mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
+    _check_size("X", mean, squares)
+    _check_size("y", against_labels[-1], gradient.risk)
     variance = squares - mean**2
-    scale = np.sqrt(np.where(variance > RANK_TOLERANCE * squares, variance, 0.0))
+    # What rounding of the sums makes of constant features.
+    rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, n_rows / LEAVES)
+    scale = np.sqrt(np.where(variance > rounding * squares, variance, 0.0))
     whiten = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     label_mean = float(against_labels[-1])
-    return Inputs(
-        n_rows=n_rows,
+    inputs = Inputs(
+        n_rows=rows.n_rows,
         fit_bias=fit_bias,
         mean=mean,
         whiten=whiten,
@@ -222,7 +260,31 @@ def read_scales(sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool) -
         label_mean=label_mean,
         label_var=max(gradient.risk - label_mean**2, 0.0),
         label_cov=(against_labels[:-1] - label_mean * mean) * whiten,
+        farthest_mean=_farthest(mean, scale),
     )
+    return inputs, rows
+
+
+def effective_rows(weight: Array) -> float:
+    """Return how many rows of equal weight have means as certain as those of rows with these weights."""
+    share = weight / np.max(weight)
+    return float(np.sum(share) ** 2 / np.sum(share**2))
+
+
+def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> None:
+    """Refuse values whose mean, or mean square, is too large or too small to compute with."""
+    size = np.max(np.maximum(np.abs(mean), np.sqrt(np.maximum(square, 0.0))))
+    if not (size == 0 or SMALLEST <= size <= LARGEST):
+        # A mean square is infinite long before a mean is.
+        size = size if np.isfinite(size) else np.max(np.abs(mean))
+        expected = f"expected sizes between {SMALLEST:.0e} and {LARGEST:.0e}"
+        raise DataError(f"{name}: values of size {size:.3g}; {expected}: choose another unit")
+
+
+def _farthest(mean: Array, deviation: Array) -> float:
+    """Return the largest mean in standard deviations, of features that are not constant."""
+    varies = deviation > np.finfo(np.float64).eps * np.abs(mean)
+    return float(np.max(np.abs(mean[varies]) / deviation[varies], initial=0.0))
 
 
 def hash_threshold(sample_size: int, n_rows: int) -> int:
@@ -231,12 +293,25 @@ def hash_threshold(sample_size: int, n_rows: int) -> int:
 
 
 def sampled(sample: RowSample) -> SampledRows:
-    """Return the rows of a sample that have a weight, those held out last."""
+    """Return the rows of a sample that have a weight, those held out last.
+
+    Raises
+    ------
+    DataError
+        Fewer rows of positive weight than an affine function takes.
+    """
     hashes, x, y, weight = sample.rows()
     used = np.flatnonzero(weight > 0)
+    needed = sample.n_features + 2
+    if len(used) * sample.n_rows < needed * len(weight) or len(used) == 0:
+        # As large a part of all rows as of those sampled.
+        n_weighted = round(len(used) * sample.n_rows / max(len(weight), 1))
+        counts = f"{n_weighted} of {sample.n_rows} rows have a weight above zero"
+        raise DataError(f"sample_weight: {counts}, at least {needed} are needed, many more for neurons")
     # The low bits of a hash know nothing of the threshold, which looks at the high ones.
     held_out = (hashes[used] >> np.uint64(3)) % np.uint64(HELD_OUT) == 0
     if np.all(held_out) or not np.any(held_out):
         held_out = np.arange(len(used)) == len(used) - 1
     order = np.concatenate([used[~held_out], used[held_out]])
-    return SampledRows(x[order], y[order], weight[order], len(order) - int(np.sum(held_out)))
+    n_rows = sample.n_rows / len(weight) * effective_rows(weight)
+    return SampledRows(x[order], y[order], weight[order], len(order) - int(np.sum(held_out)), n_rows)

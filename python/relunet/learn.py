@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relunet.errors import ArgumentError, DataError
+from relunet.fit import Fit
 from relunet.fit_in_memory import InMemoryFit
 from relunet.fit_sketched import SketchedFit
+from relunet.moments import check_samples
 from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
-from relunet.report import ClumpLevel, Report
+from relunet.report import ClumpLevel, Report, Status
 from relunet.samples import Samples
 from relunet.subspace import Subspace, joint_span, span
 from relunet.trace import Trace
+from relunet.validation import Risk
 
 __all__ = ["MAX_DENSE", "FirstLook", "FitResult", "learn", "look"]
 
@@ -26,9 +29,8 @@ Array = NDArray[np.float64]
 
 # Beyond so many features nothing is kept that is quadratic in them.
 MAX_DENSE = 1000
-# Floating-point operations of a round's exchanges: of the first rounds, of later ones where those led nowhere, and of
-# the last.
-EFFORT, MORE_EFFORT, MOST_EFFORT = 200_000_000, 8, 2_000_000_000
+# Floating-point operations of a round's exchanges, after none, one or two rounds that led nowhere; and of last looks.
+EFFORTS, LAST_EFFORT = (200_000_000, 1_600_000_000, 12_800_000_000), 2_000_000_000
 # Part of the risk that a round must take away to count as progress.
 PROGRESS = 0.01
 # Residual rounds: [CDGKM23] needs O(log k) of them.
@@ -125,9 +127,9 @@ def learn(
     max_neurons : int, default 32
         Upper bound where `n_neurons` is None.
     random_state : int, default 0
-        Seed; the same seed and samples give the same bits for any number of threads.
+        Seed, not negative; the same seed and samples give the same bits for any number of threads.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     verbose : int, default 0
         0 is silent, 1 shows progress on a terminal and in a notebook, 2 prints the report as well.
     progress : callable, default None
@@ -150,7 +152,7 @@ def learn(
     ArgumentError
         A parameter that no data could make right.
     DataError
-        NaN or infinity, no labels, too few rows.
+        NaN or infinity, values too large or too small to compute with, no labels, too few rows.
     FileError
         A file that cannot be read.
 
@@ -166,34 +168,37 @@ def learn(
     >>> result.network.gaussian_distance(teacher.network) < 1e-12
     True
     """
-    at_most = _checked(samples, n_neurons, max_neurons, max_dense, fit_linear, n_jobs)
-    if start is not None and (start.n_features != samples.n_columns or start.n_neurons > at_most):
-        expected = f"{samples.n_columns} features and at most {at_most} neurons"
-        raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")
+    _check_samples(samples)
+    others = {"max_dense": max_dense, "random_state": random_state, "verbose": verbose}
+    _check_counts({"n_neurons": n_neurons}, max_neurons=max_neurons, **others)
+    at_most = int(max_neurons if n_neurons is None else n_neurons)
+    fit_bias = _checked_choice("fit_bias", fit_bias, True, False)
+    fit_linear = _checked_choice("fit_linear", fit_linear, True, False, "auto")
+    _check_start(start, samples.n_columns, at_most)
     if progress is None and verbose:
         progress = ProgressLine(row_bytes=row_bytes(samples))
-    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress, checkpoint)
+    trace = Trace(samples, n_jobs, progress, checkpoint)
 
     with trace.stage("inputs"):
-        make = SketchedFit if samples.n_columns > max_dense else InMemoryFit
-        fit = make(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state)
+        kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
+        fit = kind(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state)
     network = fit.inputs.affine_network()
     if start is not None and start.n_neurons:
         with trace.stage("polish"):
             network = min(network, fit.polished(start, linear=True), key=fit.cost)
     directions = fit.resolved_span(network)
-    seen: list[Subspace] = []
-    effort = EFFORT
-    limit = min(at_most, fit.affordable_neurons())
-    while limit and not fit.is_exact(network) and len(seen) < MAX_ROUNDS and effort <= MORE_EFFORT * MOST_EFFORT:
+    looks: list[Subspace] = []
+    limit, idle = min(at_most, fit.affordable_neurons()), 0
+    while limit and not fit.is_exact(network) and len(looks) < MAX_ROUNDS and idle < len(EFFORTS):
         # What the residual still shows, beside the neurons there are, spans the space to search.
         with trace.stage("subspace"):
             # All rows show the error of a fit to some of them: where that may be all they show, they are fitted first.
-            told_apart = effort == EFFORT or samples.n_rows < 2 * fit.n_fitted
-            subspace = fit.residual_subspace(network if told_apart else fit.polished_on_all(network))
+            fit_is_final = idle == 0 or fit.inputs.n_rows < 2 * fit.n_fitted
+            subspace = fit.residual_subspace(network if fit_is_final else fit.polished_on_all(network))
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
-            seen.append(subspace)
-        # With nothing new in sight, last looks at the neurons there are, while each is worth a neuron's parameters.
+            looks.append(subspace)
+        # No new direction is visible: search once more in the span of the neurons and beside their blurred kinks, as
+        # long as each search gains more than the parameters of one neuron would by chance.
         last = visible.shape[1] == 0
         if last and network.n_neurons == 0:
             break
@@ -202,15 +207,14 @@ def learn(
                 visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            found = fit.search(
-                directions, network, limit, MOST_EFFORT if last else effort, closer=last or effort > EFFORT
-            )
+            effort = LAST_EFFORT if last else EFFORTS[idle]
+            found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
         with trace.stage("polish"):
             better = min((fit.polished(candidate, linear=True) for candidate in found), key=fit.cost)
         gain = 1 - fit.cost(better) / fit.cost(network)
         network = min(network, better, key=fit.cost)
         if gain < PROGRESS:
-            effort *= MORE_EFFORT
+            idle += 1
         if last and gain < fit.inputs.rank / fit.n_fitted:
             break
     # Clumps and sides are chosen in memory; then all rows are fitted with the parameters that are left.
@@ -220,42 +224,13 @@ def learn(
         certified = fit.certified(network)
         network = fit.polished_on_all(network)
     with trace.stage("validation"):
-        status = fit.ending(network, limit)
-    if status == "no structure" and seen:
-        least = seen[0].visible_share
-        aim = 0.1 * min(least, 1.0)
-        needed = float(f"{samples.n_rows * least / aim:.2g}")
-        trace.warn(
-            f"nothing but an affine function stands out: a neuron alone would if it explained {least:.2g} of the "
-            f"variance left, and one that explains {aim:.2g} of it in about {needed:,.0f} rows"
-        )
+        status = fit.ending(network, limit, looks[0] if looks else None)
 
-    spectrum = seen[0].spectrum if seen else np.zeros(0)
-    report = Report(
-        status=status,
-        n_rows=samples.n_rows,
-        n_features=samples.n_columns,
-        n_neurons=network.n_neurons,
-        rank=directions.shape[1],
-        spectrum=tuple(float(v) for v in spectrum),
-        bulk_edge=seen[0].bulk_edge if seen else 0.0,
-        visible_share=seen[0].visible_share if seen else 0.0,
-        scales=tuple(levels),
-        risk=certified.mean,
-        risk_interval=certified.interval,
-        risk_level=certified.level,
-        risk_network=certified.network,
-        sweeps=trace.n_sweeps,
-        rows_read=trace.n_sweeps * samples.n_rows,
-        stages=trace.stages,
-        errors_per_sweep=tuple(trace.errors),
-        errors_on_sample=tuple(trace.errors_on_sample),
-        label_rms=float(np.sqrt(fit.inputs.label_var)),
-        messages=tuple(trace.messages),
-    )
+    report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:
         print(report)  # noqa: T201
-    return FitResult(network, report, span(fit.inputs.raw(directions.T).T), spectrum, levels)
+    basis = span(fit.inputs.raw(directions.T).T)
+    return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels)
 
 
 def look(
@@ -276,9 +251,9 @@ def look(
     n_components : int, default None
         How many directions; None means those that stand out.
     random_state : int, default 0
-        Seed.
+        Seed, not negative.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     progress : callable, default None
         Called with the stage, the rows done and the rows there are.
     max_dense : int, default 1000
@@ -304,13 +279,12 @@ def look(
     >>> found.n_visible, bool(np.all(found.spectrum[:3] > found.bulk_edge))
     (3, True)
     """
-    counts = {"max_dense": max_dense, "n_components": n_components, "n_jobs": n_jobs}
-    _check_counts({name: n for name, n in counts.items() if n is not None})
-    _check_rows(samples)
-    trace = Trace(samples, n_jobs if n_jobs is None or n_jobs > 0 else None, progress)
+    _check_samples(samples)
+    _check_counts({"n_components": n_components}, max_dense=max_dense, random_state=random_state)
+    trace = Trace(samples, n_jobs, progress)
     with trace.stage("inputs"):
-        make = SketchedFit if samples.n_columns > max_dense else InMemoryFit
-        fit = make(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)
+        kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
+        fit = kind(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)
     with trace.stage("subspace"):
         affine = fit.inputs.affine_network()
         found = fit.residual_subspace(affine)
@@ -328,28 +302,44 @@ def look(
     return FirstLook(fit.inputs.mean, components, span(components.T), found.spectrum, found.bulk_edge, n_visible)
 
 
-def _checked(
-    samples: Samples, n_neurons: int | None, max_neurons: int, max_dense: int, fit_linear: object, n_jobs: int | None
-) -> int:
-    """Refuse arguments that no data could make right; return the most neurons allowed."""
-    counts: dict[str, object] = {"max_neurons": max_neurons, "max_dense": max_dense}
-    counts |= {name: n for name, n in (("n_neurons", n_neurons), ("n_jobs", n_jobs)) if n is not None}
-    _check_counts(counts)
-    if not (fit_linear == "auto" or isinstance(fit_linear, bool | np.bool_)):
-        raise ArgumentError(f"fit_linear: {fit_linear!r}, expected True, False or 'auto'")
-    _check_rows(samples)
-    return int(max_neurons if n_neurons is None else n_neurons)
+def _report(
+    fit: Fit,
+    network: ReLUNetwork,
+    status: Status,
+    rank: int,
+    looks: Sequence[Subspace],
+    levels: Sequence[ClumpLevel],
+    certified: Risk,
+) -> Report:
+    """Return what the user is told of a fit."""
+    trace, n_rows = fit.trace, fit.samples.n_rows
+    return Report(
+        status=status,
+        n_rows=n_rows,
+        n_features=fit.samples.n_columns,
+        n_neurons=network.n_neurons,
+        rank=rank,
+        spectrum=tuple(float(v) for v in looks[0].spectrum) if looks else (),
+        bulk_edge=looks[0].bulk_edge if looks else 0.0,
+        visible_share=looks[0].visible_share if looks else 0.0,
+        scales=tuple(levels),
+        risk=certified.mean,
+        risk_interval=certified.interval,
+        risk_level=certified.level,
+        risk_network=certified.network,
+        sweeps=trace.n_sweeps,
+        rows_read=trace.n_sweeps * n_rows,
+        stages=trace.stages,
+        errors_per_sweep=tuple(trace.errors),
+        errors_on_sample=tuple(trace.errors_on_sample),
+        label_rms=float(np.sqrt(fit.inputs.label_var)),
+        messages=tuple(trace.messages),
+    )
 
 
-def _check_counts(counts: Mapping[str, object]) -> None:
-    """Require integers of at least 1, but for `n_jobs`."""
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or (int(value) < 1 and name != "n_jobs"):
-            raise ArgumentError(f"{name}: {value!r}, expected an integer of at least 1")
-
-
-def _check_rows(samples: Samples) -> None:
-    """Require labels, and rows enough for an affine function."""
+def _check_samples(samples: Samples) -> None:
+    """Require labelled rows, more than an affine function has parameters."""
+    check_samples(samples)
     if not samples.has_labels:
         raise DataError("y: the samples have no labels, expected labelled ones")
     needed = samples.n_columns + 2
@@ -358,3 +348,34 @@ def _check_rows(samples: Samples) -> None:
         raise DataError(
             f"X: {count} of {samples.n_columns} features, at least {needed} are needed, many more for neurons"
         )
+
+
+def _check_counts(optional: Mapping[str, int | None], **counts: object) -> None:
+    """Require integers that are not too small, and None at most where a count is optional."""
+    for name, value in {**counts, **{name: n for name, n in optional.items() if n is not None}}.items():
+        least = 0 if name in ("random_state", "verbose") else 1
+        boolean = isinstance(value, bool) and name != "verbose"
+        if boolean or not isinstance(value, Integral) or not least <= int(value) < 2**63:
+            raise ArgumentError(f"{name}: {value!r}, expected an integer of at least {least}")
+
+
+def _checked_choice(name: str, value: object, *choices: Any) -> Any:
+    """Return the choice that a value is; numpy's booleans are booleans."""
+    plain = bool(value) if isinstance(value, np.bool_) else value
+    for choice in choices:
+        if type(plain) is type(choice) and plain == choice:
+            return choice
+    raise ArgumentError(f"{name}: {value!r}, expected {', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
+
+
+def _check_start(start: ReLUNetwork | None, n_features: int, at_most: int) -> None:
+    """Require a network with which a fit of these samples can begin."""
+    if start is None:
+        return
+    if not isinstance(start, ReLUNetwork):
+        raise ArgumentError(f"start: {type(start).__name__}, expected a ReLUNetwork")
+    if start.output_weights.ndim != 1:
+        raise ArgumentError(f"start: {start.n_outputs} outputs, expected one")
+    if start.n_features != n_features or start.n_neurons > at_most:
+        expected = f"{n_features} features and at most {at_most} neurons"
+        raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")

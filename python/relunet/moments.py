@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Integral
 
 from relunet import _relunet
 from relunet._relunet import (
@@ -31,8 +32,10 @@ __all__ = [
     "RowSample",
     "SketchMoments",
     "SliceMoments",
+    "check_samples",
     "identity",
     "sweep",
+    "threads",
 ]
 
 # Places at which rows are read to tell samples from others, and how many rows at each.
@@ -66,7 +69,7 @@ def sweep(
     accumulators : sequence of Accumulator
         Each for as many features as the samples have; those that use labels need samples that have them.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     progress : callable, default None
         Called about ten times a second with the number of rows done.
     checkpoint : path, default None
@@ -93,21 +96,67 @@ def sweep(
     >>> moments.mean
     array([1., 2.])
     """
+    check_samples(samples)
+    sums = list(accumulators) if isinstance(accumulators, Iterable) else [None]
+    if not all(isinstance(each, Accumulator) for each in sums):
+        raise ArgumentError(f"accumulators: {accumulators!r}, expected a list of accumulators")
+    n_threads = threads(n_jobs)
     elsewhere = getattr(samples, "sweep", None)
     if elsewhere is None:
         _relunet.sweep(
             samples.source,
-            list(accumulators),
-            n_threads=n_jobs,
+            sums,
+            n_threads=n_threads,
             progress=progress,
             checkpoint=checkpoint,
             every=every,
             identity=b"" if checkpoint is None else identity(samples),
         )
     elif checkpoint is None:
-        elsewhere(list(accumulators), n_jobs=n_jobs, progress=progress)
+        elsewhere(sums, n_jobs=n_threads, progress=progress)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
+
+
+def check_samples(samples: object) -> None:
+    """Require samples, if only of those parts of the protocol that sums over them need.
+
+    Raises
+    ------
+    ArgumentError
+        Something else, such as an array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array
+    >>> from relunet.moments import check_samples
+    >>> check_samples(scan_array(np.zeros((3, 2))))
+    """
+    if not all(hasattr(samples, name) for name in ("n_rows", "n_columns", "has_labels")):
+        raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")
+
+
+def threads(n_jobs: object) -> int | None:
+    """Return the number of threads that `n_jobs` asks for, None for one a core.
+
+    Raises
+    ------
+    ArgumentError
+        What is neither an integer nor None.
+
+    Examples
+    --------
+    >>> from relunet.moments import threads
+    >>> threads(4), threads(-1), threads(None)
+    (4, None, None)
+    """
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise ArgumentError(f"n_jobs: {n_jobs!r}, expected an integer or None")
+    # No more than these are ever started.
+    return min(int(n_jobs), 256) if int(n_jobs) > 0 else None
 
 
 def identity(samples: Samples) -> bytes:

@@ -183,7 +183,7 @@ def plan(
     row_bytes : int, default None
         Bytes of a row as it is stored; None means eight a value.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     read_rate : float, default inf
         Bytes a second that the storage delivers.
     deadline : float, default None
@@ -310,7 +310,7 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
     noisy : bool, default True
         Whether labels have noise.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     """
     rng = np.random.Generator(np.random.PCG64(0))
     n_rows = max(MEASURED_BYTES // (8 * n_columns), 1000)

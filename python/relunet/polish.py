@@ -134,6 +134,8 @@ def newton(
     best: tuple[float, Array] = (np.inf, theta)
     normal, gradient = np.zeros((0, 0)), np.zeros((0, 1))
     for _ in range(steps):
+        if not np.all(np.isfinite(theta)):
+            break
         trial = _network(theta, signs)
         gradients, curvature = GradientMoments(trial), CurvatureMoments(trial)
         sweep([gradients, curvature])
@@ -208,6 +210,7 @@ def preconditioner(
     project: Projection,
     free: Free,
     damping: float,
+    n_jobs: int | None = None,
 ) -> Precondition:
     """Return the map from a gradient (k + 1, d + 1) to the Gauss-Newton step, its normal matrix from sampled rows.
 
@@ -224,6 +227,8 @@ def preconditioner(
         What is fitted.
     damping : float
         Added to the normal matrix in the span of the neurons, relative to its diagonal.
+    n_jobs : int, default None
+        Threads; None means one a core.
     """
     k = network.n_neurons
     neurons = law.whitened(network.weights)
@@ -240,7 +245,8 @@ def preconditioner(
     normal = np.eye(k + 1)
     if q:
         inside, weight = project(law.raw(basis.T), shift)
-        normal = _normal_matrix(ReLUNetwork(weights, network.output_weights, biases), inside, weight)
+        gates = ReLUNetwork(weights, network.output_weights, biases)
+        normal = _normal_matrix(gates, inside, weight, n_jobs)
     mask = free.mask(k, q)
     at = np.flatnonzero(mask)
     together = np.arange(k + 1) * (q + 1) + q
@@ -268,10 +274,10 @@ def preconditioner(
     return solve
 
 
-def _normal_matrix(network: ReLUNetwork, x: Array, weight: Array) -> Array:
+def _normal_matrix(network: ReLUNetwork, x: Array, weight: Array, n_jobs: int | None) -> Array:
     """Return E[g gᵀ ⊗ x̃ x̃ᵀ] over rows."""
     curvature = CurvatureMoments(network)
-    _relunet.sweep(scan_array(x, None, weight).source, [curvature])
+    _relunet.sweep(scan_array(x, None, weight).source, [curvature], n_threads=n_jobs)
     return curvature.normal_matrix
 
 
@@ -324,6 +330,8 @@ def accelerate(
     damping, idle, built_at = LEAST_DAMPING, 0, np.inf
     precondition = precondition_at(_network(theta, signs), damping)
     for _ in range(steps):
+        if not np.all(np.isfinite(theta)):
+            break
         gradients = GradientMoments(_network(theta, signs))
         sweep([gradients])
         risk = gradients.risk

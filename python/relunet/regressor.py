@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from relunet.errors import DataError
 from relunet.estimator import Estimator, feature_names, seed_of
 from relunet.learn import learn
 from relunet.network import ReLUNetwork
@@ -48,7 +49,7 @@ class ReLUNetRegressor(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Seed. The same seed and samples give the same bits for any number of threads. None draws a new seed.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     verbose : int, default 0
         0 is silent, 1 shows progress where standard error is a terminal, 2 prints the report as well.
     max_dense : int, default 1000
@@ -209,16 +210,21 @@ class ReLUNetRegressor(Estimator):
         Raises
         ------
         ArgumentError, DataError
-            As `fit` and `predict`.
+            As `fit` and `predict`, and weights that are all zero.
         """
         self._check_names(X)
         columns = zip(*self._predictions(self._samples(X, y, sample_weight)), strict=True)
         labels, predicted, weight = (np.concatenate(column) for column in columns)
-        error = float(np.average((labels - predicted) ** 2, weights=weight))
-        spread = float(np.average((labels - np.average(labels, weights=weight)) ** 2, weights=weight))
-        if spread == 0.0:
-            return 1.0 if error == 0.0 else 0.0
-        return 1.0 - error / spread
+        counted = weight > 0
+        if not np.any(counted):
+            raise DataError("sample_weight: all weights are zero, expected some positive ones")
+        labels, predicted, weight = labels[counted], predicted[counted], weight[counted] / weight.max()
+        # In units of their range: squares of labels themselves may be too large or too small for numbers.
+        unit = np.ptp(labels)
+        if unit == 0.0:
+            return float(np.array_equal(labels, predicted))
+        off_mean = (labels - np.average(labels, weights=weight)) / unit
+        return 1.0 - float(np.sum(weight * ((labels - predicted) / unit) ** 2) / np.sum(weight * off_mean**2))
 
     def __sklearn_tags__(self) -> Tags:
         """Return what scikit-learn wants to know of an estimator: here, that it is a regressor of one output."""

@@ -82,7 +82,7 @@ class Report:
         - ``"exact"``: the labels are the network up to rounding. Constant and affine labels are exact, with no neurons.
         - ``"noise floor"``: an error is left, but no structure in it that the rows could tell from noise.
         - ``"budget"``: structure is left that the allowed number of neurons, sweeps or restarts did not reach, the
-          network is the best found. A message says which limit it was.
+          network is the best found. A message says what to try.
         - ``"no structure"``: the labels are not affine, but no neuron stands out of the noise: the network is the best
           affine function. More rows may change that: `visible_share` and `rows_for` tell how many.
     n_rows, n_features : int
@@ -107,7 +107,8 @@ class Report:
     risk_level : float
         Confidence level of `risk_interval`.
     risk_network : str
-        The network that the interval is about: ``"final network"``, or the one fitted without the rows held out.
+        The network that `risk` is of: ``"the network fitted to the sampled rows that were not held out"``, or ``"the
+        network fitted to all rows"`` where none were held out, for there are too many features to keep rows.
     sweeps : int
         How often every row was read.
     rows_read : int
@@ -127,14 +128,14 @@ class Report:
     --------
     >>> report = Report(
     ...     status="exact", n_rows=1000, n_features=5, n_neurons=1, rank=1, spectrum=(0.5, 0.02), bulk_edge=0.05,
-    ...     risk=1e-30, risk_interval=(5e-31, 2e-30), sweeps=4, rows_read=4000, label_rms=1.0,
+    ...     risk=1e-30, risk_network="the network fitted to all rows", sweeps=4, rows_read=4000, label_rms=1.0,
     ... )
     >>> print(report)
     exact: the labels are this network up to rounding
       samples    1,000 rows of 5 features; 4 sweeps, 4,000 rows read
       network    1 neuron in a subspace of 1 dimension
       spectrum   0.5 | 0.02   (bulk edge 0.05)
-      risk       1e-30, between 5e-31 and 2e-30 at level 0.95 (final network)
+      risk       1e-30, on the rows of the fit (the network fitted to all rows)
       error      rms 1e-15, 1e-15 of the labels'
     """
 
@@ -150,7 +151,7 @@ class Report:
     risk: float
     risk_interval: tuple[float, float] | None = None
     risk_level: float = 0.95
-    risk_network: str = "final network"
+    risk_network: str
     sweeps: int
     rows_read: int
     stages: tuple[Stage, ...] = ()

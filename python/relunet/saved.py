@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from relunet import _relunet
 from relunet.errors import ArgumentError, DataError
-from relunet.inputs import Inputs, read_inputs
+from relunet.inputs import Inputs, inputs_of
 from relunet.learn import FitResult, learn
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments, InputMoments, RowSample, SliceMoments
 from relunet.network import ReLUNetwork
@@ -204,12 +204,7 @@ def step(
 
 def _law(inputs: InputMoments) -> Inputs:
     """Return what follows from the mean and covariance of inputs and labels."""
-
-    def sweep(accumulators: Sequence[Accumulator]) -> None:
-        accumulators[0].merge(inputs)
-
-    law, _ = read_inputs(sweep, max(inputs.n_rows, 1), inputs.n_features, fit_bias=True, sample_size=1, seed=0)
-    return law
+    return inputs_of(inputs, max(inputs.n_rows, 1), fit_bias=True)
 
 
 class _KeptRows:

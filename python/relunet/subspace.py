@@ -68,7 +68,7 @@ class Subspace:
     visible_share: float
 
 
-def slice_edges(labels: Array, n_rows: int, n_features: int) -> Array:
+def slice_edges(labels: Array, n_rows: float, n_features: int) -> Array:
     """Return the edges of slices with about equally many rows, from sampled labels.
 
     Equal labels stay together; a label that many rows share has a slice of its own, for it tells which neurons are off.
@@ -81,7 +81,7 @@ def slice_edges(labels: Array, n_rows: int, n_features: int) -> Array:
     return np.asarray(edges[edges > labels.min()], dtype=np.float64)
 
 
-def find_subspace(slices: SliceMoments, law: Whitening) -> Subspace:
+def find_subspace(slices: SliceMoments, law: Whitening, n_rows: float | None = None) -> Subspace:
     """Find the directions that the slices show.
 
     Parameters
@@ -90,7 +90,10 @@ def find_subspace(slices: SliceMoments, law: Whitening) -> Subspace:
         Moments of the raw inputs x in slices of the label.
     law : Whitening
         Mean and covariance of the inputs.
+    n_rows : float, default None
+        How many rows of equal weight tell as much; None means that weights are equal.
     """
+    n_rows = slices.n_rows if n_rows is None else n_rows
     weights, vectors, grams = slices.weights, slices.vectors, slices.grams
     r, mean = law.rank, law.mean
     filled = np.flatnonzero(weights > 0)
@@ -106,10 +109,10 @@ def find_subspace(slices: SliceMoments, law: Whitening) -> Subspace:
         k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
         contractions += (p * score)[:, None, None] * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
-        edge += p * ((r + 1) / 2 + 1) / (p * slices.n_rows)
+        edge += p * ((r + 1) / 2 + 1) / (p * n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
-    radii = _contraction_edges(share, scores, r, slices.n_rows)
+    radii = _contraction_edges(share, scores, r, n_rows)
     directions, n_visible = _standing_out(contractions / radii[:, None, None], k / edge)
     spectrum, _ = _relunet.eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
@@ -118,7 +121,7 @@ def find_subspace(slices: SliceMoments, law: Whitening) -> Subspace:
 
 
 def sketch_subspace(
-    sweep: Sweep, law: Whitening, n_rows: int, network: ReLUNetwork, residual: Array, n_columns: int, seed: int
+    sweep: Sweep, law: Whitening, n_rows: float, network: ReLUNetwork, residual: Array, n_columns: int, seed: int
 ) -> Subspace:
     """Find the directions that contractions with the residual y - f(x) show.
 
@@ -128,8 +131,8 @@ def sketch_subspace(
         Sweeps all rows through accumulators.
     law : Whitening
         Mean and scales of the inputs.
-    n_rows : int
-        Number of rows.
+    n_rows : float
+        Number of rows, or how many of equal weight tell as much.
     network : ReLUNetwork
         What is subtracted from labels.
     residual : ndarray of shape (n,)
@@ -190,7 +193,7 @@ def _orthonormal(rows: Array, most: int | None = None) -> Array:
     return np.ascontiguousarray(vt[:most])
 
 
-def _contraction_edges(share: Array, scores: Array, r: int, n_rows: int) -> Array:
+def _contraction_edges(share: Array, scores: Array, r: int, n_rows: float) -> Array:
     """Return the largest eigenvalues that contractions with `scores` (H, m) of slices have without structure: (m,).
 
     The eigenvalues fill about a semicircle: a free compound Poisson law, whose cumulants (r/n)^(m-1) E[He^m] end it at
@@ -220,7 +223,9 @@ def _standing_out(contractions: Array, k: Array) -> tuple[Array, int]:
 
 def _normal_scores(share: Array) -> Array:
     """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), standardised."""
-    quantiles = np.array([NormalDist().inv_cdf(float(q)) for q in np.cumsum(share) - share / 2])
+    quantiles = np.array(
+        [NormalDist().inv_cdf(float(q)) for q in np.clip(np.cumsum(share) - share / 2, 1e-15, 1 - 1e-15)]
+    )
     scores = np.stack([quantiles, quantiles**2 - 1], axis=1)
     scores -= np.sum(share[:, None] * scores, axis=0)
     standardised: Array = scores / np.maximum(np.sqrt(np.sum(share[:, None] * scores**2, axis=0)), 1e-9)
@@ -243,7 +248,7 @@ def joint_span(basis: Array, visible: Array) -> Array:
     return np.concatenate([basis, span(beyond[:, kept])], axis=1)
 
 
-def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: int) -> Array:
+def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: float) -> Array:
     """Return an orthonormal basis of what fitted neurons span beyond their errors.
 
     Off their span, weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n, C = cov(g): those of C^{1/2} W
@@ -259,7 +264,7 @@ def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_row
         Weights of these rows.
     rms : float
         Root mean square σ of the residual.
-    n_rows : int
+    n_rows : float
         How many rows n they were fitted to.
     """
     k, r = neurons.shape

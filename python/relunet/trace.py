@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from relunet.checkpoint import SweepFolder
-from relunet.moments import Accumulator, sweep
+from relunet.errors import ArgumentError, warn
+from relunet.moments import Accumulator, sweep, threads
 from relunet.progress import Progress, ProgressLine
 from relunet.report import Stage
 from relunet.samples import Samples
@@ -25,7 +25,7 @@ class Trace:
     samples : Samples
         What is swept.
     n_jobs : int or None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     progress : callable or None
         Called with the stage, the rows done and the rows there are, about ten times a second.
     checkpoint : path or None, default None
@@ -48,7 +48,9 @@ class Trace:
         progress: Progress | None,
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.samples, self.n_jobs, self.progress = samples, n_jobs, progress
+        if not (progress is None or callable(progress)):
+            raise ArgumentError(f"progress: {progress!r}, expected a function of the stage, the rows done and all rows")
+        self.samples, self.n_jobs, self.progress = samples, threads(n_jobs), progress
         self._sweep = sweep if checkpoint is None else SweepFolder(checkpoint, samples).sweep
         self.errors: list[float] = []
         self.errors_on_sample: list[float] = []
@@ -80,8 +82,7 @@ class Trace:
     def warn(self, message: str) -> None:
         """Tell the user, now and in the report."""
         self.messages.append(message)
-        # The caller of learn, through this method and learn itself.
-        warnings.warn(message, UserWarning, stacklevel=4)
+        warn(message)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

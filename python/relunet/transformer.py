@@ -43,7 +43,7 @@ class ReLUSubspace(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Seed. The same seed and samples give the same bits for any number of threads. None draws a new seed.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
     verbose : int, default 0
         0 is silent, 1 shows progress where standard error is a terminal.
     max_dense : int, default 1000
@@ -125,7 +125,7 @@ class ReLUSubspace(Estimator):
         y : array-like of shape (n_rows,), default None
             Labels; needed unless `X` is `Samples`.
         sample_weight : array-like of shape (n_rows,), default None
-            Weights, not negative. They count in every mean, but not in the edges of slices or in what stands out.
+            Weights, not negative. They count in every mean and in what stands out, but not in the edges of slices.
 
         Returns
         -------

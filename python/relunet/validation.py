@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from relunet.network import ReLUNetwork
 
-__all__ = ["Risk", "is_exact", "risk_on"]
+__all__ = ["Risk", "risk_on", "rounding"]
 
 Array = NDArray[np.float64]
 
-# Root mean square residual, as part of the labels', below which labels are the network up to rounding.
-EXACT = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 3e-7}
+# Root mean square residual, as part of the labels', below which labels are the network up to rounding: to double
+# precision and to single.
+DOUBLE, SINGLE = 1e-10, 3e-7
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: floa
     return Risk(mean, fitted, (max(mean - width, 0.0), mean + width), level)
 
 
-def is_exact(rms: float, label_rms: float, dtype: np.dtype[np.generic]) -> bool:
-    """Tell whether a residual is what rounding of labels of this type leaves."""
-    return rms <= EXACT.get(np.dtype(dtype), EXACT[np.dtype(np.float64)]) * label_rms
+def rounding(dtype: np.dtype[np.generic], y: Array) -> float:
+    """Return the part of the labels that may be left of them where they are the network up to rounding.
+
+    Inputs in single precision give labels no better than that, and so do labels `y` that all have single precision,
+    whatever they are stored as.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        single = dtype == np.float32 or bool(np.all(y == y.astype(np.float32)))
+    return SINGLE if single else DOUBLE

@@ -222,7 +222,7 @@ class SampleMoments:
     search_rows : int, default 4096
         About so many rows, chosen by a hash of their content, are kept in memory for `correlations`.
     n_jobs : int, default None
-        Threads; None means one a core.
+        Threads; None, 0 or less means one a core.
 
     Raises
     ------

@@ -20,6 +20,8 @@ const BLOCK_SIZE: usize = 1 << 16;
 const LEAF_ROWS: u64 = 2048;
 /// Most parts that are accumulated on their own and then merged: enough for many threads, few enough to hold.
 const MAX_LEAVES: u64 = 64;
+/// Most threads of a pool: more than there are leaves have nothing to do, and too many are refused by the system.
+const MAX_THREADS: usize = 256;
 
 /// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails.
 ///
@@ -190,7 +192,7 @@ impl Task<'_> {
     }
 }
 
-/// A pool of `n_threads` threads, or of as many as rayon chooses; kept for the next call.
+/// A pool of `n_threads` threads, at most 256, or of as many as rayon chooses; kept for the next call.
 ///
 /// Threads do not survive a fork, so a child process gets pools of its own.
 ///
@@ -199,7 +201,7 @@ impl Task<'_> {
 pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
     static POOLS: LazyLock<Mutex<Pools>> = LazyLock::new(Mutex::default);
-    let n_threads = n_threads.unwrap_or(0);
+    let n_threads = n_threads.unwrap_or(0).min(MAX_THREADS);
     let key = (std::process::id(), n_threads);
     let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pool) = pools.get(&key) {
@@ -208,7 +210,7 @@ pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let pool = ThreadPoolBuilder::new()
         .num_threads(n_threads)
         .build()
-        .map_err(|error| Error::argument("n_threads", format!("cannot start the threads: {error}")))?;
+        .map_err(|error| Error::argument("n_jobs", format!("cannot start the threads: {error}")))?;
     let pool = Arc::new(pool);
     pools.insert(key, pool.clone());
     Ok(pool)
@@ -295,6 +297,12 @@ pub(crate) mod tests {
             });
             assert!(sums[0] == sums[1] && sums[1] == sums[2], "{n_rows} rows");
         }
+    }
+
+    #[test]
+    fn pools_have_no_more_threads_than_are_of_use() {
+        assert_eq!(pool(Some(3)).unwrap().current_num_threads(), 3);
+        assert_eq!(pool(Some(usize::MAX)).unwrap().current_num_threads(), MAX_THREADS);
     }
 
     #[test]

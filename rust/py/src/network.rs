@@ -11,6 +11,10 @@ use crate::error::to_python;
 
 /// The core's network with the parameters of a `relunet.ReLUNetwork` that has one output.
 pub fn from_python(network: &Bound<'_, PyAny>) -> PyResult<Network> {
+    if !network.hasattr("output_weights")? {
+        let message = format!("{}, expected a ReLUNetwork", network.get_type().name()?);
+        return Err(to_python(network.py(), Error::argument("network", message)));
+    }
     let values = |name: &str| -> PyResult<Vec<f64>> {
         let array: PyArrayLikeDyn<'_, f64> = network.getattr(name)?.extract()?;
         Ok(array.as_array().iter().copied().collect())
