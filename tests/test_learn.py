@@ -164,6 +164,21 @@ def test_neurons_are_not_invented(generic, n_neurons):
     exactly(learn(scan_array(x, y), n_neurons), teacher)
 
 
+def test_neurons_that_no_row_bends_are_not_kept(generic):
+    teacher, x, y = generic
+    network, units = teacher.network, np.eye(x.shape[1])[:2]
+    # The first is off on all rows, the second on; with the linear part it is the same network there.
+    with_both = ReLUNetwork(
+        np.concatenate([network.weights, units]),
+        np.append(network.output_weights, [1.0, 1.0]),
+        np.append(network.biases, [-50.0, 50.0]),
+        network.linear - units[1],
+        network.intercept - 50.0,
+    )
+    assert np.abs(with_both.predict(x) - y).max() < 1e-12
+    exactly(learn(scan_array(x, y), start=with_both), teacher)
+
+
 def test_fewer_neurons_than_the_truth(generic):
     _, x, y = generic
     with pytest.warns(UserWarning, match="2 neurons do not explain the labels"):

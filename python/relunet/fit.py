@@ -182,6 +182,19 @@ class Fit(ABC):
             )
         return max(affordable, 0)
 
+    def bent(self, network: ReLUNetwork) -> ReLUNetwork:
+        """Return the network without the neurons whose kinks have all rows on one side: these are affine there."""
+        if network.n_neurons == 0:
+            return network
+        heights, weight = self.projections(network.weights, np.zeros(self.samples.n_columns))
+        on = (heights + network.biases > 0)[weight > 0]
+        always, never = np.all(on, axis=0) & (self.fit_linear is not False), ~np.any(on, axis=0)
+        slopes = network.weights * (network.output_weights * always)[:, None]
+        constant = float(np.sum(network.output_weights * network.biases * always))
+        linear, intercept = network.linear + np.sum(slopes, axis=0), float(network.intercept) + constant
+        kept = ~(always | never)
+        return ReLUNetwork(network.weights[kept], network.output_weights[kept], network.biases[kept], linear, intercept)
+
     def resolved_span(self, network: ReLUNetwork) -> Array:
         """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
         if network.n_neurons == 0:
@@ -279,6 +292,7 @@ class Fit(ABC):
 
     def clumped(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
         """Return the coarsening of a network that costs least, its sides chosen, and all levels that were tried."""
+        network = self.bent(network)
         if network.n_neurons == 0:
             return network, []
         clumps = tuple(range(network.n_neurons))

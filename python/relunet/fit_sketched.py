@@ -15,10 +15,12 @@ from relunet.report import Status
 from relunet.subspace import Subspace, sketch_subspace
 from relunet.validation import Risk
 
-__all__ = ["SAMPLED_ROWS", "SPARE", "SketchedFit"]
+__all__ = ["MAX_DENSE", "SAMPLED_ROWS", "SPARE", "SketchedFit"]
 
 Array = NDArray[np.float64]
 
+# Beyond so many features nothing is kept that is quadratic in them.
+MAX_DENSE = 1000
 # Rows whose projections are kept in memory.
 SAMPLED_ROWS = 2**16
 # Columns of the block iteration beside the neurons that may show, and the most of these at once.

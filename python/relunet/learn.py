@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from numbers import Integral
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet.errors import ArgumentError, DataError
+from relunet.arguments import check_counts, check_labelled, check_start, checked_choice
 from relunet.fit import Fit
 from relunet.fit_in_memory import InMemoryFit
-from relunet.fit_sketched import SketchedFit
-from relunet.moments import check_samples
+from relunet.fit_sketched import MAX_DENSE, SketchedFit
 from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.report import ClumpLevel, Report, Status
@@ -23,12 +21,10 @@ from relunet.subspace import Subspace, joint_span, span
 from relunet.trace import Trace
 from relunet.validation import Risk
 
-__all__ = ["MAX_DENSE", "FirstLook", "FitResult", "learn", "look"]
+__all__ = ["FitResult", "learn"]
 
 Array = NDArray[np.float64]
 
-# Beyond so many features nothing is kept that is quadratic in them.
-MAX_DENSE = 1000
 # Floating-point operations of a round's exchanges, after none, one or two rounds that led nowhere; and of last looks.
 EFFORTS, LAST_EFFORT = (200_000_000, 1_600_000_000, 12_800_000_000), 2_000_000_000
 # Part of the risk that a round must take away to count as progress.
@@ -59,33 +55,6 @@ class FitResult(NamedTuple):
     subspace: Array
     spectrum: Array
     scales: list[ClumpLevel]
-
-
-class FirstLook(NamedTuple):
-    """What `look` returns: q directions, those that stand out first.
-
-    Attributes
-    ----------
-    mean : ndarray of shape (d,)
-        Mean of the inputs.
-    components : ndarray of shape (q, d)
-        (x - mean)·component has variance 1 for each, and no two are correlated.
-    basis : ndarray of shape (d, q)
-        Orthonormal basis, as columns, of their span.
-    spectrum : ndarray
-        Eigenvalues of the matrix that finds them, descending.
-    bulk_edge : float
-        What the largest eigenvalue would be if labels, off an affine function, and inputs were independent.
-    n_visible : int
-        How many directions stand out.
-    """
-
-    mean: Array
-    components: Array
-    basis: Array
-    spectrum: Array
-    bulk_edge: float
-    n_visible: int
 
 
 def learn(
@@ -168,13 +137,13 @@ def learn(
     >>> result.network.gaussian_distance(teacher.network) < 1e-12
     True
     """
-    _check_samples(samples)
+    check_labelled(samples)
     others = {"max_dense": max_dense, "random_state": random_state, "verbose": verbose}
-    _check_counts({"n_neurons": n_neurons}, max_neurons=max_neurons, **others)
+    check_counts({"n_neurons": n_neurons}, max_neurons=max_neurons, **others)
     at_most = int(max_neurons if n_neurons is None else n_neurons)
-    fit_bias = _checked_choice("fit_bias", fit_bias, True, False)
-    fit_linear = _checked_choice("fit_linear", fit_linear, True, False, "auto")
-    _check_start(start, samples.n_columns, at_most)
+    fit_bias = checked_choice("fit_bias", fit_bias, True, False)
+    fit_linear = checked_choice("fit_linear", fit_linear, True, False, "auto")
+    check_start(start, samples.n_columns, at_most)
     if progress is None and verbose:
         progress = ProgressLine(row_bytes=row_bytes(samples))
     trace = Trace(samples, n_jobs, progress, checkpoint)
@@ -233,75 +202,6 @@ def learn(
     return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels)
 
 
-def look(
-    samples: Samples,
-    n_components: int | None = None,
-    *,
-    random_state: int = 0,
-    n_jobs: int | None = None,
-    progress: Progress | None = None,
-    max_dense: int = MAX_DENSE,
-) -> FirstLook:
-    """Find the directions that labels depend on beyond an affine function, as the first round of `learn` does.
-
-    Parameters
-    ----------
-    samples : Samples
-        Labelled samples.
-    n_components : int, default None
-        How many directions; None means those that stand out.
-    random_state : int, default 0
-        Seed, not negative.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    progress : callable, default None
-        Called with the stage, the rows done and the rows there are.
-    max_dense : int, default 1000
-        Beyond so many features nothing is kept that is quadratic in them.
-
-    Returns
-    -------
-    FirstLook
-
-    Raises
-    ------
-    ArgumentError
-        A parameter that no data could make right.
-    DataError
-        NaN or infinity, no labels, too few rows, more components than directions are seen.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from relunet import scan_array, teachers
-    >>> from relunet.learn import look
-    >>> found = look(scan_array(*teachers.generic(10, 3, rng=0).sample(20_000, rng=1)))
-    >>> found.n_visible, bool(np.all(found.spectrum[:3] > found.bulk_edge))
-    (3, True)
-    """
-    _check_samples(samples)
-    _check_counts({"n_components": n_components}, max_dense=max_dense, random_state=random_state)
-    trace = Trace(samples, n_jobs, progress)
-    with trace.stage("inputs"):
-        kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
-        fit = kind(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)
-    with trace.stage("subspace"):
-        affine = fit.inputs.affine_network()
-        found = fit.residual_subspace(affine)
-        # Slices of rounding errors differ too.
-        n_visible = 0 if fit.is_exact(affine) else found.n_visible
-    if n_components is None and n_visible == 0:
-        trace.warn("no direction stands out beyond an affine function: no component is kept")
-    n_kept = n_visible if n_components is None else n_components
-    if n_kept > found.directions.shape[1]:
-        raise DataError(f"n_components: {n_kept}, expected at most {found.directions.shape[1]}: more are not seen")
-    components = fit.inputs.raw(found.directions[:, :n_kept].T.copy())
-    # An eigenvector's sign means nothing: the largest entry is positive.
-    largest = np.abs(components).argmax(axis=1)
-    components *= np.sign(components[np.arange(n_kept), largest])[:, None]
-    return FirstLook(fit.inputs.mean, components, span(components.T), found.spectrum, found.bulk_edge, n_visible)
-
-
 def _report(
     fit: Fit,
     network: ReLUNetwork,
@@ -335,47 +235,3 @@ def _report(
         label_rms=float(np.sqrt(fit.inputs.label_var)),
         messages=tuple(trace.messages),
     )
-
-
-def _check_samples(samples: Samples) -> None:
-    """Require labelled rows, more than an affine function has parameters."""
-    check_samples(samples)
-    if not samples.has_labels:
-        raise DataError("y: the samples have no labels, expected labelled ones")
-    needed = samples.n_columns + 2
-    if samples.n_rows < needed:
-        count = f"{samples.n_rows} sample{'s' if samples.n_rows != 1 else ''}"
-        raise DataError(
-            f"X: {count} of {samples.n_columns} features, at least {needed} are needed, many more for neurons"
-        )
-
-
-def _check_counts(optional: Mapping[str, int | None], **counts: object) -> None:
-    """Require integers that are not too small, and None at most where a count is optional."""
-    for name, value in {**counts, **{name: n for name, n in optional.items() if n is not None}}.items():
-        least = 0 if name in ("random_state", "verbose") else 1
-        boolean = isinstance(value, bool) and name != "verbose"
-        if boolean or not isinstance(value, Integral) or not least <= int(value) < 2**63:
-            raise ArgumentError(f"{name}: {value!r}, expected an integer of at least {least}")
-
-
-def _checked_choice(name: str, value: object, *choices: Any) -> Any:
-    """Return the choice that a value is; numpy's booleans are booleans."""
-    plain = bool(value) if isinstance(value, np.bool_) else value
-    for choice in choices:
-        if type(plain) is type(choice) and plain == choice:
-            return choice
-    raise ArgumentError(f"{name}: {value!r}, expected {', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
-
-
-def _check_start(start: ReLUNetwork | None, n_features: int, at_most: int) -> None:
-    """Require a network with which a fit of these samples can begin."""
-    if start is None:
-        return
-    if not isinstance(start, ReLUNetwork):
-        raise ArgumentError(f"start: {type(start).__name__}, expected a ReLUNetwork")
-    if start.output_weights.ndim != 1:
-        raise ArgumentError(f"start: {start.n_outputs} outputs, expected one")
-    if start.n_features != n_features or start.n_neurons > at_most:
-        expected = f"{n_features} features and at most {at_most} neurons"
-        raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")

@@ -14,8 +14,8 @@ import numpy as np
 
 from relunet.errors import ArgumentError
 from relunet.fit_in_memory import rows_in_memory
-from relunet.fit_sketched import SAMPLED_ROWS, SPARE
-from relunet.learn import MAX_DENSE, learn
+from relunet.fit_sketched import MAX_DENSE, SAMPLED_ROWS, SPARE
+from relunet.learn import learn
 from relunet.moments import (
     Accumulator,
     GradientMoments,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from relunet import _relunet
 from relunet.errors import ArgumentError
 from relunet.estimator import Estimator, feature_names, seed_of
-from relunet.learn import look
+from relunet.look import look
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
 
