@@ -16,7 +16,7 @@ PYTHON = sorted(PACKAGE.rglob("*.py"))
 RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 
 STAGES = {"inputs", "subspace", "discovery", "scales", "orientation", "polish", "validation"}
-DRIVERS = {"learn", "fit", "fit_in_memory", "fit_sketched", "saved"}
+DRIVERS = {"learn", "look", "fit", "fit_in_memory", "fit_sketched", "saved"}
 SAME_BITS = STAGES | DRIVERS | {"network", "whitening"}
 EXTRAS = {
     "sklearn",
