@@ -300,18 +300,16 @@ def sampled(sample: RowSample) -> SampledRows:
     DataError
         Fewer rows of positive weight than an affine function takes.
     """
-    hashes, x, y, weight = sample.rows()
-    used = np.flatnonzero(weight > 0)
-    needed = sample.n_features + 2
-    if len(used) * sample.n_rows < needed * len(weight) or len(used) == 0:
+    hashes, x, y, weight = sample.rows(held_out=HELD_OUT)
+    used = weight > 0
+    n_used, needed = int(np.sum(used)), sample.n_features + 2
+    if n_used * sample.n_rows < needed * len(weight) or n_used == 0:
         # As large a part of all rows as of those sampled.
-        n_weighted = round(len(used) * sample.n_rows / max(len(weight), 1))
+        n_weighted = round(n_used * sample.n_rows / max(len(weight), 1))
         counts = f"{n_weighted} of {sample.n_rows} rows have a weight above zero"
         raise DataError(f"sample_weight: {counts}, at least {needed} are needed, many more for neurons")
-    # The low bits of a hash know nothing of the threshold, which looks at the high ones.
-    held_out = (hashes[used] >> np.uint64(3)) % np.uint64(HELD_OUT) == 0
-    if np.all(held_out) or not np.any(held_out):
-        held_out = np.arange(len(used)) == len(used) - 1
-    order = np.concatenate([used[~held_out], used[held_out]])
     n_rows = sample.n_rows / len(weight) * effective_rows(weight)
-    return SampledRows(x[order], y[order], weight[order], len(order) - int(np.sum(held_out)), n_rows)
+    if n_used < len(weight):
+        hashes, x, y, weight = hashes[used], x[used], y[used], weight[used]
+    n_held_out = int(np.sum((hashes >> np.uint64(3)) % np.uint64(HELD_OUT) == 0))
+    return SampledRows(x, y, weight, n_used - (n_held_out if 0 < n_held_out < n_used else 1), n_rows)

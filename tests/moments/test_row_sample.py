@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kinds import HALF, data, directions
 
-from relunet.moments import (
-    RowSample,
-)
+from relunet import ArgumentError
+from relunet.moments import RowSample
 
 
 class TestRowSample:
@@ -51,6 +50,24 @@ class TestRowSample:
         one, other = ({tuple(row) for row in self.rows_of(X, y, seed=seed)[1]} for seed in (0, 1))
         both = len(one & other)
         assert abs(both - len(X) / 4) < 6 * math.sqrt(len(X) * 3 / 16)
+
+    def test_rows_held_out_come_last(self):
+        X, y, w = data(3000, 4)
+        sample = RowSample(4, HALF, 0)
+        sample.update(X, y, w)
+        hashes = sample.rows()[0]
+        last = (hashes // 8) % 5 == 0
+        assert 0 < last.sum() < len(hashes)
+        order = np.concatenate([np.flatnonzero(~last), np.flatnonzero(last)])
+        for told, value in zip(sample.rows(held_out=5), sample.rows(), strict=True):
+            np.testing.assert_array_equal(told, value[order])
+        with pytest.raises(ArgumentError, match="held_out"):
+            sample.rows(held_out=-1)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_refuses_directions_that_are_not_finite(self, value):
+        with pytest.raises(ArgumentError, match="directions"):
+            RowSample(2, HALF, 0, [[1.0, value]])
 
     def test_projections_are_those_of_the_same_rows(self):
         X, y, w = data(300, 17)

@@ -1,11 +1,14 @@
 //! Rows chosen by a hash of their content: the same rows whatever their order, their source or the split into parts.
 
+use std::sync::Arc;
+
 use super::bytes::{Reader, Writer, damaged};
 use super::residual::row_weight;
 use super::{Accumulator, Scratch, check_features};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::Ahead;
+use crate::simd::Element;
 use crate::skinny::Directions;
 
 /// The rows whose hash lies at or below a threshold; with the threshold q 2⁶⁴ a fraction q of all rows.
@@ -20,15 +23,25 @@ pub struct RowSample {
     directions: Option<Vec<f64>>,
     projection: Option<Directions>,
     n_rows: u64,
+    /// Shared with the samples that these were merged from: rows are many, and are copied once.
+    parts: Vec<Arc<Part>>,
+}
+
+/// Some of the chosen rows.
+#[derive(Clone, Debug, Default)]
+struct Part {
     hashes: Vec<u64>,
-    /// Inputs or projections, label (zero where rows have none) and weight of the chosen rows.
+    /// Inputs or projections, label (zero where rows have none) and weight.
     rows: Vec<f64>,
 }
+
+/// Numbers in a part: as many rows as fit, or one.
+const PART: usize = 1 << 16;
 
 /// Chosen rows, ordered by hash and content.
 #[derive(Clone, Debug)]
 pub struct ChosenRows {
-    /// Hashes, ascending.
+    /// Hashes, ascending; those held out last.
     pub hashes: Vec<u64>,
     /// Inputs, or their projections, row-major.
     pub x: Vec<f64>,
@@ -42,24 +55,15 @@ impl RowSample {
     /// Rows whose hash is at most `threshold`; with `directions`, row-major, their projections x·v_j.
     ///
     /// # Errors
-    /// No columns, directions that do not fill their rows.
+    /// No columns, directions that do not fill their rows or are not finite.
     pub fn new(n_features: usize, threshold: u64, seed: u64, directions: Option<Vec<f64>>) -> Result<Self> {
         check_features(n_features)?;
-        if directions.as_ref().is_some_and(|directions| directions.len() % n_features != 0) {
-            return Err(Error::argument("directions", format!("expected rows of {n_features} numbers")));
+        if directions.as_ref().is_some_and(|v| v.len() % n_features != 0 || v.iter().any(|v| !v.is_finite())) {
+            return Err(Error::argument("directions", format!("expected finite rows of {n_features} numbers")));
         }
         let offsets = |directions: &Vec<f64>| vec![0.0; directions.len() / n_features];
         let projection = directions.as_ref().map(|rows| Directions::new(rows, &offsets(rows), n_features));
-        Ok(Self {
-            n_features,
-            threshold,
-            seed,
-            directions,
-            projection,
-            n_rows: 0,
-            hashes: Vec::new(),
-            rows: Vec::new(),
-        })
+        Ok(Self { n_features, threshold, seed, directions, projection, n_rows: 0, parts: Vec::new() })
     }
 
     /// Numbers kept of the inputs of a row.
@@ -68,23 +72,40 @@ impl RowSample {
         self.projection.as_ref().map_or(self.n_features, Directions::len)
     }
 
-    /// The chosen rows.
+    /// The chosen rows; with `held_out` m, about one in m of them, chosen by the hash, after the others.
     #[must_use]
-    pub fn chosen(&self) -> ChosenRows {
+    pub fn chosen(&self, held_out: u64) -> ChosenRows {
         let d = self.n_columns();
-        let row = |i: usize| &self.rows[i * (d + 2)..(i + 1) * (d + 2)];
-        let mut order: Vec<usize> = (0..self.hashes.len()).collect();
+        // The low bits of a hash know nothing of the threshold, which looks at the high ones.
+        let is_held_out = |hash: u64| (hash >> 3).checked_rem(held_out) == Some(0);
+        let mut order: Vec<(bool, u64, &[f64])> = (self.parts.iter())
+            .flat_map(|part| part.hashes.iter().zip(part.rows.chunks_exact(d + 2)))
+            .map(|(&hash, row)| (is_held_out(hash), hash, row))
+            .collect();
         // Rows of equal hash are, but for an accident, equal; comparing them makes the order certain.
-        let content = |i: usize| row(i).iter().map(|v| v.to_bits());
-        order.sort_by(|&a, &b| self.hashes[a].cmp(&self.hashes[b]).then_with(|| content(a).cmp(content(b))));
+        let bits = |row: &[f64]| row.iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
+        order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| bits(a.2).cmp(&bits(b.2))));
         let mut x = Vec::with_capacity(order.len() * d);
-        order.iter().for_each(|&i| x.extend_from_slice(&row(i)[..d]));
+        order.iter().for_each(|(.., row)| x.extend_from_slice(&row[..d]));
         ChosenRows {
-            hashes: order.iter().map(|&i| self.hashes[i]).collect(),
+            hashes: order.iter().map(|(_, hash, _)| *hash).collect(),
             x,
-            y: order.iter().map(|&i| row(i)[d]).collect(),
-            weight: order.iter().map(|&i| row(i)[d + 1]).collect(),
+            y: order.iter().map(|(.., row)| row[d]).collect(),
+            weight: order.iter().map(|(.., row)| row[d + 1]).collect(),
         }
+    }
+
+    /// A part with room for another row.
+    fn open_part(&mut self) -> Option<&mut Part> {
+        let size = self.n_columns() + 2;
+        let open = |part: &mut Arc<Part>| {
+            Arc::get_mut(part).is_some_and(|part| part.rows.len() + size <= part.rows.capacity())
+        };
+        if !self.parts.last_mut().is_some_and(open) {
+            let rows = Vec::with_capacity(PART.max(size));
+            self.parts.push(Arc::new(Part { hashes: Vec::new(), rows }));
+        }
+        self.parts.last_mut().and_then(Arc::get_mut)
     }
 }
 
@@ -122,7 +143,7 @@ impl Accumulator for RowSample {
 
     fn empty(&self) -> Self {
         let (directions, projection) = (self.directions.clone(), self.projection.clone());
-        Self { directions, projection, n_rows: 0, hashes: Vec::new(), rows: Vec::new(), ..*self }
+        Self { directions, projection, n_rows: 0, parts: Vec::new(), ..*self }
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
@@ -132,29 +153,33 @@ impl Accumulator for RowSample {
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         self.n_rows += block.n_rows as u64;
-        for (p, row) in block.x.chunks_exact(self.n_features).enumerate() {
-            let y = block.y.get(p).copied().unwrap_or(0.0);
-            let hash = hash(self.seed, row, y);
-            if hash <= self.threshold {
-                self.hashes.push(hash);
-                match &self.projection {
-                    None => self.rows.extend_from_slice(row),
-                    Some(projection) if projection.is_empty() => {}
-                    Some(projection) => {
-                        projection.project(row, 1, &mut scratch.lanes, Ahead::default());
-                        let projected = scratch.lanes.iter().flat_map(|lane| lane.0);
-                        self.rows.extend(projected.take(projection.len()));
-                    }
-                }
-                self.rows.extend([y, row_weight(block, p)]);
+        let label = |p: usize| block.y.get(p).copied().unwrap_or(0.0);
+        let rows = block.x.chunks_exact(self.n_features).enumerate();
+        let hashes = rows.map(|(p, row)| (p, hash(self.seed, row, label(p))));
+        let chosen: Vec<(usize, u64)> = hashes.filter(|(_, hash)| *hash <= self.threshold).collect();
+        let of = |p: usize| &block.x[p * self.n_features..][..self.n_features];
+        let width = self.projection.as_ref().map_or(0, Directions::n_panels);
+        if let Some(projection) = &self.projection {
+            let rows: Vec<f64> = chosen.iter().flat_map(|(p, _)| of(*p)).copied().collect();
+            projection.project(&rows, chosen.len(), &mut scratch.lanes, Ahead::default());
+        }
+        let n_columns = self.n_columns();
+        for (i, &(p, hash)) in chosen.iter().enumerate() {
+            let projected = self.projection.is_some();
+            let Some(part) = self.open_part() else { return };
+            part.hashes.push(hash);
+            if projected {
+                part.rows.extend_from_slice(&f64::flat(&scratch.lanes[i * width..(i + 1) * width])[..n_columns]);
+            } else {
+                part.rows.extend_from_slice(&block.x[p * n_columns..][..n_columns]);
             }
+            part.rows.extend([label(p), row_weight(block, p)]);
         }
     }
 
     fn merge(&mut self, other: &Self) {
         self.n_rows += other.n_rows;
-        self.hashes.extend(&other.hashes);
-        self.rows.extend(&other.rows);
+        self.parts.extend(other.parts.iter().cloned());
     }
 
     fn write(&self, writer: &mut Writer) {
@@ -164,8 +189,8 @@ impl Accumulator for RowSample {
         writer.integer(u64::from(self.directions.is_some()));
         writer.floats(self.directions.as_deref().unwrap_or_default());
         writer.integer(self.n_rows);
-        writer.integers(&self.hashes);
-        writer.floats(&self.rows);
+        writer.integers(&self.parts.iter().flat_map(|part| &part.hashes).copied().collect::<Vec<u64>>());
+        writer.floats(&self.parts.iter().flat_map(|part| &part.rows).copied().collect::<Vec<f64>>());
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
@@ -173,12 +198,12 @@ impl Accumulator for RowSample {
         let (is_projected, directions) = (reader.integer()? != 0, reader.floats()?);
         let mut moments = Self::new(n_features, threshold, seed, is_projected.then_some(directions))?;
         moments.n_rows = reader.integer()?;
-        moments.hashes = reader.integers()?;
-        moments.rows = reader.floats()?;
-        let size = moments.n_columns().checked_add(2).and_then(|columns| columns.checked_mul(moments.hashes.len()));
-        if size != Some(moments.rows.len()) {
+        let part = Part { hashes: reader.integers()?, rows: reader.floats()? };
+        let size = moments.n_columns().checked_add(2).and_then(|columns| columns.checked_mul(part.hashes.len()));
+        if size != Some(part.rows.len()) {
             return Err(damaged("damaged: sizes do not fit"));
         }
+        moments.parts.push(Arc::new(part));
         Ok(moments)
     }
 }

@@ -48,11 +48,16 @@ impl RowSample {
     }
 
     /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)` or projections `(n, q)`, labels `(n,)`, row weights `(n,)`.
+    ///
+    /// With `held_out` m the rows of the hashes h for which m divides ⌊h / 8⌋, about one in m, come after the others.
+    #[pyo3(signature = (*, held_out=None))]
     fn rows<'py>(
         slf: PyRef<'py, Self>,
         py: Python<'py>,
+        held_out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyArray1<u64>>, Matrix<'py>, Vector<'py>, Vector<'py>)> {
-        let chosen = inner!(slf, Rows).chosen();
+        let held_out = held_out.map_or(Ok(0), |held_out| count(held_out, "held_out"))?;
+        let chosen = inner!(slf, Rows).chosen(held_out);
         let shape = [chosen.y.len(), inner!(slf, Rows).n_columns()];
         let hashes = PyArray1::from_vec(py, chosen.hashes);
         let x = matrix(py, chosen.x, shape)?;
