@@ -153,7 +153,7 @@ impl ContractionMoments {
     /// That is a sum of degree l-1, where there is one; it follows from degree l-2 by t He_n = He_{n+1} + n He_{n-1}, for
     /// Σ w x xᵀ g = Σ w t x.
     ///
-    /// In mixed precision what follows is off by as much as that matrix: with ε = 131 · 2⁻²⁴ and w = y He_{l-4}(t), by
+    /// In mixed precision what follows is off by as much as that matrix: with ε = 133 · 2⁻²⁴ and w = y He_{l-4}(t), by
     /// e_l = ε Σ |w x_i| Σ_j |x_j g_j| + (l-4) e_{l-2} in entry i.
     fn lower_vector(&self, direction: usize, place: usize) -> Vec<f64> {
         let d = self.n_features;

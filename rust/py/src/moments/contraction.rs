@@ -33,7 +33,7 @@ use crate::error::to_python;
 /// precision : {"double", "mixed"}
 ///     "mixed" computes products, and their sums over 128 rows, in single precision, and adds these up in double: up to
 ///     1.8 times as fast. With w_l, y He_{l-2}(t) times the row weight, an entry of Σ w_l x xᵀ is then off by at most
-///     ε Σ |w_l x_i x_j| + 2⁻¹²⁶ n, ε = 131 · 2⁻²⁴, besides the rounding of doubles. The vector Σ w_{l-1} x is off by
+///     ε Σ |w_l x_i x_j| + 2⁻⁸⁸ n, ε = 133 · 2⁻²⁴, besides the rounding of doubles. The vector Σ w_{l-1} x is off by
 ///     ε Σ |w_{l-1} x_i| if degree l - 1 is asked for; else, if degree l - 2 is, by e_l = ε Σ |w_{l-2} x_i| Σ_j |x_j g_j| +
 ///     (l-4) e_{l-2}, since it follows from the matrix of that degree; else by nothing.
 ///

@@ -22,7 +22,7 @@ use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, optional_ne
 /// precision : {"double", "mixed"}
 ///     "mixed" computes products, and their sums over 128 rows, in single precision, and adds these up in double: up to
 ///     1.8 times as fast. An entry of Σ w x xᵀ is then off by at most
-///     131 · 2⁻²⁴ Σ |w x_i x_j| + 2⁻¹²⁶ n, besides the rounding of doubles; w is the row weight.
+///     133 · 2⁻²⁴ Σ |w x_i x_j| + 2⁻⁸⁸ n, besides the rounding of doubles; w is the row weight.
 ///
 /// Examples
 /// --------
