@@ -150,14 +150,17 @@ impl<'a> Search<'a> {
                 })
                 .collect();
             self.spent += base.work + tried.iter().map(|(f, _)| f.work).sum::<u64>();
-            quiet = tried.iter().all(|(_, evidence)| *evidence < VISIBLE);
+            let seen = tried.iter().map(|t| t.1).fold(0.0, f64::max);
             let next = tried.into_iter().map(|t| t.0).fold(base.clone(), |b, f| if f.loss < b.loss { f } else { b });
-            stalled = if next.loss < 0.999 * base.loss { stalled / 2 } else { stalled + 1 };
+            self.offer(&next);
+            quiet = seen.max((base.loss - next.loss) / base.mean()) < VISIBLE;
             if quiet && self.more_rows(k + more) {
-                stalled = 0;
+                // What goes down by noise alone leads away.
+                (fit, stalled) = (base, 0);
+            } else {
+                stalled = if next.loss < 0.999 * base.loss { stalled / 2 } else { stalled + 1 };
+                fit = next;
             }
-            fit = next;
-            self.offer(&fit);
         }
         fit
     }
