@@ -253,8 +253,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Enough rows to fit `k` terms, and no more than show a term that explains the least that counts.
+    /// Enough rows to fit `k` terms, and no more than show a term that explains the least that counts; all of them where
+    /// everything counts.
     fn rows(&self, k: usize) -> Rows<'a> {
+        if self.options.least_gain == 0.0 {
+            return self.train;
+        }
         let enough = FEWEST_ROWS.max(ROWS_PER_PARAMETER * self.train.q * (k + 1));
         let certain = (CERTAIN / self.options.least_gain) as usize;
         self.train.first((self.row_factor * enough).min(certain.max(enough)))
