@@ -169,7 +169,8 @@ class Fit(ABC):
         price = PRICE / 2 * n_parameters
         # A neuron more than the rows can determine is dear, not cheap.
         left = max(1 - price / self.n_fitted, 1e-3)
-        return self.rms(network) ** 2 * (1 + price / self.inputs.n_rows) / left
+        # Of networks that are exact, the smallest costs least.
+        return max(self.rms(network), self.rounding) ** 2 * (1 + price / self.inputs.n_rows) / left
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
@@ -292,7 +293,6 @@ class Fit(ABC):
 
     def clumped(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
         """Return the coarsening of a network that costs least, its sides chosen, and all levels that were tried."""
-        network = self.bent(network)
         if network.n_neurons == 0:
             return network, []
         clumps = tuple(range(network.n_neurons))

@@ -154,7 +154,7 @@ def learn(
     network = fit.inputs.affine_network()
     if start is not None and start.n_neurons:
         with trace.stage("polish"):
-            network = min(network, fit.polished(start, linear=True), key=fit.cost)
+            network = min(network, fit.bent(fit.polished(start, linear=True)), key=fit.cost)
     directions = fit.resolved_span(network)
     looks: list[Subspace] = []
     limit, idle = min(at_most, fit.affordable_neurons()), 0
@@ -179,7 +179,7 @@ def learn(
             effort = LAST_EFFORT if last else EFFORTS[idle]
             found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
         with trace.stage("polish"):
-            better = min((fit.polished(candidate, linear=True) for candidate in found), key=fit.cost)
+            better = min((fit.bent(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
         gain = 1 - fit.cost(better) / fit.cost(network)
         network = min(network, better, key=fit.cost)
         if gain < PROGRESS:

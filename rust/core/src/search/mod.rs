@@ -54,10 +54,14 @@ const FEWEST_ROWS: usize = 2000;
 const PATIENCE: usize = 3;
 /// Mean square, relative to that of the labels, that a linear function leaves by rounding.
 const ROUNDING: f64 = 1e-26;
+/// Rounds of exchanges without success before they end: while evidence is seen, and where none is.
+const STALLS: usize = 12;
+const QUIET_STALLS: usize = 2;
 /// Exchanges tried side by side.
 const BRANCHES: usize = 4;
 /// Kicks tried beside them, in standard errors.
 const KICKS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
+
 struct Search<'a> {
     train: Rows<'a>,
     options: Options,
@@ -135,7 +139,7 @@ impl<'a> Search<'a> {
     fn exchange(&mut self, mut fit: Fit) -> Fit {
         let k = fit.terms.len();
         let (mut stalled, mut quiet) = (0, false);
-        while k > 0 && !self.finished(&fit) && stalled < if quiet { 2 } else { 12 } {
+        while k > 0 && !self.finished(&fit) && stalled < if quiet { QUIET_STALLS } else { STALLS } {
             let more = 1 + stalled.min(k);
             let rows = self.rows(k + more);
             let base = Fit::new(rows, fit.terms.clone(), self.stop(rows, 10, 1e-4));
@@ -228,7 +232,7 @@ impl<'a> Search<'a> {
     /// Fits all rows for every number of terms whose loss comes near the least.
     fn refine(&mut self) {
         let near = self.near();
-        // A first look is polished in more dimensions, whatever its last digits.
+        // With `least_gain` the caller polishes the result in all dimensions: last digits do not matter.
         let decrease = if self.options.least_gain > 0.0 { 1e-3 } else { 1e-6 };
         let stop = Stop { steps: 40, decrease, floor: 0.0, control: self.control };
         let train = self.train;

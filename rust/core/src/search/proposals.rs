@@ -25,14 +25,14 @@ const NEIGHBOURS: usize = 16;
 
 /// A term that may be added to a fit.
 pub(super) struct Proposal {
-    /// Its vector, scaled so that the term itself is the best addition along it.
+    /// Its vector, scaled to its least-squares amplitude.
     a: Vec<f64>,
     sign: f64,
     /// Estimated decrease of the loss.
     pub gain: f64,
     /// Square of the gain over its variance.
     evidence: f64,
-    /// What the other parameters do meanwhile.
+    /// Change of the other parameters that keeps them optimal while the term is added; `added` subtracts it.
     compensation: Vec<f64>,
 }
 
