@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 import types
 
 import numpy as np
@@ -128,10 +129,16 @@ def test_drawn_below_the_cell_of_a_notebook(monkeypatch):
 def test_a_fit_shows_its_sweeps_only_if_told_to(monkeypatch):
     drawn = []
     monkeypatch.setattr(ProgressLine, "__call__", lambda self, task, done, total: drawn.append((task, total)))
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((400_000, 30))
-    samples = relunet.scan_array(X, X[:, 0])
+    X = np.random.default_rng(0).standard_normal((1000, 3))
+
+    def batches():
+        for part in np.split(X, 10):
+            # All of them take longer than progress is told of.
+            time.sleep(0.03)
+            yield part, part[:, 0]
+
+    samples = relunet.scan_batches(batches)
     relunet.learn(samples, n_jobs=1)
     assert drawn == []
     relunet.learn(samples, n_jobs=1, verbose=1)
-    assert ("inputs", 400_000) in drawn
+    assert ("inputs", 1000) in drawn
