@@ -27,6 +27,23 @@ def law_of(x, y):
     )
 
 
+def accelerated(start, x, y, free):
+    """Polish on rows in memory, the preconditioner from all of them."""
+    law = law_of(x, y)
+
+    def project(vectors, shift):
+        return np.ascontiguousarray((x - shift) @ vectors.T), np.ones(len(x))
+
+    return accelerate(
+        start,
+        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
+        lambda network, damping: preconditioner(network, law, project, free, damping),
+        free,
+        label_rms=float(y.std()),
+        steps=60,
+    )
+
+
 def test_matrices_that_are_not_positive_definite_have_an_error_of_their_own():
     with pytest.raises(NumericalError, match="a: expected a positive definite matrix"):
         _relunet.solve_spd(np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones((2, 1)))
@@ -56,19 +73,9 @@ def test_steps_by_scaled_gradients_reach_the_optimum(neurons):
         truth = teacher.network
         y = truth.predict(x)
         start = ReLUNetwork(1.02 * truth.weights, truth.output_weights, truth.biases, truth.linear, truth.intercept)
-    law, free = law_of(x, y), Free(True, True)
+    free = Free(True, True)
 
-    def project(vectors, shift):
-        return np.ascontiguousarray((x - shift) @ vectors.T), np.ones(len(x))
-
-    polished = accelerate(
-        start,
-        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
-        lambda network, damping: preconditioner(network, law, project, free, damping),
-        free,
-        label_rms=float(y.std()),
-        steps=60,
-    )
+    polished = accelerated(start, x, y, free)
     assert np.sqrt(polished.risk) < 1e-12 * y.std()
     assert len(polished.history) < 60
 
@@ -82,19 +89,9 @@ def test_each_sweep_contracts_the_error_by_the_root_of_parameters_over_rows(rows
     start = ReLUNetwork(
         truth.weights + 0.1 * np.linalg.norm(truth.weights, axis=1, keepdims=True) * off, truth.output_weights
     )
-    law, free = law_of(x, y), Free(False, False)
+    free = Free(False, False)
 
-    def project(vectors, shift):
-        return np.ascontiguousarray((x - shift) @ vectors.T), np.ones(len(x))
-
-    polished = accelerate(
-        start,
-        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
-        lambda network, damping: preconditioner(network, law, project, free, damping),
-        free,
-        label_rms=float(y.std()),
-        steps=60,
-    )
+    polished = accelerated(start, x, y, free)
     # √(p/N) a sweep, with a few more before the gates are those of the truth: plain steps take 2 √(p/N).
     n_sweeps = 1.25 * np.log(1e-9) / np.log(rows_per_parameter**-0.5)
     relative = np.array(polished.history) / y.std()

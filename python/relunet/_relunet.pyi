@@ -274,7 +274,6 @@ def neuron_distances(
 ) -> tuple[_Array, _Array]: ...
 
 # search
-
 def search(
     z: _Array,
     y: _Array,

@@ -106,6 +106,8 @@ class Fit(ABC):
         self.seeds = count(seed)
         self.label_rms = float(np.sqrt(self.inputs.label_var + self.inputs.label_mean**2))
         self.rounding = rounding(self.samples.dtype, rows.y) * self.label_rms
+        # The gates of the network that was looked at last, for its span is asked for as well.
+        self._gates: tuple[ReLUNetwork, tuple[NDArray[np.bool_], Array]] | None = None
         # Networks with what the polish on all rows has made of them, and with what was free in it.
         self._optima: list[tuple[ReLUNetwork, Free, ReLUNetwork]] = []
         if self.inputs.farthest_mean > FAR:
@@ -183,27 +185,35 @@ class Fit(ABC):
             )
         return max(affordable, 0)
 
+    def gates(self, network: ReLUNetwork) -> tuple[NDArray[np.bool_], Array]:
+        """Return which neurons are on (n, k) at rows in memory, and the rows' weights, all positive."""
+        if self._gates is None or self._gates[0] is not network:
+            heights, weight = self.projections(network.weights, np.zeros(self.samples.n_columns))
+            self._gates = network, (heights + network.biases > 0, weight)
+        return self._gates[1]
+
     def bent(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the network without the neurons whose kinks have all rows on one side: these are affine there."""
         if network.n_neurons == 0:
             return network
-        heights, weight = self.projections(network.weights, np.zeros(self.samples.n_columns))
-        on = (heights + network.biases > 0)[weight > 0]
-        always, never = np.all(on, axis=0) & (self.fit_linear is not False), ~np.any(on, axis=0)
+        gates, _ = self.gates(network)
+        always, never = np.all(gates, axis=0) & (self.fit_linear is not False), ~np.any(gates, axis=0)
+        kept = ~(always | never)
+        if np.all(kept):
+            # What is known of this network need not be measured again.
+            return network
         slopes = network.weights * (network.output_weights * always)[:, None]
         constant = float(np.sum(network.output_weights * network.biases * always))
         linear, intercept = network.linear + np.sum(slopes, axis=0), float(network.intercept) + constant
-        kept = ~(always | never)
         return ReLUNetwork(network.weights[kept], network.output_weights[kept], network.biases[kept], linear, intercept)
 
     def resolved_span(self, network: ReLUNetwork) -> Array:
         """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
         if network.n_neurons == 0:
             return np.zeros((self.inputs.rank, 0))
-        heights, weight = self.projections(network.weights, np.zeros(self.samples.n_columns))
-        gates = (heights + network.biases > 0).astype(np.float64)
+        gates, weight = self.gates(network)
         neurons = self.inputs.whitened(network.weights * network.output_weights[:, None])
-        return resolved_span(neurons, gates, weight, self.rms(network), self.n_fitted)
+        return resolved_span(neurons, gates.astype(np.float64), weight, self.rms(network), self.n_fitted)
 
     def search(
         self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, closer: bool

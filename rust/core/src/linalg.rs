@@ -1,8 +1,9 @@
-//! All factorisations, and the dense products that Python asks for: sequential inside, so that bits do not depend on the
-//! number of threads.
+//! All factorisations, and the dense products of the search and of Python: sequential inside, so that bits do not depend
+//! on the number of threads.
 //!
-//! Arguments are copied into freshly aligned matrices: the kernels below peel by alignment, and a caller's slice may
-//! start anywhere.
+//! Arguments of what Python calls are copied into freshly aligned matrices: some of the kernels below peel by alignment,
+//! and a caller's slice may start anywhere. Products of the search are read where they are: their bits do not depend on
+//! where that is, which a test looks at.
 
 use faer::linalg::solvers::{Solve, SolveLstsq};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
@@ -156,6 +157,7 @@ fn transposed(a: ArrayView2<'_, f64>) -> Mat<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::array;
     use proptest::prelude::*;
 
     proptest! {
@@ -168,16 +170,33 @@ mod tests {
             let b: Vec<f64> = (0..m * j + 8).map(|k| value(k + 5)).collect();
             let mut first = vec![0.5; i * j];
             add_product(&mut first, &a[..m * i], &b[..m * j], m);
-            let entry = 0.5 + (0..m).map(|r| a[r * i + i - 1] * b[r * j + j - 1]).sum::<f64>();
-            prop_assert!((first[i * j - 1] - entry).abs() < 1e-10);
+            for (at, entry) in first.iter().enumerate() {
+                let sum = 0.5 + (0..m).map(|r| a[r * i + at / j] * b[r * j + at % j]).sum::<f64>();
+                prop_assert!((sum - entry).abs() < 1e-10);
+            }
             let moved = |v: &[f64]| [vec![0.0; offset], v.to_vec()].concat();
             let (a, b) = (moved(&a[..m * i]), moved(&b[..m * j]));
             let mut second = vec![0.5; i * j + offset];
             add_product(&mut second[offset..], &a[offset..], &b[offset..], m);
             prop_assert_eq!(first, second[offset..].to_vec());
         }
+
+        #[test]
+        fn transposed_products_do_not_depend_on_where_slices_begin(
+            m in 1_usize..300, i in 1_usize..40, j in 1_usize..40, offset in 1_usize..8,
+        ) {
+            let value = |k: usize| ((k * 7919 + 13) % 1009) as f64 / 500.0 - 1.0;
+            let a: Vec<f64> = (0..m * i).map(value).collect();
+            let b: Vec<f64> = (0..j * i).map(|k| value(k + 5)).collect();
+            let first = product_transposed(&a, &b, i);
+            for (at, entry) in first.iter().enumerate() {
+                let sum = (0..i).map(|c| a[at / j * i + c] * b[at % j * i + c]).sum::<f64>();
+                prop_assert!((sum - entry).abs() < 1e-10);
+            }
+            let moved = |v: &[f64]| [vec![0.0; offset], v.to_vec()].concat();
+            prop_assert_eq!(first, product_transposed(&moved(&a)[offset..], &moved(&b)[offset..], i));
+        }
     }
-    use ndarray::array;
 
     #[test]
     fn factorisations_reproduce_the_matrix() -> Result<()> {

@@ -142,7 +142,7 @@ pub(crate) fn evaluate(rows: Rows<'_>, terms: &Terms) -> Evaluation {
     let mut loss = 0.0;
     let mut lanes = Vec::new();
     for (b, (z, y)) in rows.z.chunks(BLOCK * q).zip(rows.y.chunks(BLOCK)).enumerate() {
-        directions.project(z, y.len(), &mut lanes, Ahead::from(&[][..]));
+        directions.project(z, y.len(), &mut lanes, Ahead::default());
         let mut block = 0.0;
         for (i, (t, y)) in lanes.chunks_exact(directions.n_panels()).zip(y).enumerate() {
             let t = f64::flat(t);

@@ -163,12 +163,11 @@ impl Accumulator for RowSample {
             let rows: Vec<f64> = chosen.iter().flat_map(|(p, _)| of(*p)).copied().collect();
             projection.project(&rows, chosen.len(), &mut scratch.lanes, Ahead::default());
         }
-        let n_columns = self.n_columns();
+        let (n_columns, is_projected) = (self.n_columns(), self.projection.is_some());
         for (i, &(p, hash)) in chosen.iter().enumerate() {
-            let projected = self.projection.is_some();
             let Some(part) = self.open_part() else { return };
             part.hashes.push(hash);
-            if projected {
+            if is_projected {
                 part.rows.extend_from_slice(&f64::flat(&scratch.lanes[i * width..(i + 1) * width])[..n_columns]);
             } else {
                 part.rows.extend_from_slice(&block.x[p * n_columns..][..n_columns]);
