@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from relunet import ReLUNetwork, _relunet, scan_array, teachers
-from relunet.inputs import Inputs, read_inputs
+from relunet.fitting.stages.inputs import Inputs, read_inputs
+from relunet.fitting.stages.subspace import find_subspace, slice_edges
 from relunet.moments import Accumulator, SliceMoments
-from relunet.subspace import find_subspace, slice_edges
 
 # Row of the table: family and number of neurons.
 CASES = {

@@ -16,8 +16,8 @@ PYTHON = sorted(PACKAGE.rglob("*.py"))
 RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 
 STAGES = {"inputs", "subspace", "discovery", "scales", "orientation", "polish", "validation"}
-DRIVERS = {"learn", "look", "fit", "fit_in_memory", "fit_sketched", "saved"}
-SAME_BITS = STAGES | DRIVERS | {"network", "whitening"}
+DRIVERS = {"fitting.learn", "fitting.look", "fitting.fit", "fitting.in_memory", "fitting.sketched", "saved"}
+SAME_BITS = {f"fitting.stages.{stage}" for stage in STAGES | {"whitening"}} | DRIVERS | {"network.network"}
 EXTRAS = {
     "sklearn",
     "matplotlib",
@@ -53,7 +53,7 @@ def imported(tree: ast.AST, package: str = "relunet") -> Iterator[str]:
 
 def stages_imported(source: str) -> set[str]:
     parts = (name.split(".") for name in imported(ast.parse(source)))
-    return {part[1] for part in parts if part[0] == "relunet" and len(part) > 1 and part[1] in STAGES}
+    return {part[3] for part in parts if part[:3] == ["relunet", "fitting", "stages"] and len(part) > 3} & STAGES
 
 
 def run_at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:
@@ -89,10 +89,12 @@ def products(source: str) -> set[str]:
 
 
 def test_checkers_find_what_they_look_for():
-    assert stages_imported("from relunet import polish\nimport relunet.scales") == {"polish", "scales"}
-    assert stages_imported("from .subspace import a\nfrom . import inputs") == {"subspace", "inputs"}
-    assert stages_imported("def f():\n    from relunet.discovery import search") == {"discovery"}
-    assert stages_imported("from relunet.learn import learn") == set()
+    assert stages_imported("from relunet.fitting.stages import polish\nimport relunet.fitting.stages.scales") == {
+        "polish",
+        "scales",
+    }
+    assert stages_imported("def f():\n    from relunet.fitting.stages.discovery import search") == {"discovery"}
+    assert stages_imported("from relunet.fitting.learn import learn") == set()
     assert extras_at_import("try:\n    import torch.nn\nexcept ImportError:\n    import tqdm") == {"torch", "tqdm"}
     assert extras_at_import("class A:\n    from sklearn import base") == {"sklearn"}
     lazy = "if TYPE_CHECKING:\n    import dask\ndef f():\n    import matplotlib"
@@ -133,4 +135,4 @@ def test_core_does_not_depend_on_python():
 
 
 def test_stages_are_in_their_rooms():
-    assert {name_of(path) for path in PYTHON} >= STAGES | {"learn", "network", "report", "errors"}
+    assert {name_of(path) for path in PYTHON} >= SAME_BITS

@@ -11,7 +11,7 @@ import pytest
 from matplotlib import pyplot
 
 from relunet import ReLUNetRegressor, ReLUNetwork, learn, plots, scan_array
-from relunet.report import ClumpLevel, Report
+from relunet.fitting.report import ClumpLevel, Report
 
 mpl.use("Agg")
 

@@ -39,9 +39,12 @@ import numpy as np
 from angle import pair
 from numpy.typing import NDArray
 
-from relunet import ReLUNetwork, _relunet, fit, fit_in_memory, learn, scan_array, subspace, teachers
-from relunet.discovery import find_neurons
-from relunet.fit_in_memory import InMemoryFit
+from relunet import ReLUNetwork, _relunet, learn, scan_array, teachers
+from relunet.fitting import fit
+from relunet.fitting import in_memory as fit_in_memory
+from relunet.fitting.in_memory import InMemoryFit
+from relunet.fitting.stages import subspace
+from relunet.fitting.stages.discovery import find_neurons
 from relunet.theory import PopulationMoments
 from relunet.theory.estimate import target_error
 
@@ -50,7 +53,7 @@ from matplotlib import pyplot as plt
 
 Array = NDArray[np.float64]
 # The package's name `learn` is the function.
-driver = importlib.import_module("relunet.learn")
+driver = importlib.import_module("relunet.fitting.learn")
 # Smaller errors of clean labels are as good as none.
 EXACT = 1e-9
 # Colours end at so many powers of ten.

@@ -2,12 +2,12 @@
 
 from relunet import moments, teachers
 from relunet.errors import ArgumentError, DataError, DataTypeError, FileError, NumericalError, RelunetError
-from relunet.learn import FitResult, learn
+from relunet.estimators.regressor import ReLUNetRegressor
+from relunet.estimators.transformer import ReLUSubspace
+from relunet.fitting.learn import FitResult, learn
+from relunet.fitting.report import Report
 from relunet.network import NeuronMatch, ReLUNetwork
-from relunet.regressor import ReLUNetRegressor
-from relunet.report import Report
 from relunet.samples import Samples, scan_array, scan_arrow, scan_batches, scan_csv, scan_npy, scan_parquet
-from relunet.transformer import ReLUSubspace
 
 __all__ = [
     "ArgumentError",

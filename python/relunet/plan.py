@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from relunet.errors import ArgumentError
-from relunet.fit_in_memory import rows_in_memory
-from relunet.fit_sketched import MAX_DENSE, SAMPLED_ROWS, SPARE
-from relunet.learn import learn
+from relunet.fitting.in_memory import rows_in_memory
+from relunet.fitting.learn import learn
+from relunet.fitting.sketched import MAX_DENSE, SAMPLED_ROWS, SPARE
 from relunet.moments import (
     Accumulator,
     GradientMoments,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from relunet.learn import FitResult
+from relunet.estimators.regressor import ReLUNetRegressor
+from relunet.fitting.learn import FitResult
+from relunet.fitting.report import Report
 from relunet.network import ReLUNetwork
-from relunet.regressor import ReLUNetRegressor
-from relunet.report import Report
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from relunet import _relunet
 from relunet.errors import ArgumentError, DataError
-from relunet.inputs import Inputs, inputs_of
-from relunet.learn import FitResult, learn
+from relunet.fitting.learn import FitResult, learn
+from relunet.fitting.stages.inputs import Inputs, inputs_of
+from relunet.fitting.stages.polish import Free, gauss_newton
+from relunet.fitting.stages.subspace import find_subspace, span
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments, InputMoments, RowSample, SliceMoments
 from relunet.network import ReLUNetwork
-from relunet.polish import Free, gauss_newton
 from relunet.samples import Rows, scan_array
-from relunet.subspace import find_subspace, span
 
 __all__ = ["SavedSubspace", "fit", "step", "subspace"]
 

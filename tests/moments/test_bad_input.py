@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kinds import KINDS, data, every_kind, network
 
 from relunet import ArgumentError, DataError, ReLUNetwork, scan_array
 from relunet._relunet import sweep
@@ -15,6 +14,7 @@ from relunet.moments import (
     RowSample,
     SliceMoments,
 )
+from support.kinds import KINDS, data, every_kind, network
 
 
 class TestBadInput:

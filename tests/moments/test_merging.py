@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from kinds import EDGES, HALF, KINDS, VALUES, assert_same_facts, data, every_kind, facts, network
 
 from relunet import ArgumentError
 from relunet.moments import (
@@ -24,6 +23,7 @@ from relunet.moments import (
     SketchMoments,
     SliceMoments,
 )
+from support.kinds import EDGES, HALF, KINDS, VALUES, assert_same_facts, data, every_kind, facts, network
 
 
 class TestMerge:

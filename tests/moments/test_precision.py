@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds import EDGES, Array, data, directions
 from numpy.polynomial.hermite_e import hermeval
 
 from relunet import ArgumentError
@@ -17,6 +16,7 @@ from relunet.moments import (
     ContractionMoments,
     SliceMoments,
 )
+from support.kinds import EDGES, Array, data, directions
 
 
 class TestPrecision:

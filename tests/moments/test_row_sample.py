@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kinds import HALF, data, directions
 
 from relunet import ArgumentError
 from relunet.moments import RowSample
+from support.kinds import HALF, data, directions
 
 
 class TestRowSample:

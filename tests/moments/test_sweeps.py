@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kinds import KINDS, data
 
 from relunet import scan_array, scan_npy
 from relunet._relunet import sweep
+from support.kinds import KINDS, data
 
 
 class TestSameBits:
@@ -55,7 +55,7 @@ class TestSameBits:
             import hashlib
             import sys
             sys.path.insert(0, sys.argv[1])
-            from kinds import KINDS, data
+            from support.kinds import KINDS, data
             digest = hashlib.sha256()
             X, y, w = data(5000, 40)
             for make in KINDS.values():
@@ -67,7 +67,7 @@ class TestSameBits:
         digests = set()
         for threads in "123":
             variables = dict.fromkeys(["RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"], threads)
-            command = [sys.executable, "-c", script, str(Path(__file__).parent)]
+            command = [sys.executable, "-c", script, str(Path(__file__).parents[1])]
             result = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True)
             digests.add(result.stdout)
         assert len(digests) == 1

@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 import pytest
-from kinds import KINDS, Array, assert_same_facts, data, directions, every_kind, facts, hermite, network, twin, value_of
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 
@@ -16,6 +15,19 @@ from relunet import ArgumentError, moments
 from relunet.moments import (
     ContractionMoments,
     InputMoments,
+)
+from support.kinds import (
+    KINDS,
+    Array,
+    assert_same_facts,
+    data,
+    directions,
+    every_kind,
+    facts,
+    hermite,
+    network,
+    twin,
+    value_of,
 )
 
 

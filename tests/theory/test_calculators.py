@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lemmas import hermite_tensors
 
 from relunet import ArgumentError, plan
 from relunet.theory.calculators import beside, hermite_samples, moment_samples, requirements, validation_samples
 from relunet.theory.polynomial import relu_coefficients, relu_tail
+from support.lemmas import hermite_tensors
 
 METHODS = ("multiscale", "net", "polynomial")
 RATES = plan.Rates(inputs=1, slices=1, gradient=1, risk=1, search=1, search_rows=9)

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from lemmas import gaussian_plane, hermite_tensors, matrix, power, seeds, tensor, unit_rows
 
 from relunet import ReLUNetwork
 from relunet.theory import AbsoluteForm, PopulationMoments
 from relunet.theory.clumping import play, separated_partition
 from relunet.theory.one_direction import one_direction
 from relunet.theory.scales import Closeness, Scales, power_sum_floor
+from support.lemmas import gaussian_plane, hermite_tensors, matrix, power, seeds, tensor, unit_rows
 
 dims, widths = st.integers(1, 6), st.integers(1, 5)
 even = st.sampled_from([2, 4, 6])

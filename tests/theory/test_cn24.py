@@ -7,11 +7,11 @@ import math
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from lemmas import matrix, seeds, unit_rows
 from numpy.polynomial import Polynomial
 
 from relunet.theory import AbsoluteForm
 from relunet.theory.spans import projector_span
+from support.lemmas import matrix, seeds, unit_rows
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=6), st.data())

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from lemmas import hermite_tensors, power, seeds, tensor, unit_rows
 
 from relunet import ReLUNetwork
 from relunet.theory.polynomial import hermite_tables, relu_coefficients
+from support.lemmas import hermite_tensors, power, seeds, tensor, unit_rows
 
 
 def schur(exponents, x):

@@ -7,7 +7,6 @@ from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
-from lemmas import gaussian_plane, hermite, hermite_tensors, matrix, tensor
 
 from relunet import ReLUNetwork
 from relunet.theory import AbsoluteForm, PopulationMoments
@@ -16,6 +15,7 @@ from relunet.theory.one_direction import one_direction
 from relunet.theory.polynomial import relu_coefficients
 from relunet.theory.scales import Closeness
 from relunet.theory.spans import joint_span
+from support.lemmas import gaussian_plane, hermite, hermite_tensors, matrix, tensor
 
 
 def test_lemma_3_has_no_room_for_one_neuron():

@@ -1,14 +1,12 @@
 //! Streaming Hermite moments, contractions and fits of one-hidden-layer ReLU networks.
 
 pub mod block;
-pub mod checkpoint;
 pub mod control;
 pub mod error;
 pub mod gaussian;
 pub mod gram;
 pub mod hermite;
 pub mod linalg;
-pub mod lm;
 pub mod moments;
 pub mod network;
 pub mod search;

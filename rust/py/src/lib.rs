@@ -6,9 +6,9 @@ mod interrupt;
 mod linalg;
 mod moments;
 mod network;
+mod run;
 mod search;
 mod source;
-mod sweep;
 
 use pyo3::prelude::*;
 
@@ -27,9 +27,9 @@ mod _relunet {
     #[pymodule_export]
     use crate::network::predict;
     #[pymodule_export]
+    use crate::run::sweep;
+    #[pymodule_export]
     use crate::search::search;
     #[pymodule_export]
     use crate::source::{ArraySource, ArrowStream, NpySource, RowReader, TableSource, open_csv, open_parquet};
-    #[pymodule_export]
-    use crate::sweep::sweep;
 }

@@ -4,7 +4,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArra
 use pyo3::prelude::*;
 use relunet_core::control::Control;
 use relunet_core::error::Error;
-use relunet_core::lm::Terms;
+use relunet_core::search::Terms;
 use relunet_core::search::{Options, search as core_search};
 use relunet_core::sweep::pool;
 

@@ -1,6 +1,7 @@
 //! Global search for the neurons inside the subspace: terms are grown one at a time, slid by Levenberg-Marquardt, and
 //! exchanged by growing beyond the wanted number and removing the least useful, until nothing improves.
 
+mod lm;
 mod proposals;
 mod screen;
 
@@ -10,7 +11,8 @@ use rayon::prelude::*;
 
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::lm::{Fit, Rows, Stop, Terms, dot, solve_ridged};
+pub use lm::Terms;
+use lm::{Fit, Rows, Stop, dot, solve_ridged};
 use proposals::{CERTAIN, Proposal, added, apart, strongest};
 
 /// What a search may use and when it may end.
@@ -451,8 +453,7 @@ mod tests {
             signs: vec![1.0, -1.0, 1.0, -1.0],
         };
         let zeros = vec![0.0; n];
-        let y: Vec<f64> =
-            crate::lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
+        let y: Vec<f64> = lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
         let found = search(&z, q, &y, None, &[], options(6), &Control::default())?;
         // Terms are added several at a time; on the way back those to spare go.
         let planted = found.iter().find(|f| f.terms.len() == 4).map(|f| f.heldout_loss < 1e-24);

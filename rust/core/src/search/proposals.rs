@@ -4,10 +4,10 @@
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::lm::{Fit, Rows, Terms, dot, solve_ridged};
 use super::screen::{Sums, gradients};
 use super::{Search, below};
 use crate::linalg::{self, add_product, product_transposed};
-use crate::lm::{Fit, Rows, Terms, dot, solve_ridged};
 
 /// Directions tried for a new term.
 const NET: usize = 512;

@@ -1,6 +1,6 @@
 //! Many terms |c·z| judged in one pass over the rows: their sums against themselves, the residual and the rows.
 
-use crate::lm::Rows;
+use super::lm::Rows;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::Directions;
 

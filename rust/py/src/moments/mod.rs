@@ -28,7 +28,7 @@ use relunet_core::moments::Moments;
 use relunet_core::network::Network;
 
 use crate::error::to_python;
-use crate::{network, sweep};
+use crate::{network, run};
 
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;
@@ -173,7 +173,7 @@ impl Accumulator {
         }
         let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
         let empty = slf.try_borrow()?.moments.empty();
-        let sums = sweep::run(&samples.getattr("source")?, vec![empty], None, None, None)?;
+        let sums = run::run(&samples.getattr("source")?, vec![empty], None, None, None)?;
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 

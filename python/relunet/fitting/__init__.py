@@ -1,0 +1,1 @@
+"""The fit: the driver, its stages, and what it reports."""

@@ -1,0 +1,59 @@
+"""What is asked of the arguments of a fit before any row is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from relunet.errors import ArgumentError, DataError
+from relunet.network import ReLUNetwork
+from relunet.samples.protocol import Samples, check_samples
+
+__all__ = ["check_counts", "check_labelled", "check_start", "checked_choice"]
+
+
+def check_labelled(samples: Samples) -> None:
+    """Require labelled rows, more than an affine function has parameters."""
+    check_samples(samples)
+    if not samples.has_labels:
+        raise DataError("y: the samples have no labels, expected labelled ones")
+    needed = samples.n_columns + 2
+    if samples.n_rows < needed:
+        count = f"{samples.n_rows} sample{'s' if samples.n_rows != 1 else ''}"
+        raise DataError(
+            f"X: {count} of {samples.n_columns} features, at least {needed} are needed, many more for neurons"
+        )
+
+
+def check_counts(optional: Mapping[str, int | None], **counts: object) -> None:
+    """Require integers that are not too small, and None at most where a count is optional."""
+    for name, value in {**counts, **{name: n for name, n in optional.items() if n is not None}}.items():
+        least = 0 if name in ("random_state", "verbose") else 1
+        boolean = isinstance(value, bool) and name != "verbose"
+        if boolean or not isinstance(value, Integral) or not least <= int(value) < 2**63:
+            raise ArgumentError(f"{name}: {value!r}, expected an integer of at least {least}")
+
+
+def checked_choice(name: str, value: object, *choices: Any) -> Any:
+    """Return the choice that a value is; numpy's booleans are booleans."""
+    plain = bool(value) if isinstance(value, np.bool_) else value
+    for choice in choices:
+        if type(plain) is type(choice) and plain == choice:
+            return choice
+    raise ArgumentError(f"{name}: {value!r}, expected {', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
+
+
+def check_start(start: ReLUNetwork | None, n_features: int, at_most: int) -> None:
+    """Require a network with which a fit of these samples can begin."""
+    if start is None:
+        return
+    if not isinstance(start, ReLUNetwork):
+        raise ArgumentError(f"start: {type(start).__name__}, expected a ReLUNetwork")
+    if start.output_weights.ndim != 1:
+        raise ArgumentError(f"start: {start.n_outputs} outputs, expected one")
+    if start.n_features != n_features or start.n_neurons > at_most:
+        expected = f"{n_features} features and at most {at_most} neurons"
+        raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")

@@ -1,0 +1,237 @@
+"""The driver, which reads like Algorithm 1 of [CDGKM23]: look at what is left, find neurons in it, fit, look again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet.fitting.arguments import check_counts, check_labelled, check_start, checked_choice
+from relunet.fitting.fit import Fit
+from relunet.fitting.in_memory import InMemoryFit
+from relunet.fitting.report import ClumpLevel, Report, Status
+from relunet.fitting.sketched import MAX_DENSE, SketchedFit
+from relunet.fitting.stages.subspace import Subspace, joint_span, span
+from relunet.fitting.stages.validation import Risk
+from relunet.fitting.trace import Trace
+from relunet.network import ReLUNetwork
+from relunet.progress import Progress, ProgressLine, row_bytes
+from relunet.samples import Samples
+
+__all__ = ["FitResult", "learn"]
+
+Array = NDArray[np.float64]
+
+# Floating-point operations of a round's exchanges, after none, one or two rounds that led nowhere; and of last looks.
+EFFORTS, LAST_EFFORT = (200_000_000, 1_600_000_000, 12_800_000_000), 2_000_000_000
+# Part of the risk that a round must take away to count as progress.
+PROGRESS = 0.01
+# Residual rounds: [CDGKM23] needs O(log k) of them.
+MAX_ROUNDS = 24
+
+
+class FitResult(NamedTuple):
+    """What `learn` returns.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+        The network.
+    report : Report
+        How the fit ended, and what it saw on the way.
+    subspace : ndarray of shape (d, r)
+        Orthonormal basis, as columns, of the space in which neurons' weights were searched.
+    spectrum : ndarray
+        Eigenvalues of the matrix that finds the subspace, descending.
+    scales : list of ClumpLevel
+        The clumps of neurons from the finest scale to the coarsest that was tried.
+    """
+
+    network: ReLUNetwork
+    report: Report
+    subspace: Array
+    spectrum: Array
+    scales: list[ClumpLevel]
+
+
+def learn(
+    samples: Samples,
+    n_neurons: int | None = None,
+    *,
+    fit_bias: bool = True,
+    fit_linear: bool | Literal["auto"] = "auto",
+    max_neurons: int = 32,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    progress: Progress | None = None,
+    start: ReLUNetwork | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    max_dense: int = MAX_DENSE,
+) -> FitResult:
+    """Find the network that made the labels of samples, or the best there is.
+
+    The residual of the best affine function is cut into slices, which show a subspace; neurons are searched in it on
+    rows kept in memory, then polished in all dimensions; what the residual of that fit shows joins the subspace, until
+    it shows nothing more. Sides of kinks and clumps of close neurons are then chosen, and the network is fitted to all
+    rows with exactly the parameters that are there.
+
+    Beyond `max_dense` features the subspace comes from block iteration, and every polish is one of all rows: memory and
+    the time of a sweep are then linear in the features, but sweeps are tens, and more where features are correlated,
+    for their covariance is not seen.
+
+    Parameters
+    ----------
+    samples : Samples
+        Labelled samples, as the ``scan_*`` functions give.
+    n_neurons : int, default None
+        At most so many neurons; None means up to `max_neurons`.
+    fit_bias : bool, default True
+        Whether neurons have biases and the network an intercept.
+    fit_linear : {"auto", True, False}, default "auto"
+        Whether the network has a linear part; "auto" keeps one only if the data demand it.
+    max_neurons : int, default 32
+        Upper bound where `n_neurons` is None.
+    random_state : int, default 0
+        Seed, not negative; the same seed and samples give the same bits for any number of threads.
+    n_jobs : int, default None
+        Threads; None, 0 or less means one a core.
+    verbose : int, default 0
+        0 is silent, 1 shows progress on a terminal and in a notebook, 2 prints the report as well.
+    progress : callable, default None
+        Called with the stage, the rows done and the rows there are, about ten times a second, instead of the display.
+    start : ReLUNetwork, default None
+        A network to begin with, such as that of an earlier fit to which rows have been added.
+    checkpoint : path, default None
+        Folder that keeps what sweeps have found. The same fit, killed at whatever moment and begun again, goes on where
+        it was, and returns the same bits; the folder is left to be deleted.
+    max_dense : int, default 1000
+        Beyond so many features nothing is kept that is quadratic in them.
+
+    Returns
+    -------
+    FitResult
+        The network, the report, the subspace with its spectrum, and the clumps over scales.
+
+    Raises
+    ------
+    ArgumentError
+        A parameter that no data could make right.
+    DataError
+        NaN or infinity, values too large or too small to compute with, no labels, too few rows.
+    FileError
+        A file that cannot be read.
+
+    Examples
+    --------
+    >>> from relunet import scan_array, teachers
+    >>> from relunet.fitting.learn import learn
+    >>> teacher = teachers.generic(10, 3, rng=0)
+    >>> x, y = teacher.sample(20_000, rng=1)
+    >>> result = learn(scan_array(x, y), n_neurons=3, fit_bias=False)
+    >>> result.report.status, result.network.n_neurons
+    ('exact', 3)
+    >>> result.network.gaussian_distance(teacher.network) < 1e-12
+    True
+    """
+    check_labelled(samples)
+    others = {"max_dense": max_dense, "random_state": random_state, "verbose": verbose}
+    check_counts({"n_neurons": n_neurons}, max_neurons=max_neurons, **others)
+    at_most = int(max_neurons if n_neurons is None else n_neurons)
+    fit_bias = checked_choice("fit_bias", fit_bias, True, False)
+    fit_linear = checked_choice("fit_linear", fit_linear, True, False, "auto")
+    check_start(start, samples.n_columns, at_most)
+    if progress is None and verbose:
+        progress = ProgressLine(row_bytes=row_bytes(samples))
+    trace = Trace(samples, n_jobs, progress, checkpoint)
+
+    with trace.stage("inputs"):
+        kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
+        fit = kind(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state)
+    network = fit.inputs.affine_network()
+    if start is not None and start.n_neurons:
+        with trace.stage("polish"):
+            network = min(network, fit.bent(fit.polished(start, linear=True)), key=fit.cost)
+    directions = fit.resolved_span(network)
+    looks: list[Subspace] = []
+    limit, idle = min(at_most, fit.affordable_neurons()), 0
+    while limit and not fit.is_exact(network) and len(looks) < MAX_ROUNDS and idle < len(EFFORTS):
+        # What the residual still shows, beside the neurons there are, spans the space to search.
+        with trace.stage("subspace"):
+            # All rows show the error of a fit to some of them: where that may be all they show, they are fitted first.
+            fit_is_final = idle == 0 or fit.inputs.n_rows < 2 * fit.n_fitted
+            subspace = fit.residual_subspace(network if fit_is_final else fit.polished_on_all(network))
+            visible = subspace.directions[:, : min(subspace.n_visible, limit)]
+            looks.append(subspace)
+        # No new direction is visible: search once more in the span of the neurons and beside their blurred kinks, as
+        # long as each search gains more than the parameters of one neuron would by chance.
+        last = visible.shape[1] == 0
+        if last and network.n_neurons == 0:
+            break
+        if last:
+            with trace.stage("scales"):
+                visible = fit.blurred(network)[:, :limit]
+        with trace.stage("discovery"):
+            directions = joint_span(fit.resolved_span(network), visible)
+            effort = LAST_EFFORT if last else EFFORTS[idle]
+            found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
+        with trace.stage("polish"):
+            better = min((fit.bent(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
+        gain = 1 - fit.cost(better) / fit.cost(network)
+        network = min(network, better, key=fit.cost)
+        if gain < PROGRESS:
+            idle += 1
+        if last and gain < fit.inputs.rank / fit.n_fitted:
+            break
+    # Clumps and sides are chosen in memory; then all rows are fitted with the parameters that are left.
+    with trace.stage("scales"):
+        network, levels = fit.clumped(network)
+    with trace.stage("polish"):
+        certified = fit.certified(network)
+        network = fit.polished_on_all(network)
+    with trace.stage("validation"):
+        status = fit.ending(network, limit, looks[0] if looks else None)
+
+    report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
+    if verbose >= 2:
+        print(report)  # noqa: T201
+    basis = span(fit.inputs.raw(directions.T).T)
+    return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels)
+
+
+def _report(
+    fit: Fit,
+    network: ReLUNetwork,
+    status: Status,
+    rank: int,
+    looks: Sequence[Subspace],
+    levels: Sequence[ClumpLevel],
+    certified: Risk,
+) -> Report:
+    """Return what the user is told of a fit."""
+    trace, n_rows = fit.trace, fit.samples.n_rows
+    return Report(
+        status=status,
+        n_rows=n_rows,
+        n_features=fit.samples.n_columns,
+        n_neurons=network.n_neurons,
+        rank=rank,
+        spectrum=tuple(float(v) for v in looks[0].spectrum) if looks else (),
+        bulk_edge=looks[0].bulk_edge if looks else 0.0,
+        visible_share=looks[0].visible_share if looks else 0.0,
+        scales=tuple(levels),
+        risk=certified.mean,
+        risk_interval=certified.interval,
+        risk_level=certified.level,
+        risk_network=certified.network,
+        sweeps=trace.n_sweeps,
+        rows_read=trace.n_sweeps * n_rows,
+        stages=trace.stages,
+        errors_per_sweep=tuple(trace.errors),
+        errors_on_sample=tuple(trace.errors_on_sample),
+        label_rms=float(np.sqrt(fit.inputs.label_var)),
+        messages=tuple(trace.messages),
+    )

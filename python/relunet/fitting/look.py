@@ -1,0 +1,117 @@
+"""The first look of a fit, on its own: the directions that labels depend on beyond an affine function."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet.errors import DataError
+from relunet.fitting.arguments import check_counts, check_labelled
+from relunet.fitting.in_memory import InMemoryFit
+from relunet.fitting.sketched import MAX_DENSE, SketchedFit
+from relunet.fitting.stages.subspace import span
+from relunet.fitting.trace import Trace
+from relunet.progress import Progress
+from relunet.samples import Samples
+
+__all__ = ["FirstLook", "look"]
+
+Array = NDArray[np.float64]
+
+
+class FirstLook(NamedTuple):
+    """What `look` returns: q directions, those that stand out first.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (d,)
+        Mean of the inputs.
+    components : ndarray of shape (q, d)
+        (x - mean)·component has variance 1 for each, and no two are correlated.
+    basis : ndarray of shape (d, q)
+        Orthonormal basis, as columns, of their span.
+    spectrum : ndarray
+        Eigenvalues of the matrix that finds them, descending.
+    bulk_edge : float
+        What the largest eigenvalue would be if labels, off an affine function, and inputs were independent.
+    n_visible : int
+        How many directions stand out.
+    """
+
+    mean: Array
+    components: Array
+    basis: Array
+    spectrum: Array
+    bulk_edge: float
+    n_visible: int
+
+
+def look(
+    samples: Samples,
+    n_components: int | None = None,
+    *,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    progress: Progress | None = None,
+    max_dense: int = MAX_DENSE,
+) -> FirstLook:
+    """Find the directions that labels depend on beyond an affine function, as the first round of `learn` does.
+
+    Parameters
+    ----------
+    samples : Samples
+        Labelled samples.
+    n_components : int, default None
+        How many directions; None means those that stand out.
+    random_state : int, default 0
+        Seed, not negative.
+    n_jobs : int, default None
+        Threads; None, 0 or less means one a core.
+    progress : callable, default None
+        Called with the stage, the rows done and the rows there are.
+    max_dense : int, default 1000
+        Beyond so many features nothing is kept that is quadratic in them.
+
+    Returns
+    -------
+    FirstLook
+
+    Raises
+    ------
+    ArgumentError
+        A parameter that no data could make right.
+    DataError
+        NaN or infinity, no labels, too few rows, more components than directions are seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array, teachers
+    >>> from relunet.fitting.look import look
+    >>> found = look(scan_array(*teachers.generic(10, 3, rng=0).sample(20_000, rng=1)))
+    >>> found.n_visible, bool(np.all(found.spectrum[:3] > found.bulk_edge))
+    (3, True)
+    """
+    check_labelled(samples)
+    check_counts({"n_components": n_components}, max_dense=max_dense, random_state=random_state)
+    trace = Trace(samples, n_jobs, progress)
+    with trace.stage("inputs"):
+        kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
+        fit = kind(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)
+    with trace.stage("subspace"):
+        affine = fit.inputs.affine_network()
+        found = fit.residual_subspace(affine)
+        # Slices of rounding errors differ too.
+        n_visible = 0 if fit.is_exact(affine) else found.n_visible
+    if n_components is None and n_visible == 0:
+        trace.warn("no direction stands out beyond an affine function: no component is kept")
+    n_kept = n_visible if n_components is None else n_components
+    if n_kept > found.directions.shape[1]:
+        raise DataError(f"n_components: {n_kept}, expected at most {found.directions.shape[1]}: more are not seen")
+    components = fit.inputs.raw(found.directions[:, :n_kept].T.copy())
+    # An eigenvector's sign means nothing: the largest entry is positive.
+    largest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(n_kept), largest])[:, None]
+    return FirstLook(fit.inputs.mean, components, span(components.T), found.spectrum, found.bulk_edge, n_visible)

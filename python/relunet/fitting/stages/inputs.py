@@ -1,0 +1,315 @@
+"""The first stage: one sweep for the law of the inputs, and for rows to work on in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.errors import DataError
+from relunet.fitting.stages.whitening import Whitening
+from relunet.moments import Accumulator, GradientMoments, InputMoments, RowSample, SketchMoments
+from relunet.network import ReLUNetwork
+
+__all__ = [
+    "Inputs",
+    "SampledRows",
+    "effective_rows",
+    "hash_threshold",
+    "inputs_of",
+    "read_inputs",
+    "read_scales",
+    "sampled",
+]
+
+Array = NDArray[np.float64]
+Sweep = Callable[[Sequence[Accumulator]], None]
+Rows = tuple[Array, Array, Array]
+
+# Directions whose variance is below this part of the largest are constant but for rounding.
+RANK_TOLERANCE = 1e-13
+# One sampled row in so many is held out.
+HELD_OUT = 8
+# Sizes of inputs and of labels whose powers and products are within the range of numbers.
+SMALLEST, LARGEST = 1e-50, 1e50
+# Rows whose sums are rounded one after the other: these or one of so many parts of all, whichever are more.
+LEAF_ROWS, LEAVES = 2048, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs(Whitening):
+    """Mean and covariance of inputs and labels, and what follows from them alone.
+
+    Attributes
+    ----------
+    n_rows : float
+        Rows of equal weight that would tell as much as those of the samples.
+    fit_bias : bool
+        Whether neurons have biases; without, a network is homogeneous in the raw inputs.
+    label_mean, label_var : float
+        Mean and variance of the labels.
+    label_cov : ndarray of shape (r,)
+        Covariance of the labels with z.
+    farthest_mean : float
+        Largest mean of a feature, in its standard deviations.
+    """
+
+    n_rows: float
+    fit_bias: bool
+    label_mean: float
+    label_var: float
+    label_cov: Array
+    farthest_mean: float = 0.0
+
+    def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
+        """Return weights (m, d) and biases (m,) of affine functions of rows projected on whitened `directions` (r, q).
+
+        Their `parameters` (m, q) or, with biases, (m, q + 1) hold the constant last.
+        """
+        q = directions.shape[1]
+        raw = _relunet.matmul(parameters[:, :q], self.raw(directions.T))
+        if not self.fit_bias:
+            return raw, np.zeros(len(raw))
+        return raw, parameters[:, q] - _relunet.matmul(raw, self.mean[:, None])[:, 0]
+
+    def projected(self, network: ReLUNetwork, directions: Array) -> tuple[Array, Array, Array]:
+        """Return a network as a function ``linear·p + Σ signs |vectors·p|`` of projected rows p.
+
+        p are (x - mean) @ whiten @ directions and a constant 1 after them; without biases x @ whiten @ directions, so
+        that no neuron can use a constant. relu(t) = (t + |t|)/2.
+        """
+        sizes = np.abs(network.output_weights)[:, None]
+        linear = network.linear + np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
+        constant = float(network.intercept) + float(np.sum(network.biases * network.output_weights)) / 2
+        rows = np.concatenate([network.weights * sizes / 2, linear[None, :]])
+        columns = [_relunet.matmul(self.whitened(rows), directions)]
+        if self.fit_bias:
+            shifts = np.append(network.biases * sizes[:, 0] / 2, constant)
+            columns.append((shifts + _relunet.matmul(rows, self.mean[:, None])[:, 0])[:, None])
+        parameters = np.concatenate(columns, axis=1)
+        return parameters[-1], parameters[:-1], np.sign(network.output_weights)
+
+    def linear_beyond(self, network: ReLUNetwork, directions: Array) -> ReLUNetwork:
+        """Return what `projected` leaves of the linear part: a function of x off the span of `directions`."""
+        halves = np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
+        slope = self.whitened((network.linear + halves)[None, :])
+        beyond = slope - _relunet.matmul(_relunet.matmul(slope, directions), directions.T.copy())
+        linear = self.raw(beyond)[0]
+        constant = -float(np.sum(linear * self.mean)) if self.fit_bias else 0.0
+        return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
+
+    def unprojected(
+        self, linear: Array, vectors: Array, signs: Array, directions: Array, beyond: ReLUNetwork
+    ) -> ReLUNetwork:
+        """Return the network of a function of projected rows, as `projected` gives it, and of the linear part `beyond`.
+
+        |t| = 2 relu(t) - t.
+        """
+        weights, biases = self.weights(np.concatenate([vectors, linear[None, :]]), directions)
+        slope = weights[-1] - np.sum(weights[:-1] * signs[:, None], axis=0) + beyond.linear
+        constant = float(biases[-1] - np.sum(biases[:-1] * signs)) + float(beyond.intercept)
+        return ReLUNetwork(2 * weights[:-1], signs, 2 * biases[:-1], slope, constant)
+
+    def affine_network(self) -> ReLUNetwork:
+        """Return the best affine function of the inputs; a linear one where there are no biases."""
+        if self.fit_bias:
+            slope, constant = self.label_cov, self.label_mean
+        else:
+            # The inverse of the second moment I + m mᵀ of z + m, by Sherman and Morrison.
+            m = self.origin
+            cross = self.label_cov + m * self.label_mean
+            slope, constant = cross - m * (np.sum(m * cross) / (1 + np.sum(m * m))), 0.0
+        linear = self.raw(slope[None, :])[0]
+        if self.fit_bias:
+            constant -= float(np.sum(linear * self.mean))
+        return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
+
+    def constant_network(self) -> ReLUNetwork:
+        """Return the best constant; zero where there are no biases."""
+        d = len(self.mean)
+        return ReLUNetwork(np.zeros((0, d)), np.zeros(0), intercept=self.label_mean if self.fit_bias else 0.0)
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """Rows chosen by the hash of their content, so that neither their order nor their source matters.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n, d)
+        Inputs, or projections of them.
+    y : ndarray of shape (n,)
+        Labels.
+    weight : ndarray of shape (n,)
+        Row weights, all positive.
+    n_fitted : int
+        The first so many rows are fitted; the others are held out.
+    n_rows : float
+        Rows of equal weight that would tell as much as all those of which these are a sample.
+    """
+
+    x: Array
+    y: Array
+    weight: Array
+    n_fitted: int
+    n_rows: float
+
+    def fitted(self, at_most: int | None = None) -> Rows:
+        """Return the rows that are fitted, or the first of them: which these are was left to their hashes."""
+        n = self.n_fitted if at_most is None else min(at_most, self.n_fitted)
+        return self.x[:n], self.y[:n], self.weight[:n]
+
+    def held_out(self) -> Rows:
+        """Return the rows that are held out."""
+        n = self.n_fitted
+        return self.x[n:], self.y[n:], self.weight[n:]
+
+
+def read_inputs(
+    sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool, sample_size: int, seed: int
+) -> tuple[Inputs, SampledRows]:
+    """Read the law of the inputs and about `sample_size` rows in one sweep (all rows where there are no more).
+
+    Parameters
+    ----------
+    sweep : callable
+        Sweeps all rows through accumulators.
+    n_rows, n_features : int
+        Size of the samples.
+    fit_bias : bool
+        Whether neurons have biases.
+    sample_size : int
+        Rows to keep in memory.
+    seed : int
+        Chooses them.
+    """
+    moments, sample = InputMoments(n_features), RowSample(n_features, hash_threshold(sample_size, n_rows), seed)
+    sweep([moments, sample])
+    rows = sampled(sample)
+    return inputs_of(moments, rows.n_rows, fit_bias=fit_bias), rows
+
+
+def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
+    """Return the law of the inputs of `n_rows` rows with these moments."""
+    _check_size("sample_weight", moments.weight / max(n_rows, 1))
+    _check_size("X", moments.mean, np.diagonal(moments.cov))
+    _check_size("y", moments.label_mean, moments.label_var)
+    values, vectors = _relunet.eigh(moments.cov)
+    kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
+    kept &= values > 0
+    roots, basis = np.sqrt(values[kept]), vectors[:, kept]
+    whiten = basis / roots
+    return Inputs(
+        n_rows=n_rows,
+        fit_bias=fit_bias,
+        mean=moments.mean,
+        whiten=whiten,
+        unwhiten=(basis * roots).T.copy(),
+        label_mean=moments.label_mean,
+        label_var=max(moments.label_var, 0.0),
+        label_cov=_relunet.matmul(moments.label_cov[None, :], whiten)[0],
+        farthest_mean=_farthest(moments.mean, np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))),
+    )
+
+
+def read_scales(
+    sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool, sample_size: int, seed: int
+) -> tuple[Inputs, SampledRows]:
+    """Read the law of inputs too many for their covariance in one sweep, as if they were uncorrelated.
+
+    About `sample_size` rows are sampled, labels and weights alone.
+
+    Parameters
+    ----------
+    sweep : callable
+        Sweeps all rows through accumulators.
+    n_rows, n_features : int
+        Size of the samples.
+    fit_bias : bool
+        Whether neurons have biases.
+    sample_size : int
+        Rows to sample.
+    seed : int
+        Chooses them.
+    """
+    no_vectors = np.zeros((0, n_features))
+    sums, gradient = SketchMoments(n_features, no_vectors, [], [[1.0]]), GradientMoments(ReLUNetwork(no_vectors, []))
+    sample = RowSample(n_features, hash_threshold(sample_size, n_rows), seed, no_vectors)
+    sweep([sums, gradient, sample])
+    rows = sampled(sample)
+    weight = sums.weights[0]
+    _check_size("sample_weight", weight / n_rows)
+    mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
+    _check_size("X", mean, squares)
+    _check_size("y", against_labels[-1], gradient.risk)
+    variance = squares - mean**2
+    # What rounding of the sums makes of constant features.
+    rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, n_rows / LEAVES)
+    scale = np.sqrt(np.where(variance > rounding * squares, variance, 0.0))
+    whiten = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    label_mean = float(against_labels[-1])
+    inputs = Inputs(
+        n_rows=rows.n_rows,
+        fit_bias=fit_bias,
+        mean=mean,
+        whiten=whiten,
+        unwhiten=scale,
+        label_mean=label_mean,
+        label_var=max(gradient.risk - label_mean**2, 0.0),
+        label_cov=(against_labels[:-1] - label_mean * mean) * whiten,
+        farthest_mean=_farthest(mean, scale),
+    )
+    return inputs, rows
+
+
+def effective_rows(weight: Array) -> float:
+    """Return how many rows of equal weight have means as certain as those of rows with these weights."""
+    share = weight / np.max(weight)
+    return float(np.sum(share) ** 2 / np.sum(share**2))
+
+
+def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> None:
+    """Refuse values whose mean, or mean square, is too large or too small to compute with."""
+    size = np.max(np.maximum(np.abs(mean), np.sqrt(np.maximum(square, 0.0))))
+    if not (size == 0 or SMALLEST <= size <= LARGEST):
+        # A mean square is infinite long before a mean is.
+        size = size if np.isfinite(size) else np.max(np.abs(mean))
+        expected = f"expected sizes between {SMALLEST:.0e} and {LARGEST:.0e}"
+        raise DataError(f"{name}: values of size {size:.3g}; {expected}: choose another unit")
+
+
+def _farthest(mean: Array, deviation: Array) -> float:
+    """Return the largest mean in standard deviations, of features that are not constant."""
+    varies = deviation > np.finfo(np.float64).eps * np.abs(mean)
+    return float(np.max(np.abs(mean[varies]) / deviation[varies], initial=0.0))
+
+
+def hash_threshold(sample_size: int, n_rows: int) -> int:
+    """Return the hash up to which about `sample_size` of `n_rows` rows are: a fraction q of them lies below q 2⁶⁴."""
+    return min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
+
+
+def sampled(sample: RowSample) -> SampledRows:
+    """Return the rows of a sample that have a weight, those held out last.
+
+    Raises
+    ------
+    DataError
+        Fewer rows of positive weight than an affine function takes.
+    """
+    hashes, x, y, weight = sample.rows(held_out=HELD_OUT)
+    used = weight > 0
+    n_used, needed = int(np.sum(used)), sample.n_features + 2
+    if n_used * sample.n_rows < needed * len(weight) or n_used == 0:
+        # As large a part of all rows as of those sampled.
+        n_weighted = round(n_used * sample.n_rows / max(len(weight), 1))
+        counts = f"{n_weighted} of {sample.n_rows} rows have a weight above zero"
+        raise DataError(f"sample_weight: {counts}, at least {needed} are needed, many more for neurons")
+    n_rows = sample.n_rows / len(weight) * effective_rows(weight)
+    if n_used < len(weight):
+        hashes, x, y, weight = hashes[used], x[used], y[used], weight[used]
+    n_held_out = int(np.sum((hashes >> np.uint64(3)) % np.uint64(HELD_OUT) == 0))
+    return SampledRows(x, y, weight, n_used - (n_held_out if 0 < n_held_out < n_used else 1), n_rows)

@@ -1,0 +1,79 @@
+"""Which side of each kink is on: the choice, free up to the affine part, that makes the linear part vanish if any does.
+
+relu(t) = relu(-t) + t: turning a neuron round moves its linear function to the affine part. What data determine is
+|t| and the affine part; when some choice of sides leaves no linear part, the network is exactly its neurons.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.fitting.stages.whitening import Whitening
+from relunet.network import ReLUNetwork
+
+__all__ = ["orient"]
+
+Array = NDArray[np.float64]
+
+# Up to so many neurons all choices are compared.
+EXHAUSTIVE = 16
+
+
+def orient(network: ReLUNetwork, law: Whitening) -> ReLUNetwork:
+    """Return the same function with the sides chosen so that the linear part is as small as can be.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        A network with one output.
+    law : Whitening
+        Mean and covariance of the inputs: the linear part is measured by the spread of its values.
+    """
+    k = network.n_neurons
+    if k == 0:
+        return network
+    jumps = network.weights * network.output_weights[:, None]
+    seen = law.whitened(np.concatenate([jumps, network.linear[None, :]]))
+    # In an orthonormal basis of what the neurons span; what lies outside no choice can change.
+    u, s, vt = _relunet.svd(seen[:k])
+    kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0
+    moves = u[:, kept] * s[kept]
+    rest = _relunet.matmul(seen[k:], vt[kept].T.copy())[0]
+    turned = _subset(moves, rest)
+    sign = np.where(turned, -1.0, 1.0)
+    linear = network.linear + np.sum(jumps[turned], axis=0)
+    intercept = float(network.intercept) + float(np.sum((network.output_weights * network.biases)[turned]))
+    return ReLUNetwork(
+        network.weights * sign[:, None], network.output_weights, network.biases * sign, linear, intercept
+    )
+
+
+def _subset(moves: Array, rest: Array) -> NDArray[np.bool_]:
+    """Return which rows of `moves`, added to `rest`, bring it nearest to zero."""
+    k = len(moves)
+    if k <= EXHAUSTIVE:
+        sums = rest[None, :]
+        for move in moves:
+            sums = np.concatenate([sums, sums + move])
+        best = int(np.argmin(np.sum(sums**2, axis=1)))
+        return np.array([(best >> i) & 1 for i in range(k)], dtype=bool)
+    if moves.shape[1] == k:
+        chosen = _relunet.lstsq(moves.T.copy(), -rest[:, None])[:, 0] > 0.5
+    else:
+        chosen = np.zeros(k, dtype=bool)
+    # Single and double exchanges until none helps.
+    while True:
+        left = rest + np.sum(moves[chosen], axis=0)
+        change = moves * np.where(chosen, -1.0, 1.0)[:, None]
+        single = left + change
+        double = single[:, None, :] + change[None, :, :] * (1 - np.eye(k))[:, :, None]
+        size = np.sum(double**2, axis=2)
+        i, j = np.unravel_index(int(np.argmin(size)), size.shape)
+        if size[i, j] >= np.sum(left**2) * (1 - 1e-12):
+            return chosen
+        chosen = chosen.copy()
+        chosen[i] ^= True
+        if i != j:
+            chosen[j] ^= True

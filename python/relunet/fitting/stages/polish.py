@@ -1,0 +1,378 @@
+"""The fifth stage: the least-squares optimum in all d dimensions, from a start in its basin.
+
+With the neurons that are on fixed row by row, f is linear in its parameters: with the gates g_i = 1(w_i·x + b_i > 0),
+f = θ_0·x̃ + Σ g_i θ_i·x̃, x̃ = (x, 1). A Gauss-Newton step solves N Δθ = E[r g x̃] with the normal matrix
+N = E[g gᵀ ⊗ x̃ x̃ᵀ]. Where parameters are few N is accumulated whole; where they are many, outside the span of the
+neurons N = C ⊗ I in whitened coordinates, C = E[g gᵀ], and inside it is small: then a step needs the gradient alone,
+one O(N d k) sweep, and combining the last few steps makes up for what the approximation loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.errors import NumericalError
+from relunet.fitting.stages.whitening import Whitening
+from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
+from relunet.network import ReLUNetwork
+from relunet.samples import scan_array
+
+__all__ = [
+    "Free",
+    "Polished",
+    "Projection",
+    "Sweep",
+    "accelerate",
+    "gauss_newton",
+    "newton",
+    "preconditioner",
+]
+
+Array = NDArray[np.float64]
+Sweep = Callable[[Sequence[Accumulator]], None]
+
+# Relative damping of the normal matrix: the first, and the range it moves in.
+DAMPING, MIN_DAMPING, MAX_DAMPING = 1e-6, 1e-13, 1e4
+# The same for the preconditioner.
+LEAST_DAMPING = 1e-11
+# Residuals below this part of the labels are rounding: a step that only shuffles them is the last.
+ROUNDING = 1e-14
+# Earlier steps that are combined with the last one. A step may lead uphill, for the next ones learn from it, but a
+# risk so many times the best one comes of a step out of the basin; and so many steps without progress are the end.
+MEMORY, EXPLODED, PATIENCE = 8, 100.0, 8
+# The gates have moved, and the preconditioner is made anew, when the risk has fallen to this part.
+REBUILD = 1e-2
+# Singular values of the neurons' directions below this part of the largest do not span a dimension of their own.
+SPAN_TOLERANCE = 1e-7
+
+
+@dataclass(frozen=True)
+class Free:
+    """Which parameters of a network are fitted beside the weights of its neurons.
+
+    Attributes
+    ----------
+    biases : bool
+        Biases of the neurons, and the intercept.
+    linear : bool
+        The linear part; else it is zero.
+    """
+
+    biases: bool
+    linear: bool
+
+    def mask(self, n_neurons: int, n_features: int) -> NDArray[np.bool_]:
+        """Return which entries of the parameters (k + 1, d + 1) are free: neurons by row, the affine part last."""
+        free = np.ones((n_neurons + 1, n_features + 1), dtype=bool)
+        free[:, n_features] = self.biases
+        free[n_neurons, :n_features] = self.linear
+        return free
+
+
+@dataclass(frozen=True)
+class Polished:
+    """A polished network.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+        The best network met.
+    risk : float
+        Its mean squared residual on the rows it was polished on.
+    history : tuple of float
+        Root mean square of the residual as each sweep found it.
+    """
+
+    network: ReLUNetwork
+    risk: float
+    history: tuple[float, ...]
+
+
+def _parameters(network: ReLUNetwork) -> tuple[Array, Array]:
+    """Return θ (k + 1, d + 1), neurons by row and the affine part last, and the signs of the neurons."""
+    signs = np.where(network.output_weights < 0, -1.0, 1.0)
+    neurons = np.concatenate([network.weights, network.biases[:, None]], axis=1) * network.output_weights[:, None]
+    affine = np.append(network.linear, network.intercept)
+    return np.concatenate([neurons, affine[None, :]]), signs
+
+
+def _network(parameters: Array, signs: Array) -> ReLUNetwork:
+    """Return the network with these parameters: output weights ±1, sizes in the weights."""
+    neurons, affine = parameters[:-1] * signs[:, None], parameters[-1]
+    return ReLUNetwork(neurons[:, :-1], signs, neurons[:, -1], affine[:-1], float(affine[-1]))
+
+
+def newton(
+    network: ReLUNetwork, sweep: Sweep, free: Free, *, label_rms: float, tolerance: float = 0.0, steps: int = 30
+) -> Polished:
+    """Polish with the exact normal matrix, damped as Levenberg and Marquardt do.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        The start.
+    sweep : callable
+        Sweeps the rows through accumulators.
+    free : Free
+        What is fitted.
+    label_rms : float
+        Root mean square of the labels, for what counts as rounding.
+    tolerance : float, default 0.0
+        Predicted relative decrease of the risk at which to end.
+    steps : int, default 30
+        Most sweeps.
+    """
+    theta, signs = _parameters(network)
+    mask = free.mask(*network.weights.shape)
+    theta = np.where(mask, theta, 0.0)
+    damping, history = DAMPING, []
+    best: tuple[float, Array] = (np.inf, theta)
+    normal, gradient = np.zeros((0, 0)), np.zeros((0, 1))
+    for _ in range(steps):
+        if not np.all(np.isfinite(theta)):
+            break
+        trial = _network(theta, signs)
+        gradients, curvature = GradientMoments(trial), CurvatureMoments(trial)
+        sweep([gradients, curvature])
+        risk, previous = gradients.risk, best[0]
+        history.append(float(np.sqrt(risk)))
+        if risk < previous:
+            best = (risk, theta)
+            if np.sqrt(risk) < ROUNDING * label_rms:
+                break
+            damping = max(damping / 10, MIN_DAMPING)
+            at = np.flatnonzero(mask)
+            normal = curvature.normal_matrix[at[:, None], at]
+            gradient = gradients.gradient.ravel()[at][:, None]
+        elif np.sqrt(previous) < 100 * ROUNDING * label_rms or damping >= MAX_DAMPING:
+            break
+        else:
+            damping *= 10
+        step, damping = _damped_step(normal, gradient, damping)
+        if np.sum(step * gradient[:, 0]) <= tolerance * best[0]:
+            break
+        theta = best[1].copy()
+        theta[mask] += step
+    return Polished(_network(best[1], signs), best[0], tuple(history))
+
+
+def gauss_newton(
+    network: ReLUNetwork, gradients: GradientMoments, curvature: CurvatureMoments, free: Free
+) -> ReLUNetwork:
+    """Return the network one Gauss-Newton step on, from sums at `network` alone.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        The network of both accumulators.
+    gradients, curvature : GradientMoments, CurvatureMoments
+        The sums.
+    free : Free
+        What is fitted.
+    """
+    theta, signs = _parameters(network)
+    mask = free.mask(*network.weights.shape)
+    theta = np.where(mask, theta, 0.0)
+    at = np.flatnonzero(mask)
+    normal, gradient = curvature.normal_matrix[at[:, None], at], gradients.gradient.ravel()[at]
+    theta[mask] += _damped_step(normal, gradient[:, None], MIN_DAMPING)[0]
+    return _network(theta, signs)
+
+
+def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array, float]:
+    """Solve (N + damping diag N) x = gradient, with as much more damping as makes it solvable; scaled to diag N = 1."""
+    scale = np.sqrt(np.diagonal(normal))
+    scale = np.where(scale > 0, scale, 1.0)
+    correlation = normal / scale / scale[:, None]
+    while True:
+        try:
+            damped = correlation + damping * np.eye(len(scale))
+            return _relunet.solve_spd(damped, gradient / scale[:, None])[:, 0] / scale, damping
+        except NumericalError:
+            # Not positive definite but for rounding; what no damping mends is for the caller to see.
+            if damping > MAX_DAMPING:
+                raise
+            damping = max(10 * damping, 1e-12)
+
+
+Precondition = Callable[[Array], Array]
+Projection = Callable[[Array, Array], tuple[Array, Array]]
+
+
+def preconditioner(
+    network: ReLUNetwork,
+    law: Whitening,
+    project: Projection,
+    free: Free,
+    damping: float,
+    n_jobs: int | None = None,
+) -> Precondition:
+    """Return the map from a gradient (k + 1, d + 1) to the Gauss-Newton step, its normal matrix from sampled rows.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        The fit whose gates make the normal matrix.
+    law : Whitening
+        Mean and covariance of the law.
+    project : callable
+        Returns (x - shift)·v (n, q) of sampled rows x for the vectors v (q, d) and the shift (d,) that it is given, and
+        the weights (n,) of these rows.
+    free : Free
+        What is fitted.
+    damping : float
+        Added to the normal matrix in the span of the neurons, relative to its diagonal.
+    n_jobs : int, default None
+        Threads; None means one a core.
+    """
+    k = network.n_neurons
+    neurons = law.whitened(network.weights)
+    # A homogeneous network sees z + origin: the origin is then one more direction in which inputs are not isotropic.
+    spanning = neurons if free.biases else np.concatenate([neurons, law.origin[None, :]])
+    norms = np.sqrt(np.sum(spanning**2, axis=1))
+    _, size, vt = _relunet.svd(spanning[norms > 0] / norms[norms > 0, None])
+    basis = vt[size > SPAN_TOLERANCE * size.max(initial=0.0)].T.copy()
+    q = basis.shape[1]
+    shift = law.mean if free.biases else np.zeros_like(law.mean)
+    weights = _relunet.matmul(neurons, basis)
+    # Only the gates count: with biases they are those of w·z + (b + w·mean).
+    biases = network.biases + _relunet.matmul(network.weights, shift[:, None])[:, 0]
+    normal = np.eye(k + 1)
+    if q:
+        inside, weight = project(law.raw(basis.T), shift)
+        gates = ReLUNetwork(weights, network.output_weights, biases)
+        normal = _normal_matrix(gates, inside, weight, n_jobs)
+    mask = free.mask(k, q)
+    at = np.flatnonzero(mask)
+    together = np.arange(k + 1) * (q + 1) + q
+    overlap = normal[together[:, None], together]
+    outside_gates = np.arange(k + 1) if free.linear else np.arange(k)
+
+    def solve(gradient: Array) -> Array:
+        # The gradient against x̃, as one against (z, 1) or, homogeneous, against z + origin.
+        against_z = law.against(gradient[:, :-1] - gradient[:, -1:] * shift)
+        in_span = _relunet.matmul(against_z, basis)
+        outside = against_z - _relunet.matmul(in_span, basis.T.copy())
+        right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
+        step_inside = np.zeros((k + 1, q + 1))
+        step_inside[mask] = _damped_step(normal[at[:, None], at], right[:, None], damping)[0]
+        step = _relunet.matmul(step_inside[:, :-1], basis.T.copy())
+        if len(outside_gates):
+            block = overlap[outside_gates[:, None], outside_gates]
+            for column in range(0, outside.shape[1], 4096):
+                part = outside[outside_gates, column : column + 4096]
+                step[outside_gates, column : column + 4096] += _columns(block, part)
+        raw = law.raw(step)
+        constant = step_inside[:, -1] - _relunet.matmul(raw, shift[:, None])[:, 0]
+        return np.concatenate([raw, constant[:, None]], axis=1)
+
+    return solve
+
+
+def _normal_matrix(network: ReLUNetwork, x: Array, weight: Array, n_jobs: int | None) -> Array:
+    """Return E[g gᵀ ⊗ x̃ x̃ᵀ] over rows."""
+    curvature = CurvatureMoments(network)
+    _relunet.sweep(scan_array(x, None, weight).source, [curvature], n_threads=n_jobs)
+    return curvature.normal_matrix
+
+
+def _columns(matrix: Array, right: Array) -> Array:
+    """Solve with a slightly damped matrix for several right-hand sides."""
+    damped = matrix + 1e-10 * np.diag(np.diagonal(matrix) + 1e-300)
+    return _relunet.solve_spd(damped, right.copy())
+
+
+def accelerate(
+    network: ReLUNetwork,
+    sweep: Sweep,
+    precondition_at: Callable[[ReLUNetwork, float], Precondition],
+    free: Free,
+    *,
+    label_rms: float,
+    tolerance: float = 0.0,
+    steps: int = 30,
+) -> Polished:
+    """Polish by preconditioned gradients, each step the best combination of the last few: one O(N d k) sweep a step.
+
+    Steps are combined as Anderson did: the affine combination of the last iterates whose predicted step is smallest,
+    in the norm of the preconditioner. On a quadratic this converges like conjugate gradients: errors contract by about
+    √(p/N) a sweep, p parameters.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        The start.
+    sweep : callable
+        Sweeps the rows through accumulators.
+    precondition_at : callable
+        Returns the `preconditioner` at a network with some damping; asked again as often as the error has fallen
+        tenfold, and with more damping when a step has led out of the basin.
+    free : Free
+        What is fitted.
+    label_rms : float
+        Root mean square of the labels, for what counts as rounding.
+    tolerance : float, default 0.0
+        Predicted relative decrease of the risk at which to end.
+    steps : int, default 30
+        Most sweeps.
+    """
+    theta, signs = _parameters(network)
+    mask = free.mask(*network.weights.shape)
+    theta = np.where(mask, theta, 0.0)
+    best: tuple[float, Array, Array] = (np.inf, theta, theta)
+    past: list[tuple[Array, Array, Array]] = []
+    history: list[float] = []
+    damping, idle, built_at = LEAST_DAMPING, 0, np.inf
+    precondition = precondition_at(_network(theta, signs), damping)
+    for _ in range(steps):
+        if not np.all(np.isfinite(theta)):
+            break
+        gradients = GradientMoments(_network(theta, signs))
+        sweep([gradients])
+        risk = gradients.risk
+        history.append(float(np.sqrt(risk)))
+        idle = 0 if risk < 0.7 * best[0] else idle + 1
+        if idle > (0 if np.sqrt(best[0]) < 100 * ROUNDING * label_rms else PATIENCE):
+            break
+        if not risk < EXPLODED * best[0]:
+            # The sampled curvature was too small in some direction, or the step too long for the gates.
+            damping *= 1e3
+            theta, past = best[1], []
+            precondition = precondition_at(_network(theta, signs), damping)
+            theta = theta + np.where(mask, precondition(best[2]), 0.0)
+            continue
+        if np.isinf(built_at):
+            built_at = risk
+        elif risk < REBUILD * built_at and np.sqrt(risk) > 1e-6 * label_rms:
+            precondition, built_at, past = precondition_at(_network(theta, signs), damping), risk, []
+        gradient = np.where(mask, gradients.gradient, 0.0)
+        step = np.where(mask, precondition(gradient), 0.0)
+        if risk < best[0]:
+            best = (risk, theta, gradient)
+        if np.sum(step * gradient) <= tolerance * risk or np.sqrt(risk) < ROUNDING * label_rms:
+            break
+        past = [*past[-MEMORY:], (theta, step, gradient)]
+        theta = _combined(past)
+    return Polished(_network(best[1], signs), best[0], tuple(history))
+
+
+def _combined(past: list[tuple[Array, Array, Array]]) -> Array:
+    """Return Σ α_i (θ_i + step_i), Σ α_i = 1, with Σ α_i step_i as small as can be; <step, gradient> is the norm."""
+    theta, step, gradient = past[-1]
+    earlier = past[:-1]
+    if not earlier:
+        return theta + step
+    steps = np.stack([(s - step).ravel() for _, s, _ in earlier])
+    gradients = np.stack([(g - gradient).ravel() for _, _, g in earlier])
+    products = _relunet.matmul(steps, gradients.T.copy())
+    right = _relunet.matmul(gradients, step.ravel()[:, None])
+    alpha = -_damped_step((products + products.T) / 2, right, 1e-12)[0]
+    out: Array = theta + step
+    for a, (t, s, _) in zip(alpha, earlier, strict=True):
+        out = out + a * ((t + s) - (theta + step))
+    return out

@@ -1,0 +1,153 @@
+"""The fourth stage: neurons at every scale, from each on its own to all in one clump ([CDGKM23], section 4).
+
+Two neurons at angle θ differ from one by cθ^{3/2} at their centroid: below some scale data cannot tell them apart, and
+should not. Each coarser level fuses the two closest neurons into their centroid, or leaves out the one that says least;
+the driver fits every level and takes the one that costs least, errors and parameters together. Finer levels need the
+direction in which a clump is spread, which the residual beside its kink shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.fitting.stages.whitening import Whitening
+from relunet.network import ReLUNetwork
+
+__all__ = ["Coarser", "blurred", "coarser"]
+
+Array = NDArray[np.float64]
+
+# Distances from a kink, in standard deviations of the inputs, within which its blur is looked for.
+BESIDE = (0.4, 0.15, 0.05)
+
+
+@dataclass(frozen=True)
+class Coarser:
+    """A network with one neuron less.
+
+    Attributes
+    ----------
+    network : ReLUNetwork
+        The network, not yet fitted again.
+    scale : float
+        Angle in radians between the neurons that were fused; π/2 where one was left out.
+    pair : tuple of int
+        Neurons i < j of the finer network that were fused into the i-th, or (i, i): the i-th was left out.
+    """
+
+    network: ReLUNetwork
+    scale: float
+    pair: tuple[int, int]
+
+    def merged(self, clumps: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the clump of each neuron of the finest level, from that in the finer network."""
+        i, j = self.pair
+        return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
+
+
+def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
+    """Return the two least coarsenings of a network: the closest lines fused, the smallest neuron left out.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        A network with at least one neuron.
+    law : Whitening
+        Mean and covariance of the inputs: angles are those of (w, b) as functions of whitened ones.
+    """
+    signs = np.sign(network.output_weights)
+    a = network.weights * np.abs(network.output_weights)[:, None]
+    b = network.biases * np.abs(network.output_weights)
+    centred = b + _relunet.matmul(a, law.mean[:, None])[:, 0]
+    seen = np.concatenate([law.whitened(a), centred[:, None]], axis=1)
+    size = np.sqrt(np.sum(seen**2, axis=1))
+    smallest = int(np.argmin(size))
+    levels = [Coarser(_without(network, a, b, signs, smallest), np.pi / 2, (smallest, smallest))]
+    if len(a) > 1:
+        unit = seen / np.where(size > 0, size, 1.0)[:, None]
+        cosine = _relunet.matmul(unit, unit.T.copy())
+        # |sin| of the angle between two lines, from the part of one off the other: right for tiny angles.
+        off = np.sqrt(np.sum((unit[:, None, :] - cosine[:, :, None] * unit[None, :, :]) ** 2, axis=2))
+        off[np.tril_indices(len(a))] = np.inf
+        i, j = (int(v) for v in np.unravel_index(int(np.argmin(off)), off.shape))
+        levels.append(
+            Coarser(_fused(network, a, b, signs, i, j, cosine[i, j]), float(np.arcsin(min(off[i, j], 1.0))), (i, j))
+        )
+    return levels
+
+
+def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening) -> Array:
+    """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
+
+    A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
+    Σ s_i α_i² (e·z)²: the extreme eigenvector of Σ res P (z zᵀ - I) P, P the projection off t, over the rows near it.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        A network fitted to the rows.
+    z : ndarray of shape (n, r)
+        Whitened rows.
+    residual : ndarray of shape (n,)
+        Labels minus predictions, times the roots of the rows' weights.
+    law : Whitening
+        Mean and covariance of the inputs.
+    """
+    r = z.shape[1]
+    found: list[tuple[float, Array]] = []
+    seen = law.whitened(network.weights)
+    shifts = network.biases + _relunet.matmul(network.weights, law.mean[:, None])[:, 0]
+    for u, shift in zip(seen, shifts, strict=True):
+        size = float(np.sqrt(np.sum(u**2)))
+        if size == 0:
+            continue
+        u = u / size
+        height = _relunet.matmul(z, u[:, None])[:, 0]
+        distance = np.abs(height + shift / size)
+        for width in BESIDE:
+            near = distance < width
+            e = residual[near] - residual[near].mean() if np.any(near) else residual[near]
+            noise = float(np.sqrt(np.sum(e**2)))
+            if np.sum(near) < 4 * r or noise == 0:
+                continue
+            off = z[near] - height[near, None] * u
+            values, vectors = _relunet.eigh(_relunet.matmul((off * e[:, None]).T.copy(), off) / noise)
+            # The eigenvalues of noise fill a semicircle.
+            edge = 2 * np.sqrt(r) * (1 + 2 * r ** (-2 / 3))
+            found += [(abs(float(v)), w) for v, w in zip(values, vectors.T, strict=True) if abs(v) > edge]
+    if not found:
+        return np.zeros((r, 0))
+    found.sort(key=lambda pair: -pair[0])
+    columns = np.stack([vector for _, vector in found[:r]], axis=1)
+    u, s, _ = _relunet.svd(columns)
+    return u[:, s > 0.3 * s[0]]
+
+
+def _without(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int) -> ReLUNetwork:
+    """Return the network without neuron i, half its linear function kept: relu(t) = (t + |t|)/2."""
+    keep = np.arange(len(a)) != i
+    linear = network.linear + signs[i] * a[i] / 2
+    intercept = float(network.intercept) + float(signs[i] * b[i]) / 2
+    return ReLUNetwork(a[keep], signs[keep], b[keep], linear, intercept)
+
+
+def _fused(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int, j: int, cosine: float) -> ReLUNetwork:
+    """Return the network with neurons i and j on the line of their centroid Σ s |t| / Σ s."""
+    side = 1.0 if cosine >= 0 else -1.0
+    # s_i |t_i| + s_j |t_j| ≈ |s_i t_i + side s_j t_j| with the sign of the larger part.
+    weights = signs[i] * a[i] + side * signs[j] * a[j]
+    bias = signs[i] * b[i] + side * signs[j] * b[j]
+    sign = 1.0 if np.sum(weights * a[i]) + bias * b[i] >= 0 else -1.0
+    linear, intercept = network.linear, float(network.intercept)
+    if side < 0:
+        # relu(t_j) = relu(-t_j) + t_j turns the second neuron to the side of the first.
+        linear = linear + signs[j] * a[j]
+        intercept += float(signs[j] * b[j])
+    keep = np.arange(len(a)) != j
+    a, b, signs = a.copy(), b.copy(), signs.copy()
+    a[i], b[i], signs[i] = weights * sign, bias * sign, sign
+    return ReLUNetwork(a[keep], signs[keep], b[keep], linear, intercept)

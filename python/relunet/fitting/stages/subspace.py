@@ -1,0 +1,278 @@
+"""The second stage: the directions that labels, or the residuals of a fit, depend on, from slices of the label.
+
+Any function of the label sees span(u_i), also where every moment linear in the label vanishes: with slices h of the
+label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z zᵀ - I in slice h, z whitened. That is
+every function at once, and the noise of all of them: where little is left to see, single contractions
+C_n = E[He_n(c(y)) (z zᵀ - I)] = Σ p_h He_n(c_h) M_h, c_h the normal score of slice h, see more: C_1 weak neurons under
+noise, C_2 what cancels in every moment linear in the label.
+
+Where features are too many for d x d matrices, a sweep gives C_n V for a thin V, and the leading left singular vectors
+of all C_n V are the next V: what neurons span grows against noise by its eigenvalue over the edge, a sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relunet import _relunet
+from relunet.fitting.stages.whitening import Whitening
+from relunet.moments import Accumulator, SketchMoments, SliceMoments
+from relunet.network import ReLUNetwork
+
+__all__ = ["Subspace", "find_subspace", "joint_span", "resolved_span", "sketch_subspace", "slice_edges", "span"]
+
+Array = NDArray[np.float64]
+Sweep = Callable[[Sequence[Accumulator]], None]
+
+# Rows of a slice for each dimension: fewer drown M_h in noise, more would only blur the label.
+ROWS_PER_DIMENSION = 4
+MAX_SLICES = 16
+# A label with more than this part of all rows, in units of a slice, gets a slice of its own.
+ATOM = 0.5
+# Sweeps of a block iteration: the fewest, for a direction that V hardly has at first, and the most.
+FEWEST_SWEEPS, MOST_SWEEPS = 5, 16
+# Directions that move by less, or values that grow by less where none stands out, have converged.
+MOVED, GROWN = 0.05, 0.02
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """Directions in which the slices of a label differ.
+
+    K is that of all slices, C_n are single contractions; a sketch has no K, and s directions of the r there are.
+
+    Attributes
+    ----------
+    spectrum : ndarray of shape (r,) or (s,)
+        Eigenvalues of K, descending; of a sketch Σ |C_n v|² of each direction v, each C_n in units of its own edge.
+    directions : ndarray of shape (r, r) or (r, s)
+        Eigenvectors, as columns, in whitened coordinates, of K + Σ C_n² with each in units of its own edge; of a sketch
+        those of Σ C_n² restricted to a subspace.
+    bulk_edge : float
+        What the largest value of the spectrum would be if labels and inputs were independent.
+    n_visible : int
+        How many directions stand out: a lower bound of the dimension.
+    visible_share : float
+        Part of the label's variance that a neuron alone must explain, off its affine part, to stand out.
+    """
+
+    spectrum: Array
+    directions: Array
+    bulk_edge: float
+    n_visible: int
+    visible_share: float
+
+
+def slice_edges(labels: Array, n_rows: float, n_features: int) -> Array:
+    """Return the edges of slices with about equally many rows, from sampled labels.
+
+    Equal labels stay together; a label that many rows share has a slice of its own, for it tells which neurons are off.
+    """
+    n_slices = int(np.clip(n_rows // (ROWS_PER_DIMENSION * (n_features + 1)), 2, MAX_SLICES))
+    edges = np.quantile(labels, np.arange(1, n_slices) / n_slices, method="inverted_cdf")
+    values, counts = np.unique(labels, return_counts=True)
+    atoms = values[counts > max(ATOM * len(labels) / n_slices, 1)]
+    edges = np.unique(np.concatenate([edges, atoms, np.nextafter(atoms, np.inf)]))
+    return np.asarray(edges[edges > labels.min()], dtype=np.float64)
+
+
+def find_subspace(slices: SliceMoments, law: Whitening, n_rows: float | None = None) -> Subspace:
+    """Find the directions that the slices show.
+
+    Parameters
+    ----------
+    slices : SliceMoments
+        Moments of the raw inputs x in slices of the label.
+    law : Whitening
+        Mean and covariance of the inputs.
+    n_rows : float, default None
+        How many rows of equal weight tell as much; None means that weights are equal.
+    """
+    n_rows = slices.n_rows if n_rows is None else n_rows
+    weights, vectors, grams = slices.weights, slices.vectors, slices.grams
+    r, mean = law.rank, law.mean
+    filled = np.flatnonzero(weights > 0)
+    share = weights[filled] / weights.sum()
+    k, contractions = np.zeros((r, r)), np.zeros((2, r, r))
+    edge = 0.0
+    scores = _normal_scores(share)
+    for h, p, score in zip(filled, share, scores, strict=True):
+        v = vectors[h] / weights[h]
+        centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
+        excess = law.against(law.against(centred).T.copy()) - np.eye(r)
+        m = law.against((v - mean)[None, :])[0]
+        k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
+        contractions += (p * score)[:, None, None] * excess
+        # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
+        edge += p * ((r + 1) / 2 + 1) / (p * n_rows)
+    # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
+    edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
+    radii = _contraction_edges(share, scores, r, n_rows)
+    directions, n_visible = _standing_out(contractions / radii[:, None, None], k / edge)
+    spectrum, _ = _relunet.eigh((k + k.T) / 2)
+    # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
+    visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
+    return Subspace(spectrum[::-1].copy(), directions, edge, n_visible, visible_share)
+
+
+def sketch_subspace(
+    sweep: Sweep, law: Whitening, n_rows: float, network: ReLUNetwork, residual: Array, n_columns: int, seed: int
+) -> Subspace:
+    """Find the directions that contractions with the residual y - f(x) show.
+
+    Parameters
+    ----------
+    sweep : callable
+        Sweeps all rows through accumulators.
+    law : Whitening
+        Mean and scales of the inputs.
+    n_rows : float
+        Number of rows, or how many of equal weight tell as much.
+    network : ReLUNetwork
+        What is subtracted from labels.
+    residual : ndarray of shape (n,)
+        Residuals of sampled rows, for slices and their scores.
+    n_columns : int
+        Columns of V: more than directions may show.
+    seed : int
+        Chooses the first V.
+    """
+    r = law.rank
+    edges = slice_edges(residual, n_rows, 1)
+    share = np.bincount(np.searchsorted(edges, residual, side="right"), minlength=len(edges) + 1) / len(residual)
+    filled = share > 0
+    functions = np.ones((len(share), 3))
+    functions[filled, 1:] = _normal_scores(share[filled])
+    radii = _contraction_edges(share[filled], functions[filled, 1:], r, n_rows)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    v = _orthonormal(rng.standard_normal((min(n_columns, r), r)))
+    directions, spectrum, n_visible = v, np.zeros(len(v)), -1
+    for step in range(MOST_SWEEPS):
+        sums = SketchMoments(len(law.mean), law.raw(v), edges, functions, network)
+        sweep([sums])
+        images = [image / radius for image, radius in zip(_images(sums, v, law), radii, strict=True)]
+        # C_n restricted to the span of V, and what stands out there.
+        within = np.stack([_relunet.matmul(image, v.T.copy()) for image in images])
+        before, visible_before, largest_before = directions[: max(n_visible, 0)], n_visible, spectrum[0]
+        axes, n_visible = _standing_out((within + within.transpose(0, 2, 1)) / 2, np.zeros((len(v), len(v))))
+        directions = _relunet.matmul(axes.T.copy(), v)
+        spectrum = np.sum([_relunet.matmul(image, directions.T.copy()) ** 2 for image in images], axis=(0, 1))
+        if step + 1 >= FEWEST_SWEEPS and n_visible == visible_before:
+            kept = _relunet.matmul(before, directions[:n_visible].T.copy())
+            moved = np.sqrt(max(n_visible - float(np.sum(kept**2)), 0.0))
+            if moved < MOVED and (n_visible or spectrum[0] < (1 + GROWN) * largest_before):
+                break
+        v = _orthonormal(np.concatenate(images), len(v))
+    # The squares of m independent semicircles add up to a Marchenko-Pastur law of ratio m.
+    bulk_edge = ((1 + np.sqrt(len(radii))) / 2) ** 2
+    visible_share = float(radii[0] ** 2 * (np.pi / 2 - 1))
+    return Subspace(spectrum, directions.T.copy(), float(bulk_edge), n_visible, visible_share)
+
+
+def _images(sums: SketchMoments, v: Array, law: Whitening) -> list[Array]:
+    """Return C_n V as rows (s, r), from sums against raw x and directions."""
+    mean, total = law.mean, sums.weights[0]
+    along = _relunet.matmul(mean[None, :], law.raw(v).T.copy())[0]
+    seconds = []
+    for weight, vector, products in zip(sums.weights, sums.vectors, sums.products, strict=True):
+        against_v = _relunet.matmul(law.raw(v), vector[:, None])
+        centred = products - against_v * mean - along[:, None] * (vector - weight * mean)
+        seconds.append(law.against(centred) / total)
+    shares = sums.weights / total
+    return [second - share * seconds[0] for second, share in zip(seconds[1:], shares[1:], strict=True)]
+
+
+def _orthonormal(rows: Array, most: int | None = None) -> Array:
+    """Return orthonormal rows that span the leading directions of given rows."""
+    _, _, vt = _relunet.svd(rows)
+    return np.ascontiguousarray(vt[:most])
+
+
+def _contraction_edges(share: Array, scores: Array, r: int, n_rows: float) -> Array:
+    """Return the largest eigenvalues that contractions with `scores` (H, m) of slices have without structure: (m,).
+
+    The eigenvalues fill about a semicircle: a free compound Poisson law, whose cumulants (r/n)^(m-1) E[He^m] end it at
+    2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
+    """
+    aspect = r / n_rows
+    third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
+    edges: Array = 2 * np.sqrt(aspect) * (1 + 2 * r ** (-2 / 3)) + aspect * third + aspect**1.5 * fourth
+    return edges
+
+
+def _standing_out(contractions: Array, k: Array) -> tuple[Array, int]:
+    """Return the directions that contractions (m, r, r) and K together show, and how many of them stand out.
+
+    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown;
+    which directions they are is better told by all together, for each is blind to something.
+    """
+    unseen = np.eye(len(k))
+    for statistic in (*contractions, k):
+        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
+        values, axes = _relunet.eigh((rest + rest.T) / 2)
+        unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
+    together = k + sum(_relunet.matmul(c, c) for c in contractions)
+    _, directions = _relunet.eigh((together + together.T) / 2)
+    return directions[:, ::-1].copy(), len(k) - unseen.shape[1]
+
+
+def _normal_scores(share: Array) -> Array:
+    """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), standardised."""
+    quantiles = np.array(
+        [NormalDist().inv_cdf(float(q)) for q in np.clip(np.cumsum(share) - share / 2, 1e-15, 1 - 1e-15)]
+    )
+    scores = np.stack([quantiles, quantiles**2 - 1], axis=1)
+    scores -= np.sum(share[:, None] * scores, axis=0)
+    standardised: Array = scores / np.maximum(np.sqrt(np.sum(share[:, None] * scores**2, axis=0)), 1e-9)
+    return standardised
+
+
+def span(columns: Array) -> Array:
+    """Return an orthonormal basis, as columns, of the span of given columns, whose lengths do not count."""
+    norms = np.sqrt(np.sum(columns**2, axis=0))
+    if not np.any(norms > 0):
+        return columns[:, :0]
+    u, s, _ = _relunet.svd(columns[:, norms > 0] / norms[norms > 0])
+    return u[:, s > 1e-9 * s[0]]
+
+
+def joint_span(basis: Array, visible: Array) -> Array:
+    """Return an orthonormal basis of a span, then of what visible directions add to it."""
+    beyond = visible - _relunet.matmul(basis, _relunet.matmul(basis.T.copy(), visible))
+    kept = np.sum(beyond**2, axis=0) > 1e-4
+    return np.concatenate([basis, span(beyond[:, kept])], axis=1)
+
+
+def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: float) -> Array:
+    """Return an orthonormal basis of what fitted neurons span beyond their errors.
+
+    Off their span, weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n, C = cov(g): those of C^{1/2} W
+    are independent, and were there no neurons, its largest singular value would be about σ (√k + √r)/√n.
+
+    Parameters
+    ----------
+    neurons : ndarray of shape (k, r)
+        Weights times output weights, in whitened coordinates.
+    gates : ndarray of shape (m, k)
+        Which neurons are on, 0 or 1, on rows.
+    weight : ndarray of shape (m,)
+        Weights of these rows.
+    rms : float
+        Root mean square σ of the residual.
+    n_rows : float
+        How many rows n they were fitted to.
+    """
+    k, r = neurons.shape
+    share = weight / weight.sum()
+    centred = (gates - np.sum(gates * share[:, None], axis=0)) * np.sqrt(share)[:, None]
+    values, vectors = _relunet.eigh(_relunet.matmul(centred.T.copy(), centred))
+    roots = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    _, s, vt = _relunet.svd(_relunet.matmul(roots, neurons))
+    error = rms * (np.sqrt(k) + np.sqrt(r)) / np.sqrt(n_rows)
+    resolved: Array = vt[s > error + 1e-12 * s.max(initial=0.0)].T.copy()
+    return resolved

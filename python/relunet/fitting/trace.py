@@ -1,0 +1,95 @@
+"""What a fit does to its samples, and what it counts meanwhile: sweeps, seconds a stage, errors, messages."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from relunet.errors import ArgumentError, warn
+from relunet.fitting.report import Stage
+from relunet.moments import Accumulator, sweep, threads
+from relunet.moments.checkpoint import SweepFolder
+from relunet.progress import Progress, ProgressLine
+from relunet.samples import Samples
+
+__all__ = ["Trace"]
+
+
+class Trace:
+    """The sweeps of one fit.
+
+    Parameters
+    ----------
+    samples : Samples
+        What is swept.
+    n_jobs : int or None
+        Threads; None, 0 or less means one a core.
+    progress : callable or None
+        Called with the stage, the rows done and the rows there are, about ten times a second.
+    checkpoint : path or None, default None
+        Folder for what sweeps have found, so that the same fit, begun again, goes on.
+
+    Attributes
+    ----------
+    errors : list of float
+        Root mean square of the residual as sweeps over all rows found it.
+    errors_on_sample : list of float
+        The same for sweeps over rows in memory.
+    messages : list of str
+        What the user was told.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        n_jobs: int | None,
+        progress: Progress | None,
+        checkpoint: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if not (progress is None or callable(progress)):
+            raise ArgumentError(f"progress: {progress!r}, expected a function of the stage, the rows done and all rows")
+        self.samples, self.n_jobs, self.progress = samples, threads(n_jobs), progress
+        self._sweep = sweep if checkpoint is None else SweepFolder(checkpoint, samples).sweep
+        self.errors: list[float] = []
+        self.errors_on_sample: list[float] = []
+        self.messages: list[str] = []
+        self._seconds: dict[str, float] = {}
+        self._sweeps: dict[str, int] = {}
+        self._stage = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count time and sweeps for the stage `name`."""
+        self._stage = name
+        self._sweeps.setdefault(name, 0)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            if isinstance(self.progress, ProgressLine):
+                self.progress.close()
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def sweep(self, accumulators: Sequence[Accumulator]) -> None:
+        """Sweep all rows through accumulators."""
+        self._sweeps[self._stage] += 1
+        n_rows, progress, stage = self.samples.n_rows, self.progress, self._stage
+        report = None if progress is None else lambda done: progress(stage, done, n_rows)
+        self._sweep(self.samples, accumulators, n_jobs=self.n_jobs, progress=report)
+
+    def warn(self, message: str) -> None:
+        """Tell the user, now and in the report."""
+        self.messages.append(message)
+        warn(message)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Seconds and sweeps of each stage, in the order of their first call."""
+        return tuple(Stage(name, seconds, self._sweeps[name]) for name, seconds in self._seconds.items())
+
+    @property
+    def n_sweeps(self) -> int:
+        """How often all rows were read."""
+        return sum(self._sweeps.values())

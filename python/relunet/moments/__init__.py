@@ -1,0 +1,28 @@
+"""The accumulators: mergeable sums over rows, from which every stage of a fit is computed."""
+
+from relunet._relunet import (
+    Accumulator,
+    ContractionMoments,
+    CurvatureMoments,
+    GradientMoments,
+    InputMoments,
+    RiskMoments,
+    RowSample,
+    SketchMoments,
+    SliceMoments,
+)
+from relunet.moments.sweeping import sweep, threads
+
+__all__ = [
+    "Accumulator",
+    "ContractionMoments",
+    "CurvatureMoments",
+    "GradientMoments",
+    "InputMoments",
+    "RiskMoments",
+    "RowSample",
+    "SketchMoments",
+    "SliceMoments",
+    "sweep",
+    "threads",
+]

@@ -1,0 +1,7 @@
+"""Where rows come from: lazy, re-readable tables of inputs, labels and weights."""
+
+from relunet.samples.files import scan_csv, scan_npy, scan_parquet
+from relunet.samples.memory import scan_array, scan_arrow, scan_batches
+from relunet.samples.protocol import Rows, Samples
+
+__all__ = ["Rows", "Samples", "scan_array", "scan_arrow", "scan_batches", "scan_csv", "scan_npy", "scan_parquet"]

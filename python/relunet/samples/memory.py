@@ -1,0 +1,273 @@
+"""Where rows come from: samples of arrays, data frames and batches; those of files are beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from relunet._relunet import ArraySource, ArrowStream, RowReader, TableSource
+from relunet.errors import ArgumentError, DataError
+from relunet.samples.arrays import as_matrix, as_vector
+from relunet.samples.arrow import ArrowTables
+from relunet.samples.batches import IndexedBatches
+from relunet.samples.files import Column, PathLike, listed, scan_npy
+from relunet.samples.pieces import OnwardReader, Piece, Shape, pieces_of
+from relunet.samples.protocol import Samples, SourceSamples
+from relunet.samples.sliced import SlicedArrays, is_sliced
+from relunet.samples.spill import spill
+
+__all__ = ["scan_array", "scan_arrow", "scan_batches"]
+
+Spill: TypeAlias = PathLike | bool | None
+
+
+def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
+    """Rows of an array or data frame in memory, or of an array that is read by slices.
+
+    Arrays of ``float32`` and ``float64`` are read where they lie, in any layout: they are not copied, and later changes
+    to them show. Integers, booleans, half precision and objects that are numbers are converted once, to ``float64``;
+    foreign byte order is turned once. Datasets of h5py, arrays of zarr and other objects with a shape, a dtype and
+    slices of rows stay where they are: their rows are read as they are needed, a chunk or a block at a time.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_rows, n_columns)
+        Inputs: an array, nested lists, a data frame, whose column names are kept, or an array that is read by slices.
+    y : array_like of shape (n_rows,) or (n_rows, 1), optional
+        Labels.
+    sample_weight : array_like of shape (n_rows,), optional
+        Weights of at least 0; None gives each row the weight 1.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    DataError
+        For values that are not real numbers, wrong shapes or lengths, no rows, no columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array
+    >>> samples = scan_array(np.arange(6.0).reshape(3, 2), y=[1, 2, 3])
+    >>> samples
+    <Samples from arrays: 3 labelled rows, 2 columns, float64>
+    >>> [X.shape for X, y, weight in samples.blocks(size=2)]
+    [(2, 2), (1, 2)]
+    """
+    again = partial(scan_array, X, y, sample_weight)
+    if is_sliced(X):
+        sliced = SlicedArrays(X, y, sample_weight)
+        reader = _row_reader(sliced, type(X).__name__, sliced.n_rows, sliced.shape, sequential=False)
+        return SourceSamples(reader, _default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
+    inputs = as_matrix(X, "X")
+    labels = None if y is None else as_vector(y, "y")
+    weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
+    return SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again)
+
+
+def scan_arrow(
+    obj: Any,
+    *,
+    target: Column | None,
+    columns: Sequence[Column] | None = None,
+    weight: Column | None = None,
+    spill: Spill = None,
+) -> Samples:
+    """Rows of an object that speaks Arrow's PyCapsule protocol: tables of pandas, polars, pyarrow, duckdb and others.
+
+    Tables whose columns lie in memory as Arrow sees them are read where they lie, by several threads. Of all others,
+    such as a query of duckdb, each sweep reads a new stream, batch by batch. Nothing of pyarrow is needed for it.
+
+    Parameters
+    ----------
+    obj : object with ``__arrow_c_stream__``
+        It has to give the same rows each time: sort a query whose rows come in no certain order.
+    target, columns, weight : str or int
+        As for `scan_parquet`.
+    spill : path or True, optional
+        Write the rows to ``.npy`` files first, in this folder, or in a temporary one that goes away with the samples:
+        for streams that give their rows only once, and for queries that take long.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    DataError, ArgumentError
+        As for `scan_parquet`; DataError, while reading, for other rows than before; ArgumentError for objects without
+        the protocol, and for one-shot streams without `spill`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"heat": [1.0, 2.0], "yield": [0.5, 0.25]})
+    >>> scan_arrow(frame, target="yield")
+    <Samples from a DataFrame: 2 labelled rows, 1 columns, float64>
+    """
+    kind = type(obj).__name__
+    if not hasattr(obj, "__arrow_c_stream__"):
+        raise ArgumentError(f"obj: {kind} has no __arrow_c_stream__; expected a table or data frame that speaks Arrow")
+    wanted: dict[str, Any] = {"target": target, "columns": listed(columns), "weight": weight}
+    tables = ArrowTables(obj, kind, wanted)
+    stream = tables.open()
+    if spill is not None and spill is not False:
+        first, _ = _first_table(stream, kind)
+        rest = ArrowTables.pieces(stream)
+        return _spilled(chain([first], rest), spill, kind, tuple(first.columns), np.dtype(first.dtype))
+    if any(hasattr(obj, name) for name in ("__next__", "read_next_batch", "read_next")):
+        raise ArgumentError(_one_shot("obj", kind, "pass the table or query that it comes from"))
+    again = partial(scan_arrow, obj, **wanted)
+    # one stream after another, for a query may have only one; the first batch stays, and so does its place in memory
+    first, address = _first_table(stream, kind)
+    n_rows = first.n_rows + sum(table.n_rows for table in ArrowTables.pieces(stream))
+    del stream
+    other, other_address = _first_table(tables.open(), kind)
+    names, origin = tuple(first.columns), f"a {kind}"
+    if address == other_address != 0:
+        return SourceSamples(tables.open().table(), names, origin, again)
+    n_same = min(first.n_rows, other.n_rows, 64)
+    if not np.array_equal(first.read(0, n_same)[0], other.read(0, n_same)[0]):
+        raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
+    shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
+    reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
+    return SourceSamples(reader, names, origin, again)
+
+
+def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None) -> Samples:
+    """Rows that come in batches of any sizes, from a function, a sequence or any object that can be iterated anew.
+
+    Parameters
+    ----------
+    factory : callable, sequence or iterable
+        A function without parameters that returns an iterator of batches, the same rows each time; every sweep calls
+        it once. Or a sequence of batches (``len`` and ``[i]``), which several threads read at several places: make the
+        i-th batch from the seed i, and rows that are nowhere stored are generated by every core. Or another iterable,
+        but no iterator. A batch is ``(X, y)`` or ``(X, y, weight)``, as for `scan_array`.
+    n_rows : int, optional
+        Rows in all. By default one pass counts them. For a sequence it says as well that all batches but the last
+        have as many rows as the first.
+    spill : path or True, optional
+        As for `scan_arrow`: for generators and other iterators, which give their rows only once, and for functions that
+        take long.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    ArgumentError
+        For iterators without `spill`.
+    DataError
+        For batches of different columns or types, no rows; while reading, for NaN, infinity or a negative weight, and
+        for other rows than before.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_batches
+    >>> def batches():
+    ...     rng = np.random.default_rng(0)
+    ...     for size in (1000, 500):
+    ...         X = rng.standard_normal((size, 3))
+    ...         yield X, np.maximum(X[:, 0], 0)
+    >>> scan_batches(batches)
+    <Samples from batches: 1500 labelled rows, 3 columns, float64>
+    """
+    name = getattr(factory, "__name__", type(factory).__name__)
+    if not callable(factory) and not hasattr(factory, "__iter__") and not hasattr(factory, "__getitem__"):
+        raise ArgumentError(f"factory: {name}; expected a function that returns an iterator of batches, or a sequence")
+    if n_rows is not None and n_rows < 1:
+        raise ArgumentError(f"n_rows: {n_rows}; expected at least 1")
+
+    def start() -> Iterator[Any]:
+        return iter(factory() if callable(factory) else factory)
+
+    if spill is not None and spill is not False:
+        pieces = pieces_of(start(), name)
+        first = next((piece for piece in pieces if piece.n_rows), None)
+        if first is None:
+            raise DataError(f"{name}: 0 rows; at least 1 is needed")
+        shape = Shape.of(first.rows)
+        return _spilled(chain([first], pieces), spill, name, _default_names(shape.n_columns), shape.dtype)
+    if isinstance(factory, Iterator):
+        raise ArgumentError(_one_shot("factory", name, "pass a function that returns a new iterator"))
+    read: IndexedBatches | OnwardReader
+    if not callable(factory) and hasattr(factory, "__len__") and hasattr(factory, "__getitem__"):
+        read = IndexedBatches(factory, name, n_rows)
+        n_rows, shape = read.n_rows, read.shape
+    else:
+        batches = start()
+        if batches is start():
+            raise ArgumentError(_one_shot("factory", name, "return a new iterator from each call"))
+        pieces = pieces_of(batches, name)
+        first = next(pieces, None)
+        if first is None:
+            raise DataError(f"{name}: no batches; expected at least 1")
+        shape = Shape.of(first.rows)
+        if n_rows is None:
+            n_rows = first.n_rows + sum(piece.n_rows for piece in pieces)
+        read = OnwardReader(lambda: pieces_of(start(), name, shape), n_rows, name)
+    if n_rows == 0:
+        raise DataError(f"{name}: 0 rows; at least 1 is needed")
+    reader = _row_reader(read, name, n_rows, shape, sequential=isinstance(read, OnwardReader))
+    again = partial(scan_batches, factory, n_rows=n_rows)
+    return SourceSamples(reader, _default_names(shape.n_columns), name, again)
+
+
+def _row_reader(
+    read: Callable[[int, int], Any], origin: str, n_rows: int, shape: Shape, *, sequential: bool
+) -> RowReader:
+    return RowReader(
+        read,
+        origin,
+        n_rows=n_rows,
+        n_columns=shape.n_columns,
+        single=shape.dtype == np.float32,
+        has_labels=shape.has_labels,
+        sequential=sequential,
+    )
+
+
+def _spilled(
+    pieces: Iterator[Piece], folder: PathLike | Literal[True], origin: str, names: tuple[str, ...], dtype: np.dtype[Any]
+) -> Samples:
+    """Return the samples of rows that are written to disk first."""
+    paths, keeper = spill(pieces, None if folder is True else folder, dtype, origin)
+    samples = scan_npy(paths["x"], paths.get("y"), weight=paths.get("weight"))
+    assert isinstance(samples, SourceSamples)
+    return SourceSamples(samples.source, names, f"{origin}, spilled", samples.again, keeper)
+
+
+def _one_shot(argument: str, kind: str, instead: str) -> str:
+    return (
+        f"{argument}: {kind} gives its rows only once or in no certain order, and a fit reads them many times; "
+        f"{instead}, or have the rows written to disk: spill=True or a folder"
+    )
+
+
+def _first_table(stream: ArrowStream, origin: str) -> tuple[TableSource, int]:
+    """Return the first batch that has rows, and where it lies in memory."""
+    while (found := stream.next_table()) is not None:
+        if found[0].n_rows:
+            return found
+    raise DataError(f"{origin}: 0 rows; at least 1 is needed")
+
+
+def _default_names(n_columns: int) -> tuple[str, ...]:
+    return tuple(f"x{column}" for column in range(n_columns))
+
+
+def _column_names(X: Any, n_columns: int) -> tuple[str, ...]:
+    names = getattr(X, "column_names", None) or getattr(X, "columns", None)
+    if names is not None and len(names) == n_columns:
+        return tuple(str(name) for name in names)
+    return _default_names(n_columns)

@@ -1,0 +1,186 @@
+"""Rows that Python objects hand out piece by piece, and a reader of such pieces in their order."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from relunet.errors import DataError
+from relunet.samples.arrays import as_matrix, as_vector
+from relunet.samples.protocol import Rows
+
+__all__ = ["N_CACHED", "Batch", "OnwardReader", "Piece", "Shape", "as_piece", "joined", "pieces_of"]
+
+N_CACHED = (os.cpu_count() or 1) + 1
+"""Pieces in memory: one for each thread of a sweep, and the one that is left."""
+
+
+class Piece(Protocol):
+    """Some consecutive rows."""
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Inputs, labels or None, weights or None of a range of rows."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What every piece of a source has in common."""
+
+    n_columns: int
+    dtype: np.dtype[Any]
+    has_labels: bool
+    has_weights: bool
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        """Return the shape of rows."""
+        X, y, weight = rows
+        return cls(X.shape[1], X.dtype, y is not None, weight is not None)
+
+    def __str__(self) -> str:
+        parts = [f"{self.n_columns} columns of {self.dtype}"]
+        parts += ["labels"] if self.has_labels else []
+        parts += ["weights"] if self.has_weights else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A piece in memory."""
+
+    rows: Rows
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.rows[0])
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Return a range of rows."""
+        X, y, weight = self.rows
+        part = slice(start, stop)
+        return X[part], None if y is None else y[part], None if weight is None else weight[part]
+
+
+def as_piece(batch: Any, name: str, shape: Shape | None = None) -> Batch:
+    """Return a batch ``X``, ``(X, y)`` or ``(X, y, weight)`` as a piece, whose shape has to be `shape`."""
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    if not 1 <= len(parts) <= 3:
+        raise DataError(f"{name}: a tuple of {len(parts)}; expected X, (X, y) or (X, y, weight)")
+    X = as_matrix(parts[0], f"{name}, X")
+    vectors = []
+    for part, which in zip(parts[1:], ("y", "sample_weight"), strict=False):
+        vector = None if part is None else as_vector(part, f"{name}, {which}")
+        if vector is not None and len(vector) != len(X):
+            raise DataError(f"{name}, {which}: {len(vector)} values for {len(X)} rows of X")
+        vectors.append(vector)
+    y, weight = (*vectors, None, None)[:2]
+    found = Shape.of((X, y, weight))
+    if shape is not None and found != shape:
+        raise DataError(f"{name}: {found}; expected {shape}, as in the first batch")
+    return Batch((X, y, weight))
+
+
+def pieces_of(batches: Iterable[Any], origin: str, shape: Shape | None = None) -> Iterator[Batch]:
+    """Yield batches as pieces of one shape: `shape`, or that of the first."""
+    for number, batch in enumerate(batches):
+        piece = as_piece(batch, f"{origin}, batch {number}", shape)
+        shape = shape or Shape.of(piece.rows)
+        yield piece
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of several ranges as one."""
+    if len(parts) == 1:
+        return parts[0]
+    X, y, weight = (None if column[0] is None else np.concatenate(column) for column in zip(*parts, strict=True))
+    assert X is not None
+    return X, y, weight
+
+
+class OnwardReader:
+    """Rows of pieces that can be had only one after another, each pass anew.
+
+    Parameters
+    ----------
+    start : callable
+        Starts a pass: returns an iterator of pieces.
+    n_rows : int
+        Rows of every pass.
+    origin : str
+        Name for messages.
+    """
+
+    def __init__(self, start: Callable[[], Iterator[Piece]], n_rows: int, origin: str) -> None:
+        self._start, self._n_rows, self._origin = start, n_rows, origin
+        self._lock = threading.Lock()
+        self._end_pass()
+
+    def _end_pass(self) -> None:
+        self._pieces: Iterator[Piece] = iter(())
+        self._piece: Piece = Batch((np.empty((0, 0)), None, None))
+        # the next row, and the one of the piece; no pass has begun where that is behind what any caller can ask for
+        self._row, self._used = -1, 0
+
+    def __call__(self, start: int, stop: int) -> Rows:
+        """Return a range of rows; ranges in their order need one pass."""
+        with self._lock:
+            try:
+                return self._read(start, stop)
+            except BaseException:
+                self._end_pass()
+                raise
+
+    def _read(self, start: int, stop: int) -> Rows:
+        if not 0 <= self._row <= start:
+            self._end_pass()
+            self._pieces, self._row = _ahead(self._start()), 0
+        parts: list[Rows] = []
+        while self._row < stop:
+            left = self._piece.n_rows - self._used
+            if left == 0:
+                self._next_piece()
+                continue
+            end = self._used + min(left, (start if self._row < start else stop) - self._row)
+            if self._row >= start:
+                parts.append(self._piece.read(self._used, end))
+            self._row += end - self._used
+            self._used = end
+        if self._row == self._n_rows:
+            while self._used == self._piece.n_rows and self._next_piece(may_end=True):
+                pass
+            if self._used < self._piece.n_rows:
+                raise DataError(f"{self._origin}: more than the {self._n_rows} rows that were expected")
+            self._end_pass()
+        return joined(parts)
+
+    def _next_piece(self, may_end: bool = False) -> bool:
+        piece = next(self._pieces, None)
+        if piece is None:
+            if may_end:
+                return False
+            raise DataError(
+                f"{self._origin}: ends after {self._row} rows where {self._n_rows} were expected; "
+                f"every pass must give the same rows"
+            )
+        self._piece, self._used = piece, 0
+        return True
+
+
+def _ahead(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Yield pieces while the next one is being made on another thread."""
+    with ThreadPoolExecutor(1, thread_name_prefix="relunet") as thread:
+        coming = thread.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = thread.submit(next, pieces, None)
+            yield piece

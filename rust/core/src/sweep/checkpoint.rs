@@ -1,0 +1,381 @@
+//! Checkpoints of a sweep: the parts of its tree that are done, in a file that is always whole, for the next run to use.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::plan::Plan;
+use crate::error::{Error, Result};
+use crate::moments::Moments;
+use crate::moments::bytes::{CHECKPOINT, Reader, Writer};
+
+/// Where a sweep stores what it has done, how often, and what tells its samples from others.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The file.
+    pub path: PathBuf,
+    /// Time between two writes.
+    pub every: Duration,
+    /// The same for the same samples; a file of other samples is refused.
+    pub identity: Vec<u8>,
+}
+
+/// Sums over the rows from the first one of some leaves on: all rows of these, or the first rows of a single one.
+#[derive(Debug)]
+struct Part {
+    leaves: Range<u64>,
+    /// The first row that is not in the sums.
+    next_row: u64,
+    sums: Vec<Moments>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By their first leaf.
+    parts: BTreeMap<u64, Arc<Part>>,
+    /// Leaves in progress, with the last write for which they have given their sums.
+    active: BTreeMap<u64, u64>,
+    has_ended: bool,
+    failure: Option<Error>,
+}
+
+/// What a sweep has done so far, shared by the threads that do it and the one that writes.
+pub(crate) struct Ledger<'a> {
+    checkpoint: &'a Checkpoint,
+    plan: &'a Plan,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Writes asked for so far: leaves in progress give their sums once for each.
+    asked: AtomicU64,
+    is_broken: AtomicBool,
+}
+
+impl<'a> Ledger<'a> {
+    /// The parts that an earlier run has stored; where there is no file, a new one without parts.
+    ///
+    /// # Errors
+    /// A file that cannot be written or read, is damaged, or belongs to another sweep than that of `plan` and `empty`.
+    pub(crate) fn open(checkpoint: &'a Checkpoint, plan: &'a Plan, empty: &[Moments]) -> Result<Self> {
+        let stored = match std::fs::read(&checkpoint.path) {
+            Ok(bytes) => Some(read(checkpoint, plan, empty, &bytes)?),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io(&checkpoint.path, &error)),
+        };
+        let is_new = stored.is_none();
+        let state = Mutex::new(State { parts: stored.unwrap_or_default(), ..State::default() });
+        let (asked, is_broken) = (AtomicU64::new(0), AtomicBool::new(false));
+        let ledger = Self { checkpoint, plan, state, changed: Condvar::new(), asked, is_broken };
+        if is_new {
+            // A place that cannot be written to is found out now rather than after hours.
+            ledger.write()?;
+        }
+        Ok(ledger)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rows of all parts.
+    pub(crate) fn rows_done(&self) -> u64 {
+        self.state().parts.values().map(|part| part.next_row - self.plan.rows(&part.leaves).start).sum()
+    }
+
+    /// The sums over exactly these leaves, if they are done.
+    pub(crate) fn done(&self, leaves: &Range<u64>) -> Option<Vec<Moments>> {
+        let part = self.state().parts.get(&leaves.start).cloned()?;
+        let is_done = part.leaves == *leaves && part.next_row == self.plan.rows(leaves).end;
+        is_done.then(|| part.sums.clone())
+    }
+
+    /// Starts a leaf: the first row that is not done, and the sums up to it.
+    pub(crate) fn begin(&self, leaf: u64) -> Option<(u64, Vec<Moments>)> {
+        let mut state = self.state();
+        state.active.insert(leaf, 0);
+        state.parts.get(&leaf).map(|part| (part.next_row, part.sums.clone()))
+    }
+
+    /// Takes the sums of a leaf in progress, if they are asked for or the leaf `is_left`.
+    pub(crate) fn offer(&self, leaf: u64, next_row: u64, sums: &[Moments], given: &mut u64, is_left: bool) {
+        let asked = self.asked.load(Ordering::Relaxed);
+        if asked > *given || is_left {
+            *given = asked;
+            let part = Part { leaves: leaf..leaf + 1, next_row, sums: sums.to_vec() };
+            let mut state = self.state();
+            state.parts.insert(leaf, Arc::new(part));
+            if is_left {
+                state.active.remove(&leaf);
+            } else {
+                state.active.insert(leaf, asked);
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes the merged sums of `leaves`, whose second half began at `middle`.
+    pub(crate) fn merged(&self, leaves: &Range<u64>, middle: u64, sums: &[Moments]) {
+        let part = Part { leaves: leaves.clone(), next_row: self.plan.rows(leaves).end, sums: sums.to_vec() };
+        let mut state = self.state();
+        state.parts.remove(&middle);
+        state.parts.insert(leaves.start, Arc::new(part));
+    }
+
+    /// Whether a write has failed, so that the sweep is to end.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Writes again and again until the sweep has ended.
+    fn write_regularly(&self) {
+        loop {
+            let every = self.checkpoint.every;
+            let wait = |state, condition: &mut dyn FnMut(&mut State) -> bool| {
+                let waited = self.changed.wait_timeout_while(state, every, condition);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
+            if wait(self.state(), &mut |state| !state.has_ended).has_ended {
+                return;
+            }
+            let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+            // A leaf that waits for its rows for as long as this is left as it was in the last write.
+            let behind = |state: &State| state.active.values().any(|given| *given < asked);
+            drop(wait(self.state(), &mut |state| !state.has_ended && behind(state)));
+            if let Err(error) = self.write() {
+                self.state().failure = Some(error);
+                self.is_broken.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    /// Writes regularly while `run` lasts, and once more after it.
+    ///
+    /// # Errors
+    /// Those of `run`, and a file that cannot be written.
+    pub(crate) fn keep<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| self.write_regularly());
+            let _end = Ending(self);
+            run()
+        });
+        match (result, self.close()) {
+            (Ok(value), stored) => stored.map(|()| value),
+            (Err(Error::Cancelled), Err(error)) | (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The error of the regular writes, else that of a last one.
+    fn close(&self) -> Result<()> {
+        let failure = self.state().failure.take();
+        failure.map_or_else(|| self.write(), Err)
+    }
+
+    fn write(&self) -> Result<()> {
+        let parts: Vec<Arc<Part>> = self.state().parts.values().cloned().collect();
+        let mut writer = Writer::new(CHECKPOINT);
+        writer.integers(&self.plan.shape());
+        writer.bytes(&self.checkpoint.identity);
+        writer.integer(parts.len() as u64);
+        for part in parts {
+            writer.integers(&[part.leaves.start, part.leaves.end, part.next_row]);
+            writer.integer(part.sums.len() as u64);
+            part.sums.iter().for_each(|sum| writer.bytes(&sum.to_bytes()));
+        }
+        replace(&self.checkpoint.path, &writer.finish())
+    }
+}
+
+/// Ends the regular writes when it goes, even by a panic.
+struct Ending<'a>(&'a Ledger<'a>);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.state().has_ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+fn read(checkpoint: &Checkpoint, plan: &Plan, empty: &[Moments], bytes: &[u8]) -> Result<BTreeMap<u64, Arc<Part>>> {
+    let path = &checkpoint.path;
+    let damaged = |error: Error| match error {
+        Error::Argument { message, .. } => Error::file(path, format!("not a checkpoint that can be used, {message}")),
+        other => other,
+    };
+    let refused = |of: String| Error::argument("checkpoint", format!("{}: of a sweep {of}", path.display()));
+    let (kind, mut reader) = Reader::new(bytes).map_err(damaged)?;
+    if kind != CHECKPOINT {
+        return Err(Error::file(path, "a stored accumulator, expected the checkpoint of a sweep"));
+    }
+    let shape = reader.integers().map_err(damaged)?;
+    if shape != plan.shape() {
+        let show = |shape: &[u64]| match shape {
+            [n_rows, n_features, ..] => format!("{n_rows} rows of {n_features} columns"),
+            _ => "rows".into(),
+        };
+        return Err(refused(format!("over {}, expected {}", show(&shape), show(&plan.shape()))));
+    }
+    if reader.bytes().map_err(damaged)? != checkpoint.identity {
+        return Err(refused("over other samples".into()));
+    }
+    let mut parts = BTreeMap::new();
+    for _ in 0..reader.integer().map_err(damaged)? {
+        let part = read_part(&mut reader).map_err(damaged)?;
+        let same = part.sums.len() == empty.len() && part.sums.iter().zip(empty).all(|(a, b)| a.may_merge(b));
+        if !same {
+            return Err(refused("of other accumulators".into()));
+        }
+        let (rows, is_leaf) = (plan.rows(&part.leaves), part.leaves.start + 1 == part.leaves.end);
+        let whole = part.next_row == rows.end || is_leaf && rows.contains(&part.next_row);
+        let counted = part.sums.iter().all(|sum| sum.n_rows() == part.next_row.saturating_sub(rows.start));
+        if part.leaves.is_empty() || !whole || !counted {
+            return Err(Error::file(path, "not a checkpoint that can be used, its parts do not fit"));
+        }
+        parts.insert(part.leaves.start, Arc::new(part));
+    }
+    reader.finish().map_err(damaged)?;
+    Ok(parts)
+}
+
+fn read_part(reader: &mut Reader<'_>) -> Result<Part> {
+    let place = reader.integers()?;
+    let &[first, end, next_row] = place.as_slice() else {
+        return Err(Error::argument("data", "damaged: sizes do not fit"));
+    };
+    let sums = (0..reader.integer()?).map(|_| Moments::from_bytes(reader.bytes()?)).collect::<Result<_>>()?;
+    Ok(Part { leaves: first..end, next_row, sums })
+}
+
+/// Puts `bytes` in the place of the file `path`, so that whoever reads it, after whatever crash, sees the old or the new.
+///
+/// # Errors
+/// Whatever the system reports, with the path.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|error| Error::io(path, &error))
+}
+
+/// Makes the name of a file as durable as its content.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Control;
+    use crate::moments::tests::every_kind;
+    use crate::sweep::resumable_sweep;
+    use crate::sweep::tests::{D, generated};
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("relunet-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// Some accumulators: any would do.
+    fn some() -> Vec<Moments> {
+        every_kind(D).into_iter().filter(|sums| matches!(sums, Moments::Input(_) | Moments::Slice(_))).collect()
+    }
+
+    fn checkpoint(path: PathBuf) -> Checkpoint {
+        Checkpoint { path, every: Duration::from_millis(5), identity: b"these".to_vec() }
+    }
+
+    /// Bits of the sums over some rows, and how many rows were read for them.
+    fn swept(n_rows: u64, n_threads: usize, checkpoint: Option<&Checkpoint>) -> (Vec<Vec<u8>>, u64) {
+        let mut sums = some();
+        let source = generated(n_rows);
+        resumable_sweep(&source, &mut sums, Some(n_threads), &Control::default(), checkpoint).unwrap();
+        (sums.iter().map(Moments::to_bytes).collect(), source.n_read.into_inner())
+    }
+
+    #[test]
+    fn a_sweep_goes_on_from_any_moment_with_the_same_bits() {
+        let folder = folder("resume");
+        let n_rows = 600_001;
+        let (whole, _) = swept(n_rows, 2, None);
+        for (i, at) in [0_u64, 123_456, 300_000, 600_000].into_iter().enumerate() {
+            let (file, copy) = (folder.join(format!("{i}")), folder.join(format!("{i}-killed")));
+            let (running, left) = (checkpoint(file.clone()), checkpoint(copy.clone()));
+            // What a process killed at this row would have left behind.
+            let source = generated(n_rows).at(at, || assert!(std::fs::copy(&file, &copy).is_ok()));
+            let mut sums = some();
+            resumable_sweep(&source, &mut sums, Some(1 + i % 3), &Control::default(), Some(&running)).unwrap();
+            assert!(sums.iter().map(Moments::to_bytes).eq(whole.iter().cloned()));
+            let (resumed, n_read) = swept(n_rows, 1 + (i + 1) % 3, Some(&left));
+            assert!(resumed == whole, "killed at row {at}");
+            assert!(n_read <= n_rows, "{n_read} rows read, killed at row {at}");
+            // A finished sweep is not done again.
+            let (again, n_read) = swept(n_rows, 2, Some(&left));
+            assert!(again == whole && n_read == 0);
+        }
+    }
+
+    #[test]
+    fn an_interrupt_keeps_what_was_done() {
+        let kept = Checkpoint { every: Duration::from_secs(3600), ..checkpoint(folder("interrupt").join("kept")) };
+        let control = Control::default();
+        let source = generated(600_001).at(400_000, || control.cancel());
+        let error = resumable_sweep(&source, &mut some(), Some(2), &control, Some(&kept)).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{error}");
+        let read = source.n_read.into_inner();
+        let (resumed, rest) = swept(600_001, 2, Some(&kept));
+        assert_eq!(read + rest, 600_001);
+        assert!(resumed == swept(600_001, 2, None).0);
+    }
+
+    #[test]
+    fn checkpoints_of_other_sweeps_and_damaged_ones_are_refused() {
+        let folder = folder("refused");
+        let kept = checkpoint(folder.join("kept"));
+        swept(70_001, 2, Some(&kept));
+        let refused = |n_rows, sums: &mut Vec<Moments>, checkpoint: &Checkpoint| {
+            let result = resumable_sweep(&generated(n_rows), sums, None, &Control::default(), Some(checkpoint));
+            result.unwrap_err().to_string()
+        };
+        let message = refused(70_002, &mut some(), &kept);
+        assert!(message.ends_with("of a sweep over 70001 rows of 19 columns, expected 70002 rows of 19 columns"));
+        let other = Checkpoint { identity: b"those".to_vec(), ..kept.clone() };
+        assert!(refused(70_001, &mut some(), &other).ends_with("of a sweep over other samples"));
+        let mut fewer = some();
+        fewer.pop();
+        assert!(refused(70_001, &mut fewer, &kept).ends_with("of a sweep of other accumulators"));
+
+        let bytes = std::fs::read(&kept.path).unwrap();
+        for at in [0, 9, 13, 30, bytes.len() / 2, bytes.len() - 1] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&kept.path, &damaged).unwrap();
+            assert!(refused(70_001, &mut some(), &kept).contains("kept"), "byte {at}");
+            std::fs::write(&kept.path, &bytes[..at]).unwrap();
+            assert!(refused(70_001, &mut some(), &kept).contains("kept"), "cut at {at}");
+        }
+        std::fs::write(&kept.path, some()[0].to_bytes()).unwrap();
+        assert!(refused(70_001, &mut some(), &kept).contains("a stored accumulator"));
+        let nowhere = checkpoint(folder.join("missing").join("kept"));
+        assert!(refused(70_001, &mut some(), &nowhere).contains("missing"));
+    }
+}

@@ -1,0 +1,269 @@
+//! One pass of a source through any number of accumulators, in parallel, with the same bits for any number of threads.
+
+mod checkpoint;
+mod plan;
+mod pool;
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::block::BlockBuffer;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::moments::{Moments, Scratch};
+use crate::source::Source;
+pub use checkpoint::Checkpoint;
+use checkpoint::Ledger;
+use plan::Plan;
+pub use pool::pool;
+
+/// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails.
+///
+/// Rows are cut into blocks and leaves by their absolute number alone, and leaves are merged in a fixed binary tree: what
+/// a thread does never depends on the others.
+///
+/// # Errors
+/// Rows that cannot be read or used, accumulators of other columns, a source without labels where they are needed,
+/// [`Error::Cancelled`].
+pub fn sweep(
+    source: &dyn Source,
+    accumulators: &mut [Moments],
+    n_threads: Option<usize>,
+    control: &Control,
+) -> Result<()> {
+    resumable_sweep(source, accumulators, n_threads, control, None)
+}
+
+/// The same, with what is done stored every now and then where a `checkpoint` is given.
+///
+/// A sweep that was killed, interrupted or failed goes on from there, and ends with the bits that it would have had; what
+/// a finished one stored is read instead of the rows.
+///
+/// # Errors
+/// Those of [`sweep`], and a checkpoint that cannot be written or read, or is that of another sweep.
+pub fn resumable_sweep(
+    source: &dyn Source,
+    accumulators: &mut [Moments],
+    n_threads: Option<usize>,
+    control: &Control,
+    checkpoint: Option<&Checkpoint>,
+) -> Result<()> {
+    for accumulator in accumulators.iter() {
+        let (expected, got) = (accumulator.n_features(), source.n_features());
+        if expected != got {
+            return Err(Error::argument("X", format!("expected {expected} columns, got {got}")));
+        }
+        if accumulator.needs_labels() && !source.has_labels() {
+            return Err(Error::argument("y", format!("{} needs labels, the samples have none", accumulator.name())));
+        }
+    }
+    let plan = Plan::new(source.n_rows(), source.n_features());
+    let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
+    let ledger = checkpoint.map(|checkpoint| Ledger::open(checkpoint, &plan, &empty)).transpose()?;
+    let pool = pool(if source.is_sequential() { Some(1) } else { n_threads })?;
+    let (scratch, failed) = (Mutex::default(), AtomicU64::new(u64::MAX));
+    let task = Task { source, empty, plan: &plan, control, scratch, failed, ledger: ledger.as_ref() };
+    let run = || pool.install(|| task.reduce(0..plan.n_leaves));
+    let sums = match &ledger {
+        None => run(),
+        Some(ledger) => {
+            control.add_rows(ledger.rows_done());
+            ledger.keep(run)
+        }
+    };
+    source.rest();
+    for (accumulator, sum) in accumulators.iter_mut().zip(&sums?) {
+        accumulator.merge(sum)?;
+    }
+    Ok(())
+}
+
+struct Task<'a> {
+    source: &'a dyn Source,
+    empty: Vec<Moments>,
+    plan: &'a Plan,
+    control: &'a Control,
+    /// Memory of workers that are done with their leaf.
+    scratch: Mutex<Vec<(BlockBuffer, Scratch)>>,
+    /// The first leaf known to have failed: later ones need not go on, earlier ones must, to report the first error.
+    failed: AtomicU64,
+    ledger: Option<&'a Ledger<'a>>,
+}
+
+impl Task<'_> {
+    fn reduce(&self, leaves: Range<u64>) -> Result<Vec<Moments>> {
+        if let Some(sums) = self.ledger.and_then(|ledger| ledger.done(&leaves)) {
+            return Ok(sums);
+        }
+        if leaves.end - leaves.start <= 1 {
+            return self.leaf(leaves);
+        }
+        let middle = leaves.start + (leaves.end - leaves.start).div_ceil(2);
+        let (left, right) = rayon::join(|| self.reduce(leaves.start..middle), || self.reduce(middle..leaves.end));
+        let (mut left, right) = (left?, right?);
+        for (a, b) in left.iter_mut().zip(&right) {
+            a.merge(b)?;
+        }
+        if let Some(ledger) = self.ledger {
+            ledger.merged(&leaves, middle, &left);
+        }
+        Ok(left)
+    }
+
+    fn leaf(&self, leaves: Range<u64>) -> Result<Vec<Moments>> {
+        let result = self.accumulate(&leaves);
+        if result.is_err() {
+            self.failed.fetch_min(leaves.start, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn accumulate(&self, leaves: &Range<u64>) -> Result<Vec<Moments>> {
+        let rows = self.plan.rows(leaves);
+        let begun = self.ledger.and_then(|ledger| ledger.begin(leaves.start));
+        let (mut next, mut sums) = begun.unwrap_or_else(|| (rows.start, self.empty.clone()));
+        let mut given = 0;
+        let result = self.add_blocks(leaves.start, &mut next, rows.end, &mut sums, &mut given);
+        if let Some(ledger) = self.ledger {
+            ledger.offer(leaves.start, next, &sums, &mut given, true);
+        }
+        result.map(|()| sums)
+    }
+
+    fn add_blocks(&self, leaf: u64, next: &mut u64, end: u64, sums: &mut [Moments], given: &mut u64) -> Result<()> {
+        let idle = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let (mut buffer, mut scratch) = idle.unwrap_or_default();
+        while *next < end {
+            let stopped = self.failed.load(Ordering::Relaxed) < leaf || self.ledger.is_some_and(Ledger::is_broken);
+            if stopped || self.control.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let rows = *next..end.min(*next + self.plan.block_rows);
+            let following = rows.end..end.min(rows.end + self.plan.block_rows);
+            scratch.ahead = self.source.ahead(following).into();
+            let block = self.source.block(rows.clone(), &mut buffer)?;
+            for sum in &mut *sums {
+                sum.update(&block, &mut scratch);
+            }
+            self.control.add_rows(rows.end - rows.start);
+            *next = rows.end;
+            if let Some(ledger) = self.ledger {
+                ledger.offer(leaf, *next, sums, given, false);
+            }
+        }
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push((buffer, scratch));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::block::Block;
+    use crate::moments::tests::every_kind;
+
+    /// Rows made where they are asked for; `bad` is refused, at the row of `event` something happens.
+    pub(crate) struct Generated<'a> {
+        n_rows: u64,
+        has_labels: bool,
+        bad: Option<u64>,
+        event: Option<(u64, Box<dyn Fn() + Sync + 'a>)>,
+        pub(crate) n_read: AtomicU64,
+    }
+
+    impl<'a> Generated<'a> {
+        pub(crate) fn at(self, row: u64, event: impl Fn() + Sync + 'a) -> Self {
+            Self { event: Some((row, Box::new(event))), ..self }
+        }
+    }
+
+    pub(crate) const D: usize = 19;
+
+    impl Source for Generated<'_> {
+        fn n_rows(&self) -> u64 {
+            self.n_rows
+        }
+
+        fn n_features(&self) -> usize {
+            D
+        }
+
+        fn has_labels(&self) -> bool {
+            self.has_labels
+        }
+
+        fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
+            if let Some(row) = self.bad.filter(|row| rows.end > *row) {
+                return Err(Error::data("X", format!("bad from row {row} on, asked for {}", rows.start)));
+            }
+            if let Some((_, event)) = self.event.as_ref().filter(|(row, _)| rows.contains(row)) {
+                event();
+            }
+            self.n_read.fetch_add(rows.end - rows.start, Ordering::Relaxed);
+            let value = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 23) - 1.0;
+            let d = D as u64;
+            buffer.x.clear();
+            buffer.x.extend((rows.start * d..rows.end * d).map(value));
+            buffer.y.clear();
+            buffer.y.extend(rows.clone().map(|row| value(row.wrapping_mul(7919))));
+            Ok(Block {
+                x: &buffer.x,
+                y: if self.has_labels { &buffer.y } else { &[] },
+                weight: None,
+                n_features: D,
+                n_rows: (rows.end - rows.start) as usize,
+            })
+        }
+    }
+
+    pub(crate) fn generated<'a>(n_rows: u64) -> Generated<'a> {
+        Generated { n_rows, has_labels: true, bad: None, event: None, n_read: AtomicU64::new(0) }
+    }
+
+    fn bytes(accumulators: &[Moments]) -> Vec<Vec<u8>> {
+        accumulators.iter().map(Moments::to_bytes).collect()
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        for n_rows in [0, 1, 4095, 4096, 4097, 70_001] {
+            let sums = [1, 2, 3].map(|n_threads| {
+                let mut accumulators = every_kind(D);
+                let control = Control::default();
+                sweep(&generated(n_rows), &mut accumulators, Some(n_threads), &control).unwrap();
+                assert_eq!(control.rows_done(), n_rows);
+                assert!(accumulators.iter().all(|accumulator| accumulator.n_rows() == n_rows));
+                bytes(&accumulators)
+            });
+            assert!(sums[0] == sums[1] && sums[1] == sums[2], "{n_rows} rows");
+        }
+    }
+
+    #[test]
+    fn failures_leave_the_accumulators_as_they_were() {
+        let mut accumulators = every_kind(D);
+        let control = Control::default();
+        sweep(&generated(100), &mut accumulators, None, &control).unwrap();
+        let before = bytes(&accumulators);
+        for n_threads in [1, 2, 3] {
+            // The error is that of the first bad block, whichever thread meets its own first.
+            let source = Generated { bad: Some(20_000), ..generated(500_000) };
+            let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
+            assert!(error.to_string().ends_with("asked for 18432"), "{error}");
+
+            let control = Control::default();
+            let source = generated(500_000).at(200_000, || control.cancel());
+            let error = sweep(&source, &mut accumulators, Some(n_threads), &control).unwrap_err();
+            assert!(matches!(error, Error::Cancelled), "{error}");
+            assert!(control.rows_done() < 500_000);
+
+            let source = Generated { has_labels: false, ..generated(500) };
+            let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
+            assert!(error.to_string().starts_with("y: ContractionMoments needs labels"), "{error}");
+            assert_eq!(bytes(&accumulators), before);
+        }
+        let error = sweep(&generated(5), &mut every_kind(D + 1), None, &control).unwrap_err();
+        assert!(error.to_string().starts_with("X: expected 20 columns, got 19"), "{error}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The sweep of a source through accumulators, with the interpreter free.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use relunet_core::control::Control;
+use relunet_core::error::Error;
+use relunet_core::moments::Moments;
+use relunet_core::sweep::{Checkpoint, resumable_sweep};
+
+use crate::error::to_python;
+use crate::interrupt::watched;
+use crate::moments::Accumulator;
+use crate::source::with_source;
+
+/// `sums`, which are empty, over all rows of a source.
+pub fn run(
+    source: &Bound<'_, PyAny>,
+    mut sums: Vec<Moments>,
+    n_threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+    checkpoint: Option<Checkpoint>,
+) -> PyResult<Vec<Moments>> {
+    let py = source.py();
+    let sums = with_source(source, move |source| {
+        let control = Control::default();
+        let work = || resumable_sweep(source, &mut sums, n_threads, &control, checkpoint.as_ref());
+        let swept = watched(&control, progress.as_ref(), work);
+        match swept {
+            Ok(result) => result.map(|()| Ok(sums)),
+            Err(interruption) => Ok(Err(interruption)),
+        }
+    })??;
+    py.check_signals().map(|()| sums)
+}
+
+/// Sweeps all rows of a source through accumulators.
+///
+/// `progress` is called with the number of rows done, about ten times a second. An interrupt or an exception of
+/// `progress` ends the sweep; the accumulators are then as they were. The file `checkpoint`, where one is named, holds
+/// what was done `every` so many seconds and in the end, for the next call with a source of the same `identity`.
+#[pyfunction]
+#[pyo3(signature = (source, accumulators, *, n_threads=None, progress=None, checkpoint=None, every=60.0, identity=Vec::new()))]
+pub fn sweep(
+    source: &Bound<'_, PyAny>,
+    accumulators: Vec<Bound<'_, Accumulator>>,
+    n_threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+    checkpoint: Option<PathBuf>,
+    every: f64,
+    identity: Vec<u8>,
+) -> PyResult<()> {
+    let every = Duration::try_from_secs_f64(every).map_err(|_| {
+        let message = format!("{every}, expected a number of seconds of at least 0");
+        to_python(source.py(), Error::argument("every", message))
+    })?;
+    let checkpoint = checkpoint.map(|path| Checkpoint { path, every, identity });
+    let sums = accumulators.iter().map(|a| Ok(a.try_borrow()?.moments().empty())).collect::<PyResult<Vec<_>>>()?;
+    let sums = run(source, sums, n_threads, progress, checkpoint)?;
+    for (accumulator, sum) in accumulators.iter().zip(&sums) {
+        accumulator.try_borrow_mut()?.add(source.py(), sum)?;
+    }
+    Ok(())
+}
