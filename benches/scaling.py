@@ -21,7 +21,7 @@ import numpy as np
 from rivals import RIVALS, WIDE
 from threadpoolctl import threadpool_limits
 
-from relunet import ReLUNetRegressor, _relunet, scan_array, teachers
+from relunet import ReLUNetRegressor, scan_array, teachers
 from relunet.moments import ContractionMoments, GradientMoments
 
 matplotlib.use("Agg")
@@ -90,10 +90,10 @@ def threads(ax: Axes, rows: int) -> None:
     samples = scan_array(x, y)
 
     def gradient(n: int) -> None:
-        _relunet.sweep(samples.source, [GradientMoments(teacher.network)], n_threads=n)
+        samples.sweep([GradientMoments(teacher.network)], n_jobs=n)
 
     def contraction(n: int) -> None:
-        _relunet.sweep(samples.source, [ContractionMoments(64, teacher.network.weights[0], [2, 4, 6])], n_threads=n)
+        samples.sweep([ContractionMoments(64, teacher.network.weights[0], [2, 4, 6])], n_jobs=n)
 
     def fit(n: int) -> None:
         ReLUNetRegressor(n_neurons=8, fit_bias=False, n_jobs=n).fit(samples)

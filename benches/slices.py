@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Sequence
 
 import numpy as np
 
-from relunet import ReLUNetwork, _relunet, scan_array, teachers
-from relunet.fitting.stages.inputs import Inputs, read_inputs
+from relunet import ReLUNetwork, scan_array, teachers
+from relunet.fitting.stages.inputs import Inputs, inputs_of
 from relunet.fitting.stages.subspace import find_subspace, slice_edges
-from relunet.moments import Accumulator, SliceMoments
+from relunet.moments import InputMoments, SliceMoments
 
 # Row of the table: family and number of neurons.
 CASES = {
@@ -48,15 +47,14 @@ def compare(family: str, n_neurons: int, d: int, n_rows: int, seed: int) -> tupl
     x, y = teacher.sample(n_rows, rng=seed + 1000)
     samples = scan_array(x, y)
 
-    def sweep(accumulators: Sequence[Accumulator]) -> None:
-        _relunet.sweep(samples.source, list(accumulators))
-
-    inputs, _ = read_inputs(sweep, n_rows, d, fit_bias=True, sample_size=n_rows, seed=0)
+    moments = InputMoments(d)
+    samples.sweep([moments])
+    inputs = inputs_of(moments, n_rows, fit_bias=True)
     truth = np.linalg.qr(teacher.network.weights.T)[0]
 
     def error(subtracted: ReLUNetwork) -> float:
         slices = SliceMoments(d, slice_edges(y - subtracted.predict(x), n_rows, d), subtracted)
-        sweep([slices])
+        samples.sweep([slices])
         return off(truth, inputs, find_subspace(slices, inputs).directions[:, :n_neurons])
 
     return error(ReLUNetwork(np.zeros((0, d)), np.zeros(0))), error(inputs.affine_network())

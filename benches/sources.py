@@ -55,11 +55,10 @@ def scanner_seconds(path: Path, n_threads: int) -> float:
 def sweep_seconds(path: Path, n_threads: int, accumulator: Callable[[int], Any]) -> float:
     """Return the time of a sweep of the same file."""
     import relunet
-    from relunet import _relunet
 
     samples = relunet.scan_parquet(path, target="y")
     start = time.perf_counter()
-    _relunet.sweep(samples.source, [accumulator(samples.n_columns)], n_threads=n_threads)
+    samples.sweep([accumulator(samples.n_columns)], n_jobs=n_threads)
     return time.perf_counter() - start
 
 
@@ -126,7 +125,6 @@ def fit(arguments: argparse.Namespace) -> None:
 def generated(arguments: argparse.Namespace) -> None:
     """Sweep rows that are made as they are read."""
     import relunet
-    from relunet import _relunet
     from relunet.moments import InputMoments
 
     size, n_columns = 1 << 14, arguments.columns
@@ -157,7 +155,7 @@ def generated(arguments: argparse.Namespace) -> None:
             status = Path("/proc/self/status").read_text()
             marks.append(int(status.split("RssAnon:")[1].split()[0]) / 1024)
 
-        _relunet.sweep(samples.source, [InputMoments(n_columns)], n_threads=arguments.threads, progress=progress)
+        samples.sweep([InputMoments(n_columns)], n_jobs=arguments.threads, progress=progress)
         seconds = time.perf_counter() - start
         tenths = np.array_split(np.array(marks), 10)
         early, late = np.median(tenths[1]), np.median(tenths[-1])

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from relunet import ReLUNetwork, _relunet, scan_array, scan_npy
+from relunet import ReLUNetwork, scan_array, scan_npy
 from relunet.moments import Accumulator, ContractionMoments, GradientMoments, InputMoments, SliceMoments
 from relunet.samples import Samples
 
@@ -66,7 +66,7 @@ def best_seconds(
 
 def sweep(samples: Samples, make: Callable[[int], Accumulator], n_threads: int) -> None:
     """Sweep the samples through one accumulator."""
-    _relunet.sweep(samples.source, [make(samples.n_columns)], n_threads=n_threads)
+    samples.sweep([make(samples.n_columns)], n_jobs=n_threads)
 
 
 def gradient(n_features: int) -> GradientMoments:

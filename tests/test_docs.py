@@ -48,6 +48,11 @@ class Dataset:
     def count(self):
         return len(self.data["y"])
 
+    def iter_batches(self, *, batch_size, batch_format):
+        assert batch_format == "numpy"
+        for start in range(0, self.count(), batch_size):
+            yield {name: column[start : start + batch_size] for name, column in self.data.items()}
+
     def map_batches(self, function, *, fn_args, batch_size, batch_format):
         assert batch_format == "numpy"
         batches = (
@@ -68,6 +73,9 @@ class Frame:
 
     def count(self):
         return len(self.data["y"])
+
+    def toArrow(self):  # noqa: N802
+        return pa.table(self.data)
 
     def mapInArrow(self, function, schema):  # noqa: N802
         assert schema == "sums array<binary>"
@@ -91,6 +99,9 @@ def test_recipes_fit_what_one_machine_fits(engine, teacher, data):
     here = relunet.learn(relunet.scan_array(*data), n_neurons=2).network
     assert space["result"].report.status == "exact"
     assert space["result"].network.gaussian_distance(here) < 1e-10 * here.gaussian_norm()
+    samples = eval(f"{engine}Samples({'dataset' if engine == 'Ray' else 'frame'}, target='y')", space)
+    model = relunet.ReLUNetRegressor(2).fit(samples)
+    assert np.abs(model.predict(samples) - data[1]).max() < 1e-9
 
 
 def test_dask_and_checkpoints_do_what_they_say(data, tmp_path, monkeypatch):

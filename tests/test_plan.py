@@ -11,6 +11,7 @@ import relunet
 from relunet import cli
 from relunet import plan as plans
 from relunet.errors import ArgumentError
+from relunet.fitting.settings import Settings
 from relunet.plan import Rates, measure, plan
 
 RATES = Rates(inputs=2e-8, slices=3e-8, gradient=1e-8, risk=5e-9, search=2.0, search_rows=10_000)
@@ -75,7 +76,7 @@ def test_the_sweeps_of_a_fit_are_those_planned(noise):
 
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 def test_the_sweeps_of_a_sketched_fit_are_about_those_planned(monkeypatch, noise):
-    monkeypatch.setattr(plans, "MAX_DENSE", 10)
+    monkeypatch.setattr(plans, "DEFAULTS", Settings(max_dense=10))
     teacher = relunet.teachers.generic(60, 2, rng=0)
     X, y = teacher.sample(8000, rng=1, noise=noise)
     report = relunet.learn(relunet.scan_array(X, y), n_neurons=2, fit_bias=False, max_dense=10).report

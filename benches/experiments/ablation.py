@@ -5,7 +5,7 @@
 
     slices         the subspace from the contractions C_1 and C_2 alone, without K of all slices
     contractions   the subspace from K alone, without C_1 and C_2
-    both           neither: the subspace from M_2 = E[res (z zᵀ - I)], which is linear in the label, as published
+    C_1 alone      the subspace from C_1, which is linear in the label's normal score, as the published moments are in y
     blur           no look beside kinks for the directions in which they are blurred
     rounds         one look at the labels, none at residuals
     exchanges      the search in the subspace adds neurons one by one and never exchanges them
@@ -15,8 +15,7 @@
 Cases are chosen so that each idea has one for which it was made; a fit may use `most` neurons where there are k. Errors
 are in units of the part of f that is not affine, noise too; where there is noise, errors are divided by σ √(p/N), that
 of least squares with the p parameters that are there. Printed are medians over seeds, and the worst where it is more
-than three times that, with the median number of neurons. The switches replace parts of the driver from outside; the
-package has none.
+than three times that, with the median number of neurons. Each variant is a `Settings` of the fit.
 
 A second table has fits in pairs over more seeds, for ideas that change some fits and leave others as they are, which
 medians do not show: clumping, where the number of neurons is not told, and exchanges.
@@ -25,26 +24,18 @@ medians do not show: clumping, where the number of neurons is not told, and exch
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
-from unittest import mock
 
 import matplotlib
 import numpy as np
 from angle import pair
 from numpy.typing import NDArray
 
-from relunet import ReLUNetwork, _relunet, learn, scan_array, teachers
-from relunet.fitting import fit
-from relunet.fitting import in_memory as fit_in_memory
-from relunet.fitting.in_memory import InMemoryFit
-from relunet.fitting.stages import subspace
-from relunet.fitting.stages.discovery import find_neurons
+from relunet import ReLUNetwork, learn, scan_array, teachers
+from relunet.fitting.settings import Settings
 from relunet.theory import PopulationMoments
 from relunet.theory.estimate import target_error
 
@@ -52,8 +43,6 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 Array = NDArray[np.float64]
-# The package's name `learn` is the function.
-driver = importlib.import_module("relunet.fitting.learn")
 # Smaller errors of clean labels are as good as none.
 EXACT = 1e-9
 # Colours end at so many powers of ten.
@@ -135,55 +124,16 @@ PAIRED = (
 )
 
 
-standing_out = subspace._standing_out
-
-
-def by_contractions(contractions: Array, k: Array) -> tuple[Array, int]:
-    """Return what C_1 and C_2 show without K."""
-    return standing_out(contractions, 0 * k)
-
-
-def by_slices(contractions: Array, k: Array) -> tuple[Array, int]:
-    """Return what K shows alone."""
-    return standing_out(contractions[:0], k)
-
-
-def by_second_moment(fit: InMemoryFit, network: ReLUNetwork) -> subspace.Subspace:
-    """Return the directions that M_2 of the residual shows."""
-    x, y, weight = fit.rows.fitted()
-    z = _relunet.matmul(x - fit.inputs.mean, fit.inputs.whiten)
-    residual = (y - network.predict(x)) * weight / np.sum(weight)
-    r = z.shape[1]
-    second = _relunet.matmul((z * residual[:, None]).T.copy(), z) - np.sum(residual) * np.eye(r)
-    # Without structure the eigenvalues fill a semicircle.
-    edge = float(2 * np.sqrt(r * np.sum(residual**2)) * (1 + 2 * r ** (-2 / 3)))
-    values, vectors = _relunet.eigh((second + second.T) / 2)
-    order = np.argsort(-np.abs(values), kind="stable")
-    n_visible = int(np.sum(np.abs(values) > edge))
-    return subspace.Subspace(np.abs(values)[order], vectors[:, order], edge, n_visible, edge**2)
-
-
-def patched(target: Any, **members: Any) -> Callable[[], AbstractContextManager[Any]]:
-    """Return what makes a context in which members of `target` are others."""
-    return lambda: mock.patch.multiple(target, **members)
-
-
-VARIANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
-    "all on": nullcontext,
-    "no slices": patched(subspace, _standing_out=by_contractions),
-    "no contractions": patched(subspace, _standing_out=by_slices),
-    "neither": patched(InMemoryFit, residual_subspace=by_second_moment),
-    "no blur": patched(fit_in_memory, blurred=lambda network, z, *rest: np.zeros((z.shape[1], 0))),
-    "one round": patched(driver, MAX_ROUNDS=1),
-    "no exchanges": patched(
-        fit, find_neurons=lambda *rows, budget, **options: find_neurons(*rows, budget=1, **options)
-    ),
-    "no clumping": patched(InMemoryFit, clumped=lambda fit, network: (fit.sided(network), [])),
-    "no polish": patched(
-        InMemoryFit,
-        polished=lambda fit, network, *, linear: network if network.n_neurons else fit.inputs.affine_network(),
-        polished_on_all=lambda fit, network: network,
-    ),
+VARIANTS: dict[str, Settings] = {
+    "all on": Settings(),
+    "no slices": Settings(statistics=("C_1", "C_2")),
+    "no contractions": Settings(statistics=("K",)),
+    "C_1 alone": Settings(statistics=("C_1",)),
+    "no blur": Settings(blur_widths=()),
+    "one round": Settings(max_rounds=1),
+    "no exchanges": Settings(efforts=(1, 1, 1), last_effort=1),
+    "no clumping": Settings(clumping=False),
+    "no polish": Settings(polish=False),
 }
 
 
@@ -218,8 +168,7 @@ def paired(variant: str, case: Case, seeds: int) -> str:
     """Return the row of fits with and without an idea: errors by geometric mean of ratios over the fits that differ."""
     fits = []
     for name in ("all on", variant):
-        with VARIANTS[name]():
-            fits.append([outcome(case, seed) for seed in range(seeds)])
+        fits.append([outcome(case, seed, VARIANTS[name]) for seed in range(seeds)])
     (errors, found), (others, finest) = np.moveaxis(np.array(fits), 2, 1)
     ratio = np.maximum(others, EXACT) / np.maximum(errors, EXACT)
     better, worse = np.sum(ratio > 1.02), np.sum(ratio < 1 / 1.02)
@@ -239,10 +188,9 @@ def paired(variant: str, case: Case, seeds: int) -> str:
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
-def measure(case: Case, variant: Callable[[], AbstractContextManager[Any]], seeds: int) -> tuple[float, str]:
+def measure(case: Case, variant: Settings, seeds: int) -> tuple[float, str]:
     """Return the logarithm of the median error of a variant, or of the worst if shown, and what the table says."""
-    with variant():
-        errors, found = np.transpose([outcome(case, seed) for seed in range(seeds)])
+    errors, found = np.transpose([outcome(case, seed, variant) for seed in range(seeds)])
     median, worst = float(np.median(errors)), float(np.max(errors))
     cell, error = shown(median, case), median
     if worst > 3 * median + 1e-9:
@@ -273,11 +221,13 @@ def draw(cases: list[Case], table: Array, cells: list[list[str]], path: str) -> 
     figure.savefig(path, dpi=100)
 
 
-def outcome(case: Case, seed: int) -> tuple[float, int]:
+def outcome(case: Case, seed: int, settings: Settings) -> tuple[float, int]:
     """Return error and number of neurons of a fit."""
     network, norm, x, y = case.data(seed)
     with warnings.catch_warnings(action="ignore"):
-        found = learn(scan_array(x, y), n_neurons=case.most, fit_bias=case.fit_bias, n_jobs=1).network
+        found = learn(
+            scan_array(x, y), n_neurons=case.most, fit_bias=case.fit_bias, n_jobs=1, settings=settings
+        ).network
     return found.gaussian_distance(network) / norm / case.floor(network), found.n_neurons
 
 

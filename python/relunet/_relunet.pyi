@@ -254,7 +254,7 @@ def sweep(
     checkpoint: str | os.PathLike[str] | None = None,
     every: float = 60.0,
     identity: bytes = ...,
-) -> None: ...
+) -> int: ...
 
 # linalg
 

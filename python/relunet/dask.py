@@ -8,14 +8,16 @@ again by another one. Needs the extra ``relunet[dask]``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from relunet import moments
 from relunet.errors import ArgumentError, DataError, RelunetError
 from relunet.moments import Accumulator
 from relunet.samples import Rows, Samples, scan_array
+from relunet.samples.identity import rows_hash
+from relunet.samples.protocol import SweepFile
 
 __all__ = ["DaskSamples", "scan_dask"]
 
@@ -136,9 +138,9 @@ class DaskSamples:
         self.dtype, self.has_labels = dtype, has_labels
 
     @property
-    def source(self) -> Any:
-        """The samples themselves: no compiled source reads them."""
-        return self
+    def can_resume(self) -> bool:
+        """False: a sweep on a cluster keeps nothing before it ends."""
+        return False
 
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
         """All rows in order, `size` at a time at most: partitions are computed one after another and brought here."""
@@ -155,13 +157,19 @@ class DaskSamples:
             if samples is not None:
                 yield from samples.blocks(size)
 
+    def identity(self) -> bytes:
+        """Return a hash of the samples' size and of the first rows."""
+        facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
+        return rows_hash(facts, islice(self.blocks(64), 1))
+
     def sweep(
         self,
         accumulators: Sequence[Accumulator],
         *,
         n_jobs: int | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> None:
+        checkpoint: SweepFile | None = None,
+    ) -> int:
         """Add all rows to accumulators, which are left as they were if that fails.
 
         Parameters
@@ -172,14 +180,25 @@ class DaskSamples:
             Threads of one partition; None means one, for a cluster works on many partitions at once.
         progress : callable, default None
             Called with the number of rows done, whenever partitions are done.
+        checkpoint : None
+            A cluster keeps no sweep in progress.
+
+        Returns
+        -------
+        int
+            Number of rows.
 
         Raises
         ------
+        ArgumentError
+            A checkpoint.
         DataError
             Rows that cannot be used, with the number of their partition; partitions that are no longer as long.
         """
         import dask
 
+        if checkpoint is not None:
+            raise ArgumentError(f"checkpoint: {checkpoint.path!r}, expected None for {self!r}")
         empty = [accumulator.empty() for accumulator in accumulators]
         # A node of its own, so that sums are sent once and not with every partition.
         configuration = dask.delayed([sums.to_bytes() for sums in empty])
@@ -195,6 +214,7 @@ class DaskSamples:
                 raise DataError(f"X: {total.n_rows} rows, but there were {self.n_rows} when they were counted")
         for accumulator, total in zip(accumulators, sums, strict=True):
             accumulator.merge(total)
+        return self.n_rows
 
     def __repr__(self) -> str:
         labels = "labelled" if self.has_labels else "unlabelled"
@@ -322,7 +342,7 @@ def _sums(
         return configuration
     sums = [Accumulator.from_bytes(data) for data in configuration]
     try:
-        moments.sweep(samples, sums, n_jobs=n_jobs)
+        samples.sweep(sums, n_jobs=n_jobs)
     except RelunetError as error:
         raise type(error)(f"partition {number}: {error}") from error
     return [accumulator.to_bytes() for accumulator in sums]

@@ -15,7 +15,7 @@ import numpy as np
 from relunet.errors import ArgumentError
 from relunet.fitting.in_memory import rows_in_memory
 from relunet.fitting.learn import learn
-from relunet.fitting.sketched import MAX_DENSE, SAMPLED_ROWS, SPARE
+from relunet.fitting.settings import DEFAULTS
 from relunet.moments import (
     Accumulator,
     GradientMoments,
@@ -219,9 +219,9 @@ def plan(
             raise ArgumentError(f"{name}: {number}, expected more than 0")
     rates = rates or measure(n_columns, n_neurons, noisy=noisy, n_jobs=n_jobs)
     size = n_rows * (8 * (n_columns + 1) if row_bytes is None else row_bytes)
-    sketched = n_columns > MAX_DENSE
+    sketched = n_columns > DEFAULTS.max_dense
     if sketched:
-        kept, kept_columns = min(n_rows, SAMPLED_ROWS), n_neurons + 1
+        kept, kept_columns = min(n_rows, DEFAULTS.sketch_rows), n_neurons + 1
         counts, rounds = _sketched_sweeps(n_rows, n_columns, n_neurons, noisy)
     else:
         kept, kept_columns = rows_in_memory(n_rows, n_columns, n_neurons), n_columns
@@ -239,7 +239,7 @@ def plan(
     machines = None
     if deadline is not None and deadline > in_memory:
         machines = max(1, ceil((total - in_memory) / (deadline - in_memory)))
-    columns = 3 * (n_neurons + SPARE) if sketched else (SLICES + 1) * (n_columns + 1)
+    columns = 3 * (n_neurons + DEFAULTS.spare_columns) if sketched else (SLICES + 1) * (n_columns + 1)
     sums = 8 * columns * (n_columns + 1)
     threads = n_jobs or 1
     return Plan(
@@ -325,8 +325,8 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
         "inputs": lambda: [InputMoments(n_columns), RowSample(n_columns, 2**54, 0)],
         "slices": lambda: [SliceMoments(n_columns, edges, affine)],
     }
-    if n_columns > MAX_DENSE:
-        directions, functions = X[: n_neurons + SPARE], np.ones((len(edges) + 1, 3))
+    if n_columns > DEFAULTS.max_dense:
+        directions, functions = X[: n_neurons + DEFAULTS.spare_columns], np.ones((len(edges) + 1, 3))
         kinds = {
             "inputs": lambda: [SketchMoments(n_columns, directions[:0], [], [[1.0]])],
             "slices": lambda: [SketchMoments(n_columns, directions, edges, functions, affine)],
@@ -351,7 +351,7 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
 
         swept = {name: seconds_a_row(make) for name, make in kinds.items()}
     few = min(n_rows, FEW_ROWS)
-    if n_columns > MAX_DENSE:
+    if n_columns > DEFAULTS.max_dense:
         # The search in memory sees no more of sketched features than the neurons span.
         few, teacher = FEW_ROWS, generic(n_neurons + 1, n_neurons, rng=rng)
         X, y = teacher.sample(few, rng=rng, noise=0.1 if noisy else 0.0)

@@ -13,10 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import ArgumentError, DataError
 from relunet.fitting.learn import FitResult, learn
 from relunet.fitting.stages.inputs import Inputs, inputs_of
@@ -25,10 +22,9 @@ from relunet.fitting.stages.subspace import find_subspace, span
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments, InputMoments, RowSample, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import Rows, scan_array
+from relunet.samples.protocol import SweepFile
 
 __all__ = ["SavedSubspace", "fit", "step", "subspace"]
-
-Array = NDArray[np.float64]
 
 
 class SavedSubspace(NamedTuple):
@@ -217,10 +213,13 @@ class _KeptRows:
         self._inputs = inputs
         self._rows = scan_array(x, y, weight)
         self.n_rows, self.n_columns, self.columns = self._rows.n_rows, self._rows.n_columns, self._rows.columns
-        self.dtype, self.has_labels, self.source = self._rows.dtype, True, self._rows.source
+        self.dtype, self.has_labels, self.can_resume = self._rows.dtype, True, False
 
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
         return self._rows.blocks(size)
+
+    def identity(self) -> bytes:
+        return self._rows.identity()
 
     def sweep(
         self,
@@ -228,9 +227,11 @@ class _KeptRows:
         *,
         n_jobs: int | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> None:
+        checkpoint: SweepFile | None = None,
+    ) -> int:
         others = [sums for sums in accumulators if not isinstance(sums, InputMoments)]
-        _relunet.sweep(self.source, others, n_threads=n_jobs, progress=progress)
+        self._rows.sweep(others, n_jobs=n_jobs, progress=progress, checkpoint=checkpoint)
         for sums in accumulators:
             if isinstance(sums, InputMoments):
                 sums.merge(self._inputs)
+        return self.n_rows

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.errors import ArgumentError
 from relunet.network import ReLUNetwork
 
@@ -29,7 +29,6 @@ __all__ = [
     "positive",
 ]
 
-Array = NDArray[np.float64]
 Random = int | Sequence[int] | np.random.Generator | None
 
 

@@ -258,9 +258,9 @@ def test_a_spent_budget_says_what_to_try(planted, kind):
         fit = kind(trace, 3, fit_bias=True, fit_linear="auto", seed=0)
         poor = ReLUNetwork(teacher.network.weights[:2], teacher.network.output_weights[:2])
         with pytest.warns(UserWarning, match="structure is left .*: more rows or another seed may"):
-            assert fit.ending(poor, 3, None) == "budget"
+            assert fit.status(poor, 3, None) == "budget"
         with pytest.warns(UserWarning, match="2 neurons do not explain the labels"):
-            assert fit.ending(poor, 2, None) == "budget"
+            assert fit.status(poor, 2, None) == "budget"
     assert any("structure is left" in message for message in trace.messages)
 
 
@@ -283,7 +283,7 @@ def test_what_a_polish_has_told_is_not_swept_again(planted):
         swept = trace.n_sweeps
         assert fit.polished_on_all(network) is network
         assert fit.is_exact(network)
-        assert fit.ending(network, 3, None) == "exact"
+        assert fit.status(network, 3, None) == "exact"
         assert trace.n_sweeps == swept
         # A linear part is more to fit.
         fit.polished(network, linear=True)

@@ -13,8 +13,7 @@ import pytest
 import relunet
 from relunet.errors import ArgumentError, FileError
 from relunet.moments import CurvatureMoments, InputMoments, SliceMoments, sweep
-from relunet.moments.checkpoint import SweepFolder
-from relunet.samples.identity import identity
+from relunet.moments.checkpoint import CheckpointedSamples
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 
@@ -92,7 +91,7 @@ def test_a_killed_fit_goes_on(tmp_path):
         def fit(checkpoint=None):
             network, report, *_ = learn(scan_array(X, y), n_neurons=2, n_jobs=1, checkpoint=checkpoint)
             parameters = (network.weights, network.output_weights, network.biases, network.linear)
-            return [values.tobytes() for values in parameters], report.risk, report.sweeps
+            return [values.tobytes() for values in parameters], report.risk
 
         start = time.perf_counter()
         whole = fit()
@@ -163,26 +162,27 @@ def test_identity_is_that_of_the_rows(samples, tmp_path):
     X, y = rng.standard_normal((3000, 4)), rng.standard_normal(3000)
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", y)
-    assert identity(relunet.scan_npy(tmp_path / "x.npy", tmp_path / "y.npy")) == identity(samples)
+    assert relunet.scan_npy(tmp_path / "x.npy", tmp_path / "y.npy").identity() == samples.identity()
     last = X.copy()
     last[-1, -1] += 1
     others = [(X, None), (X, y + 1), (X[:-1], y[:-1]), (last, y), (X.astype(np.float32), y), (X, y, np.ones(3000))]
-    assert identity(samples) not in {identity(relunet.scan_array(*other)) for other in others}
+    assert samples.identity() not in {relunet.scan_array(*other).identity() for other in others}
 
 
 def test_damaged_files_of_a_folder_are_named(samples, tmp_path):
-    SweepFolder(tmp_path, samples).sweep(samples, [InputMoments(4)])
+    CheckpointedSamples(samples, tmp_path).sweep([InputMoments(4)])
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-3] + b"abc")
     with pytest.raises(FileError, match=rf"{file.name}: .*delete it to sweep again"):
-        SweepFolder(tmp_path, samples).sweep(samples, [InputMoments(4)])
+        CheckpointedSamples(samples, tmp_path).sweep([InputMoments(4)])
 
 
 def test_only_missing_sums_are_swept(samples, tmp_path):
-    folder = SweepFolder(tmp_path, samples)
+    kept = CheckpointedSamples(samples, tmp_path)
     slices = SliceMoments(4, [0.0])
-    folder.sweep(samples, [InputMoments(4)])
-    folder.sweep(samples, [InputMoments(4), slices])
+    assert kept.sweep([InputMoments(4)]) == 3000
+    assert kept.sweep([InputMoments(4), slices]) == 3000
+    assert kept.sweep([InputMoments(4)]) == 0
     assert len(list(tmp_path.iterdir())) == 2
     alone = SliceMoments(4, [0.0])
     sweep(samples, [alone])

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from relunet import _relunet
 from relunet.errors import ArgumentError
 from relunet.estimators.base import Estimator, feature_names, seed_of
 from relunet.fitting.look import look
+from relunet.linalg import matmul
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
 
@@ -183,7 +183,7 @@ class ReLUSubspace(Estimator):
         samples = X if isinstance(X, Samples) else scan_array(X)
         self._check_n_features(samples)
         along = self.components_.T.copy()
-        return np.concatenate([_relunet.matmul(x - self.mean_, along) for x, *_ in samples.blocks()])
+        return np.concatenate([matmul(x - self.mean_, along) for x, *_ in samples.blocks()])
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> npt.NDArray[np.float64]:
         """Find the subspace and return the rows along its components: `fit`, then `transform` of the same rows."""

@@ -1,4 +1,4 @@
-"""The stages of a fit, for the driver to call: what they have in common wherever their rows are."""
+"""The stages of a fit, as the driver calls them: what dense and sketched fits have in common."""
 
 from __future__ import annotations
 
@@ -10,63 +10,46 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.fitting.report import ClumpLevel, Status
+from relunet.fitting.rows import FittedRows, HeldRows, SampledRows, StreamedRows, effective_rows
+from relunet.fitting.settings import Settings
 from relunet.fitting.stages.discovery import Candidate, choose, find_neurons
-from relunet.fitting.stages.inputs import Inputs, SampledRows, effective_rows
+from relunet.fitting.stages.inputs import Inputs
 from relunet.fitting.stages.orientation import orient
-from relunet.fitting.stages.polish import Free, Polished, Projection, Sweep, accelerate, newton, preconditioner
-from relunet.fitting.stages.scales import coarser
+from relunet.fitting.stages.polish import Free, Polished, polish
+from relunet.fitting.stages.scales import coarser, without_inactive_neurons
 from relunet.fitting.stages.subspace import Subspace, resolved_span
 from relunet.fitting.stages.validation import Risk, rounding
 from relunet.fitting.trace import Trace
 from relunet.moments import RiskMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Fit", "KnownErrors"]
-
-# A fit needs so many rows a parameter: fewer, and it would only repeat the labels.
-LEAST_ROWS_PER_PARAMETER = 2.5
-# In a first look the subspace is off by an angle, which rounds kinks off; more neurons would fit that rounding. Part
-# of the loss that one must explain.
-SMOOTHED = 0.02
-# What a parameter costs, in units of the decrease of the risk that it brings by chance: 2 would be Akaike's price, but
-# the best of several optima gains more by chance.
-PRICE = 2.5
-# An exact network has a neuron to spare only if it loses no more than this part of the labels without it.
-NEARLY = 1e-4
-# Coarser levels in a row that cost more, and how much more, before none further is tried.
-PATIENCE, HOPELESS = 2, 1.1
-# Normal matrices of at most so many parameters are factorised where the cheaper polish does not converge.
-MAX_NEWTON = 1200
-# Rounding is felt where the mean of a feature is so many times its standard deviation.
-FAR = 1e6
-
-Array = NDArray[np.float64]
-Rows = tuple[Array, Array, Array]
+__all__ = ["CachedErrors", "Fit"]
 
 
-class KnownErrors:
-    """Root mean square residuals of networks, each measured once.
+class CachedErrors:
+    """RMS residuals of networks, each measured once.
 
     Parameters
     ----------
     measure : callable
-        Returns that of a network.
+        Returns the RMS residual of a network.
     """
 
     def __init__(self, measure: Callable[[ReLUNetwork], float]) -> None:
         self._measure = measure
-        # By identity, for which the networks have to stay.
+        # Keyed by id(); the network is stored so that its id is not reused.
         self._known: dict[int, tuple[ReLUNetwork, float]] = {}
 
     def __call__(self, network: ReLUNetwork) -> float:
-        """Return the root mean square residual of a network."""
+        """Return the RMS residual of a network."""
         if id(network) not in self._known:
-            self.learn(network, self._measure(network))
+            self.store(network, self._measure(network))
         return self._known[id(network)][1]
 
-    def learn(self, network: ReLUNetwork, rms: float) -> None:
-        """Note what need not be measured."""
+    def store(self, network: ReLUNetwork, rms: float) -> None:
+        """Store an RMS residual that is known already."""
         self._known[id(network)] = network, rms
 
 
@@ -76,47 +59,57 @@ class Fit(ABC):
     Parameters
     ----------
     trace : Trace
-        The samples and their sweeps.
-    n_neurons : int
-        Most neurons.
-    fit_bias : bool
-        Whether neurons have biases.
+        The samples, whose sweeps are counted.
+    inputs : Inputs
+        Mean and covariance of the inputs and labels.
+    rows : SampledRows
+        The sample of rows in memory.
+    all_rows : StreamedRows
+        All rows.
     fit_linear : {"auto", True, False}
         Whether the network has a linear part.
     seed : int
-        Chooses rows, and directions that searches try.
+        Seed of the directions that searches try.
+    steps : int
+        Most sweeps of a polish by gradients.
+    settings : Settings
+        Constants of the method.
 
     Attributes
     ----------
-    rms, rms_on_all : KnownErrors
-        Root mean square residuals on the rows that are fitted, and on all rows: a sweep where no polish has told it.
+    rms, rms_on_all : CachedErrors
+        RMS residuals on the rows that are fitted, and on all rows, where a sweep measures what no polish has.
     """
 
-    # Sweeps that a polish by gradients may take.
-    steps = 40
-    rms: KnownErrors
+    rms: CachedErrors
 
     def __init__(
-        self, trace: Trace, n_neurons: int, *, fit_bias: bool, fit_linear: bool | Literal["auto"], seed: int
+        self,
+        trace: Trace,
+        inputs: Inputs,
+        rows: SampledRows,
+        all_rows: StreamedRows,
+        *,
+        fit_linear: bool | Literal["auto"],
+        seed: int,
+        steps: int,
+        settings: Settings,
     ) -> None:
-        self.trace, self.samples, self.fit_linear = trace, trace.samples, fit_linear
-        self.rms_on_all = KnownErrors(self._measured_on_all)
-        self.inputs, rows = self.read(n_neurons, fit_bias, seed)
-        # A round that leads nowhere is not to be repeated.
+        self.trace, self.samples, self.settings = trace, trace.samples, settings
+        self.inputs, self.rows, self.all_rows = inputs, rows, all_rows
+        self.fit_linear, self.steps = fit_linear, steps
+        self.rms_on_all = CachedErrors(self._measured_on_all)
+        # Each search has a seed of its own, so that a round without progress is not repeated.
         self.seeds = count(seed)
-        self.label_rms = float(np.sqrt(self.inputs.label_var + self.inputs.label_mean**2))
-        self.rounding = rounding(self.samples.dtype, rows.y) * self.label_rms
-        # The gates of the network that was looked at last, for its span is asked for as well.
-        self._gates: tuple[ReLUNetwork, tuple[NDArray[np.bool_], Array]] | None = None
-        # Networks with what the polish on all rows has made of them, and with what was free in it.
+        self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
+        self.rounding = rounding(self.samples.dtype, rows.y, settings) * self.label_rms
+        # Which neurons of the last network are active: its span needs to know as well.
+        self._active: tuple[ReLUNetwork, tuple[NDArray[np.bool_], Array]] | None = None
+        # Networks, what was free in their polish on all rows, and the optimum.
         self._optima: list[tuple[ReLUNetwork, Free, ReLUNetwork]] = []
-        if self.inputs.farthest_mean > FAR:
-            far = f"{self.inputs.farthest_mean:.0e} standard deviations"
+        if inputs.farthest_mean > settings.far_mean:
+            far = f"{inputs.farthest_mean:.0e} standard deviations"
             trace.warn(f"X: means are up to {far} from zero, which costs as many digits: subtract them")
-
-    @abstractmethod
-    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> tuple[Inputs, SampledRows]:
-        """Read the law of the inputs and a sample of the rows in one sweep."""
 
     @property
     @abstractmethod
@@ -124,15 +117,11 @@ class Fit(ABC):
         """Rows that `polished` fits, in rows of equal weight."""
 
     @abstractmethod
-    def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
-        """Return (x - shift)·v for rows x in memory and `vectors` v (q, d), and the rows' weights."""
+    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
+        """Return rows projected on `directions`, their labels less the linear function `beyond`.
 
-    @abstractmethod
-    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
-        """Return rows projected on `directions`, labels less the linear function `beyond`, weights.
-
-        They are as many as so many neurons need, all there are for None. Without biases x itself is projected: no
-        neuron can use a constant.
+        They are as many as `n_neurons` neurons need, all there are for None. Without biases, x itself is projected and
+        not x - mean, for no neuron can use a constant.
         """
 
     @abstractmethod
@@ -141,7 +130,7 @@ class Fit(ABC):
 
     @abstractmethod
     def residual_subspace(self, network: ReLUNetwork) -> Subspace:
-        """Return the directions that y - f(x) depends on, from all rows."""
+        """Return the directions that the residual y - f(x) depends on, from all rows."""
 
     @abstractmethod
     def blurred(self, network: ReLUNetwork) -> Array:
@@ -157,26 +146,26 @@ class Fit(ABC):
         return float(np.sqrt(risk.risk))
 
     def is_exact(self, network: ReLUNetwork) -> bool:
-        """Tell whether the rows that are fitted are this network up to rounding."""
+        """Return whether the labels of the rows that are fitted are this network up to rounding."""
         return self.rms(network) <= self.rounding
 
     def cost(self, network: ReLUNetwork) -> float:
-        """Return the risk on the rows to fit, and with it what its parameters take from it by chance.
+        """Return the risk on the rows that are fitted, corrected for what its parameters take from it by chance.
 
-        p parameters leave 1 - p/n of the risk on n rows for nothing, and raise that of the final fit, to all N rows, by
-        p/N: where rows are few, far more than both to first order.
+        By chance, p parameters reduce the risk on n rows to 1 - p/n of it, and raise that of the final fit to all N
+        rows by p/N. Where rows are few, both corrections are far from first order.
         """
         n_parameters = network.n_neurons * (self.inputs.rank + self.inputs.fit_bias)
         n_parameters += self.inputs.rank * bool(np.any(network.linear))
-        price = PRICE / 2 * n_parameters
-        # A neuron more than the rows can determine is dear, not cheap.
+        price = self.settings.price / 2 * n_parameters
+        # The lower bound of the denominator penalises over-parameterised networks.
         left = max(1 - price / self.n_fitted, 1e-3)
-        # Of networks that are exact, the smallest costs least.
+        # Of several exact networks, the smallest has the least cost.
         return max(self.rms(network), self.rounding) ** 2 * (1 + price / self.inputs.n_rows) / left
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
-        per_neuron = LEAST_ROWS_PER_PARAMETER * (self.inputs.rank + 1)
+        per_neuron = self.settings.least_rows_per_parameter * (self.inputs.rank + 1)
         affordable = int(self.n_fitted / per_neuron - 1) if self.inputs.rank else 0
         if affordable < 1 and self.inputs.rank:
             needed = int(2 * per_neuron * self.inputs.n_rows / self.n_fitted) + 1
@@ -185,35 +174,27 @@ class Fit(ABC):
             )
         return max(affordable, 0)
 
-    def gates(self, network: ReLUNetwork) -> tuple[NDArray[np.bool_], Array]:
-        """Return which neurons are on (n, k) at rows in memory, and the rows' weights, all positive."""
-        if self._gates is None or self._gates[0] is not network:
-            heights, weight = self.projections(network.weights, np.zeros(self.samples.n_columns))
-            self._gates = network, (heights + network.biases > 0, weight)
-        return self._gates[1]
+    def active_neurons(self, network: ReLUNetwork) -> tuple[NDArray[np.bool_], Array]:
+        """Return which neurons are active (n, k) on sampled rows, and the rows' weights, all positive."""
+        if self._active is None or self._active[0] is not network:
+            heights, weight = self.all_rows.project(network.weights, np.zeros(self.samples.n_columns))
+            self._active = network, (heights + network.biases > 0, weight)
+        return self._active[1]
 
-    def bent(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the network without the neurons whose kinks have all rows on one side: these are affine there."""
+    def without_inactive_neurons(self, network: ReLUNetwork) -> ReLUNetwork:
+        """Return the network without the neurons that are affine on the sampled rows."""
         if network.n_neurons == 0:
             return network
-        gates, _ = self.gates(network)
-        always, never = np.all(gates, axis=0) & (self.fit_linear is not False), ~np.any(gates, axis=0)
-        kept = ~(always | never)
-        if np.all(kept):
-            # What is known of this network need not be measured again.
-            return network
-        slopes = network.weights * (network.output_weights * always)[:, None]
-        constant = float(np.sum(network.output_weights * network.biases * always))
-        linear, intercept = network.linear + np.sum(slopes, axis=0), float(network.intercept) + constant
-        return ReLUNetwork(network.weights[kept], network.output_weights[kept], network.biases[kept], linear, intercept)
+        active, _ = self.active_neurons(network)
+        return without_inactive_neurons(network, active, keep_affine=self.fit_linear is not False)
 
     def resolved_span(self, network: ReLUNetwork) -> Array:
         """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
         if network.n_neurons == 0:
             return np.zeros((self.inputs.rank, 0))
-        gates, weight = self.gates(network)
+        active, weight = self.active_neurons(network)
         neurons = self.inputs.whitened(network.weights * network.output_weights[:, None])
-        return resolved_span(neurons, gates.astype(np.float64), weight, self.rms(network), self.n_fitted)
+        return resolved_span(neurons, active.astype(np.float64), weight, self.rms(network), self.n_fitted)
 
     def search(
         self, directions: Array, network: ReLUNetwork, limit: int, effort: int, *, closer: bool
@@ -222,30 +203,26 @@ class Fit(ABC):
 
         A first look returns one, a closer one all that the projected rows cannot tell apart.
         """
-        # Terms of a fan explain nothing one by one: in a closer look each may stay for the others' sake.
-        least_gain = 0.0 if closer else SMOOTHED
-        # Linear functions off the span are known already: as noise of the search they would hide small neurons.
+        # The terms of a fan explain nothing alone, so a closer look keeps terms whatever they explain.
+        least_gain = 0.0 if closer else self.settings.smoothed
+        # The linear part off the span is known already; as noise of the search it would hide small neurons.
         beyond = self.inputs.linear_beyond(network, directions)
-        z, y, weight = self.projected_rows(directions, beyond, None if closer else network.n_neurons + 1)
+        rows = self.projected_rows(directions, beyond, None if closer else network.n_neurons + 1)
         found = find_neurons(
-            z,
-            y,
+            rows.x,
+            rows.y,
             limit,
             fit_bias=self.inputs.fit_bias,
-            sample_weight=weight,
+            sample_weight=rows.weight,
             starts=[Candidate(*self.inputs.projected(network, directions), np.inf, np.inf)],
             least_gain=least_gain,
             budget=effort,
             seed=next(self.seeds),
             n_jobs=self.trace.n_jobs,
         )
-        best = choose(found, effective_rows(weight), least_gain)
+        best = choose(found, effective_rows(rows.weight), least_gain, self.settings)
         chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]
         return [self.inputs.unprojected(c.linear, c.vectors, c.signs, directions, beyond) for c in chosen]
-
-    def tolerance(self, network: ReLUNetwork, n_rows: int) -> float:
-        """Return the relative decrease of the risk that is not worth a step: a hundredth of the statistical error."""
-        return 1e-2 * network.weights.size / n_rows
 
     def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the least-squares optimum on all rows, with a linear part only if the network has one."""
@@ -256,44 +233,36 @@ class Fit(ABC):
         return self.descended_on_all(network, free)
 
     def descended_on_all(self, network: ReLUNetwork, free: Free) -> ReLUNetwork:
-        """Return the least-squares optimum on all rows, which takes no sweep where it is known."""
+        """Return the least-squares optimum on all rows, without a sweep where it is known."""
         for start, what, optimum in self._optima:
             if start is network and what == free:
                 return optimum
-        polished = self.descended(network, self.trace.sweep, self.projections, free, self.samples.n_rows)
+        polished = self.polish_on(self.all_rows, network, free)
         self.trace.errors.extend(polished.history)
-        self.rms_on_all.learn(polished.network, float(np.sqrt(polished.risk)))
+        self.rms_on_all.store(polished.network, float(np.sqrt(polished.risk)))
         self._optima.append((network, free, polished.network))
         if len(polished.history) < self.steps:
             self._optima.append((polished.network, free, polished.network))
         return polished.network
 
-    def descended(self, network: ReLUNetwork, sweep: Sweep, project: Projection, free: Free, n_rows: int) -> Polished:
-        """Return the least-squares optimum on rows that are swept.
-
-        By gradient steps, and by Newton steps where those do not converge and parameters are few.
-        """
-        tolerance = self.tolerance(network, n_rows)
-        polished = accelerate(
+    def polish_on(self, rows: FittedRows, network: ReLUNetwork, free: Free) -> Polished:
+        """Return the least-squares optimum on some rows."""
+        return polish(
             network,
-            sweep,
-            lambda network, damping: preconditioner(network, self.inputs, project, free, damping, self.trace.n_jobs),
+            rows,
+            self.inputs,
             free,
             label_rms=self.label_rms,
-            tolerance=tolerance,
             steps=self.steps,
+            n_jobs=self.trace.n_jobs,
+            settings=self.settings,
         )
-        n_parameters = (network.n_neurons + 1) * (self.samples.n_columns + 1)
-        if len(polished.history) < self.steps or n_parameters > MAX_NEWTON:
-            return polished
-        last = newton(polished.network, sweep, free, label_rms=self.label_rms, tolerance=tolerance)
-        return Polished(last.network, last.risk, polished.history + last.history)
 
-    def sided(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the network with its sides chosen, and without its linear part where the data allow it."""
+    def oriented(self, network: ReLUNetwork) -> ReLUNetwork:
+        """Return the network with oriented neurons, and without its linear part where the data allow it."""
         if network.n_neurons == 0:
             return network
-        oriented = orient(network, self.inputs)
+        oriented = orient(network, self.inputs, self.settings)
         if self.fit_linear is True:
             return oriented
         plain = self.polished(oriented, linear=False)
@@ -302,25 +271,25 @@ class Fit(ABC):
         return oriented
 
     def clumped(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsening of a network that costs least, its sides chosen, and all levels that were tried."""
+        """Return the coarsening of a network that has the least cost, oriented, and all levels that were tried."""
         if network.n_neurons == 0:
             return network, []
         clumps = tuple(range(network.n_neurons))
-        level = chosen = self.sided(network)
+        level = chosen = self.oriented(network)
         levels = [(level, 0.0, clumps)]
         exact, dearer = self.is_exact(chosen), 0
-        while level.n_neurons and dearer < PATIENCE:
+        while self.settings.clumping and level.n_neurons and dearer < self.settings.clump_patience:
             options = coarser(level, self.inputs)
-            if exact and not any(self.rms(o.network) < NEARLY * self.label_rms for o in options):
-                # Kinks that neither vanish nor coincide are those of one network alone [CDGKM23, Lemma 2].
+            if exact and not any(self.rms(o.network) < self.settings.spare_error * self.label_rms for o in options):
+                # The kinks neither vanish nor coincide, so the network is the only one [CDGKM23, Lemma 2].
                 break
             fits = [(self.polished(option.network, linear=True), option) for option in options]
             best, option = min(fits, key=lambda fit: self.cost(fit[0]))
-            level, clumps = self.sided(best), option.merged(clumps)
+            level, clumps = self.oriented(best), option.merged(clumps)
             levels.append((level, option.scale, clumps))
             if self.cost(level) < self.cost(chosen) or self.is_exact(level):
                 chosen, dearer = level, 0
-            elif self.cost(level) < HOPELESS * self.cost(chosen):
+            elif self.cost(level) < self.settings.clump_hopeless * self.cost(chosen):
                 dearer += 1
             else:
                 break
@@ -328,8 +297,8 @@ class Fit(ABC):
             ClumpLevel(scale, clumps, self.certified(level).mean, level is chosen) for level, scale, clumps in levels
         ]
 
-    def ending(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
-        """Tell how the fit ended, and the user what could be done about it."""
+    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
+        """Return how the fit ended, and warn the user where something can be done about it."""
         rms = self.rms_on_all(network)
         if not self.trace.errors:
             self.trace.errors.append(rms)
@@ -337,7 +306,7 @@ class Fit(ABC):
             return "exact"
         if network.n_neurons == 0:
             if first_look is not None:
-                self._tell_what_would_show(first_look.visible_share)
+                self._warn_of_rows_needed(first_look.visible_share)
             return "no structure"
         if self.residual_subspace(network).n_visible == 0:
             return "noise floor"
@@ -347,7 +316,7 @@ class Fit(ABC):
             self.trace.warn("structure is left that the search did not resolve: more rows or another seed may do so")
         return "budget"
 
-    def _tell_what_would_show(self, visible_share: float) -> None:
+    def _warn_of_rows_needed(self, visible_share: float) -> None:
         aim = 0.1 * min(visible_share, 1.0)
         needed = float(f"{self.samples.n_rows * visible_share / aim:.2g}")
         self.trace.warn(

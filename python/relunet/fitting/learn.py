@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.fitting.arguments import check_counts, check_labelled, check_start, checked_choice
 from relunet.fitting.fit import Fit
 from relunet.fitting.in_memory import InMemoryFit
 from relunet.fitting.report import ClumpLevel, Report, Status
-from relunet.fitting.sketched import MAX_DENSE, SketchedFit
+from relunet.fitting.settings import DEFAULTS, Settings
+from relunet.fitting.sketched import SketchedFit
 from relunet.fitting.stages.subspace import Subspace, joint_span, span
 from relunet.fitting.stages.validation import Risk
 from relunet.fitting.trace import Trace
@@ -22,15 +23,6 @@ from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.samples import Samples
 
 __all__ = ["FitResult", "learn"]
-
-Array = NDArray[np.float64]
-
-# Floating-point operations of a round's exchanges, after none, one or two rounds that led nowhere; and of last looks.
-EFFORTS, LAST_EFFORT = (200_000_000, 1_600_000_000, 12_800_000_000), 2_000_000_000
-# Part of the risk that a round must take away to count as progress.
-PROGRESS = 0.01
-# Residual rounds: [CDGKM23] needs O(log k) of them.
-MAX_ROUNDS = 24
 
 
 class FitResult(NamedTuple):
@@ -70,7 +62,8 @@ def learn(
     progress: Progress | None = None,
     start: ReLUNetwork | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    max_dense: int = MAX_DENSE,
+    max_dense: int = DEFAULTS.max_dense,
+    settings: Settings = DEFAULTS,
 ) -> FitResult:
     """Find the network that made the labels of samples, or the best there is.
 
@@ -108,8 +101,10 @@ def learn(
     checkpoint : path, default None
         Folder that keeps what sweeps have found. The same fit, killed at whatever moment and begun again, goes on where
         it was, and returns the same bits; the folder is left to be deleted.
-    max_dense : int, default 1000
-        Beyond so many features nothing is kept that is quadratic in them.
+    max_dense : int, default=1000
+        Above this number of features, sketching is used: memory is linear in n_features.
+    settings : Settings, default=DEFAULTS
+        Constants of the method.
 
     Returns
     -------
@@ -150,24 +145,26 @@ def learn(
 
     with trace.stage("inputs"):
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
-        fit = kind(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state)
-    network = fit.inputs.affine_network()
+        fit = kind(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state, settings=settings)
+        network = fit.inputs.affine_network()
+        trace.errors_on_sample.append(fit.rms(network))
     if start is not None and start.n_neurons:
         with trace.stage("polish"):
-            network = min(network, fit.bent(fit.polished(start, linear=True)), key=fit.cost)
+            network = min(network, fit.without_inactive_neurons(fit.polished(start, linear=True)), key=fit.cost)
     directions = fit.resolved_span(network)
     looks: list[Subspace] = []
-    limit, idle = min(at_most, fit.affordable_neurons()), 0
-    while limit and not fit.is_exact(network) and len(looks) < MAX_ROUNDS and idle < len(EFFORTS):
-        # What the residual still shows, beside the neurons there are, spans the space to search.
+    limit, idle, efforts = min(at_most, fit.affordable_neurons()), 0, settings.efforts
+    while limit and not fit.is_exact(network) and len(looks) < settings.max_rounds and idle < len(efforts):
+        # The directions that the residual shows and the span of the present neurons are the space to search.
         with trace.stage("subspace"):
-            # All rows show the error of a fit to some of them: where that may be all they show, they are fitted first.
+            # Residuals on all rows contain the error of a fit to a subset; where that may dominate, refit on all rows
+            # first.
             fit_is_final = idle == 0 or fit.inputs.n_rows < 2 * fit.n_fitted
             subspace = fit.residual_subspace(network if fit_is_final else fit.polished_on_all(network))
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             looks.append(subspace)
-        # No new direction is visible: search once more in the span of the neurons and beside their blurred kinks, as
-        # long as each search gains more than the parameters of one neuron would by chance.
+        # Where no new direction is visible, search in the span of the neurons and of the blur of their kinks, as long
+        # as each search gains more than the parameters of one neuron would by chance.
         last = visible.shape[1] == 0
         if last and network.n_neurons == 0:
             break
@@ -176,24 +173,27 @@ def learn(
                 visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            effort = LAST_EFFORT if last else EFFORTS[idle]
+            effort = settings.last_effort if last else efforts[idle]
             found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
         with trace.stage("polish"):
-            better = min((fit.bent(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
+            better = min(
+                (fit.without_inactive_neurons(fit.polished(candidate, linear=True)) for candidate in found),
+                key=fit.cost,
+            )
         gain = 1 - fit.cost(better) / fit.cost(network)
         network = min(network, better, key=fit.cost)
-        if gain < PROGRESS:
+        if gain < settings.least_progress:
             idle += 1
         if last and gain < fit.inputs.rank / fit.n_fitted:
             break
-    # Clumps and sides are chosen in memory; then all rows are fitted with the parameters that are left.
+    # Clumps and orientations are chosen in memory; then the remaining parameters are fitted to all rows.
     with trace.stage("scales"):
         network, levels = fit.clumped(network)
     with trace.stage("polish"):
         certified = fit.certified(network)
         network = fit.polished_on_all(network)
     with trace.stage("validation"):
-        status = fit.ending(network, limit, looks[0] if looks else None)
+        status = fit.status(network, limit, looks[0] if looks else None)
 
     report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:
@@ -228,7 +228,7 @@ def _report(
         risk_level=certified.level,
         risk_network=certified.network,
         sweeps=trace.n_sweeps,
-        rows_read=trace.n_sweeps * n_rows,
+        rows_read=trace.rows_read,
         stages=trace.stages,
         errors_per_sweep=tuple(trace.errors),
         errors_on_sample=tuple(trace.errors_on_sample),

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.errors import DataError
 from relunet.fitting.arguments import check_counts, check_labelled
 from relunet.fitting.in_memory import InMemoryFit
-from relunet.fitting.sketched import MAX_DENSE, SketchedFit
+from relunet.fitting.settings import DEFAULTS
+from relunet.fitting.sketched import SketchedFit
 from relunet.fitting.stages.subspace import span
 from relunet.fitting.trace import Trace
 from relunet.progress import Progress
 from relunet.samples import Samples
 
 __all__ = ["FirstLook", "look"]
-
-Array = NDArray[np.float64]
 
 
 class FirstLook(NamedTuple):
@@ -55,7 +54,7 @@ def look(
     random_state: int = 0,
     n_jobs: int | None = None,
     progress: Progress | None = None,
-    max_dense: int = MAX_DENSE,
+    max_dense: int = DEFAULTS.max_dense,
 ) -> FirstLook:
     """Find the directions that labels depend on beyond an affine function, as the first round of `learn` does.
 
@@ -71,8 +70,8 @@ def look(
         Threads; None, 0 or less means one a core.
     progress : callable, default None
         Called with the stage, the rows done and the rows there are.
-    max_dense : int, default 1000
-        Beyond so many features nothing is kept that is quadratic in them.
+    max_dense : int, default=1000
+        Above this number of features, sketching is used: memory is linear in n_features.
 
     Returns
     -------

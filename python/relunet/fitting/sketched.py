@@ -1,73 +1,93 @@
-"""A fit with nothing that is quadratic in the features: rows are seen along few directions, and all are polished."""
+"""A fit with nothing that is quadratic in the features: rows are projected on few directions, all are polished."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
-from relunet import _relunet
-from relunet.fitting.fit import Fit, Rows
+import numpy as np
+
+from relunet._typing import Array
+from relunet.fitting.fit import Fit
 from relunet.fitting.report import Status
-from relunet.fitting.stages.inputs import Inputs, SampledRows, hash_threshold, read_scales, sampled
+from relunet.fitting.rows import HeldRows, SketchedRows, StreamedRows, hash_threshold, sampled
+from relunet.fitting.settings import DEFAULTS, Settings
+from relunet.fitting.stages.inputs import scaled_inputs_of
 from relunet.fitting.stages.polish import Free
 from relunet.fitting.stages.subspace import Subspace, sketch_subspace
 from relunet.fitting.stages.validation import Risk
-from relunet.moments import RowSample
+from relunet.fitting.trace import Trace
+from relunet.linalg import matmul
+from relunet.moments import GradientMoments, RowSample, SketchMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["MAX_DENSE", "SAMPLED_ROWS", "SPARE", "SketchedFit"]
-
-Array = NDArray[np.float64]
-
-# Beyond so many features nothing is kept that is quadratic in them.
-MAX_DENSE = 1000
-# Rows whose projections are kept in memory.
-SAMPLED_ROWS = 2**16
-# Columns of the block iteration beside the neurons that may show, and the most of these at once.
-SPARE, AT_ONCE = 8, 16
+__all__ = ["SketchedFit"]
 
 
 class SketchedFit(Fit):
     """The stages of a fit for more features than a covariance matrix is kept for.
 
     Inputs are scaled, not whitened: correlations between them slow the polish down, and strong ones turn the directions
-    that are found. Each projection of rows is a sweep, and so is the risk of a network.
+    that are found. Each projection of rows is a sweep, and so is the risk of a network. One sweep reads means, scales
+    and a sample of the labels.
+
+    Parameters
+    ----------
+    trace : Trace
+        The samples, whose sweeps are counted.
+    n_neurons : int
+        Most neurons.
+    fit_bias : bool
+        Whether neurons have biases.
+    fit_linear : {"auto", True, False}
+        Whether the network has a linear part.
+    seed : int
+        Seed of the sample of rows, and of the directions that searches try.
+    settings : Settings, default=DEFAULTS
+        Constants of the method.
     """
 
-    # Many are needed where inputs are correlated.
-    steps = 60
-
-    def read(self, n_neurons: int, fit_bias: bool, seed: int) -> tuple[Inputs, SampledRows]:
-        """Read means and scales of the inputs, and a sample of the labels."""
-        n_rows, d = self.samples.n_rows, self.samples.n_columns
-        self._n_columns = min(n_neurons, AT_ONCE) + SPARE
-        self._seed = seed
-        self._threshold = hash_threshold(SAMPLED_ROWS, n_rows)
+    def __init__(
+        self,
+        trace: Trace,
+        n_neurons: int,
+        *,
+        fit_bias: bool,
+        fit_linear: bool | Literal["auto"],
+        seed: int,
+        settings: Settings = DEFAULTS,
+    ) -> None:
+        n_rows, d = trace.samples.n_rows, trace.samples.n_columns
+        threshold, no_vectors = hash_threshold(settings.sketch_rows, n_rows), np.zeros((0, d))
+        sums, gradient = SketchMoments(d, no_vectors, [], [[1.0]]), GradientMoments(ReLUNetwork(no_vectors, []))
+        sample = RowSample(d, threshold, seed, no_vectors)
+        trace.sweep([sums, gradient, sample])
+        rows = sampled(sample, settings.held_out_every, trace.n_jobs)
+        self.sketched = SketchedRows(trace.sweep, d, threshold, seed, settings.held_out_every, trace.n_jobs)
+        self.n_directions = min(n_neurons, settings.most_columns) + settings.spare_columns
+        super().__init__(
+            trace,
+            scaled_inputs_of(sums, gradient, rows.n_rows, fit_bias=fit_bias),
+            rows,
+            StreamedRows(trace.sweep, n_rows, self.sketched),
+            fit_linear=fit_linear,
+            seed=seed,
+            steps=settings.sketch_steps,
+            settings=settings,
+        )
         self.rms = self.rms_on_all
-        return read_scales(self.trace.sweep, n_rows, d, fit_bias=fit_bias, sample_size=SAMPLED_ROWS, seed=seed)
 
     @property
     def n_fitted(self) -> float:
         """Rows that `polished` fits, in rows of equal weight: all."""
         return self.inputs.n_rows
 
-    def _along(self, vectors: Array) -> SampledRows:
-        """Return projections x·v of sampled rows x, always the same, on `vectors` v (q, d)."""
-        sample = RowSample(self.samples.n_columns, self._threshold, self._seed, vectors)
-        self.trace.sweep([sample])
-        return sampled(sample)
-
-    def projections(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
-        """Return (x - shift)·v for sampled rows x and `vectors` v (q, d), and the rows' weights."""
-        rows = self._along(vectors)
-        return rows.x - _relunet.matmul(shift[None, :], vectors.T.copy()), rows.weight
-
-    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> Rows:
-        """Return sampled rows projected on `directions`, labels less the linear function `beyond`, weights."""
+    def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
+        """Return sampled rows projected on `directions`, their labels less the linear function `beyond`."""
         vectors = self.inputs.raw(directions.T)
-        rows = self._along(np.concatenate([vectors, beyond.linear[None, :]]))
-        shift = _relunet.matmul(self.inputs.mean[None, :], vectors.T.copy()) if self.inputs.fit_bias else 0.0
-        return rows.x[:, :-1] - shift, rows.y - rows.x[:, -1] - float(beyond.intercept), rows.weight
+        rows = self.sketched.along(np.concatenate([vectors, beyond.linear[None, :]]))
+        shift = matmul(self.inputs.mean, vectors.T) if self.inputs.fit_bias else 0.0
+        y = rows.y - rows.x[:, -1] - float(beyond.intercept)
+        return HeldRows(rows.x[:, :-1] - shift, y, rows.weight, rows.n_jobs)
 
     def certified(self, network: ReLUNetwork) -> Risk:
         """Return the risk on all rows, which had a part in the fit."""
@@ -75,24 +95,28 @@ class SketchedFit(Fit):
 
     def residual_subspace(self, network: ReLUNetwork) -> Subspace:
         """Return the directions that contractions with y - f(x) show, by block iteration."""
-        rows = self._along(np.concatenate([network.weights, network.linear[None, :]]))
+        rows = self.sketched.along(np.concatenate([network.weights, network.linear[None, :]]))
         heights = np.maximum(rows.x[:, :-1] + network.biases, 0.0)
-        values = _relunet.matmul(heights, network.output_weights[:, None])[:, 0] + rows.x[:, -1]
+        values = matmul(heights, network.output_weights) + rows.x[:, -1]
         residual = rows.y - values - float(network.intercept)
         n_rows, seed = self.inputs.n_rows, next(self.seeds)
-        return sketch_subspace(self.trace.sweep, self.inputs, n_rows, network, residual, self._n_columns, seed)
+        return sketch_subspace(
+            self.trace.sweep, self.inputs, n_rows, network, residual, self.n_directions, seed, self.settings
+        )
 
     def blurred(self, network: ReLUNetwork) -> Array:
-        """Return no direction: the second moment beside a kink would be one of all features."""
+        """Return no direction: the second moment beside a kink would be a matrix of all features."""
         return np.zeros((self.inputs.rank, 0))
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
         """Return the least-squares optimum on all rows."""
+        if not self.settings.polish:
+            return network
         return self.descended_on_all(network, Free(self.inputs.fit_bias, linear))
 
-    def ending(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
-        """Tell how the fit ended, and the user what could be done about it."""
-        status = super().ending(network, limit, first_look)
+    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
+        """Return how the fit ended, and warn the user where something can be done about it."""
+        status = super().status(network, limit, first_look)
         if status == "budget":
             d = self.samples.n_columns
             self.trace.warn(f"so many features count as uncorrelated: where they are not, max_dense={d} may find more")

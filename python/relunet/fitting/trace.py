@@ -1,4 +1,4 @@
-"""What a fit does to its samples, and what it counts meanwhile: sweeps, seconds a stage, errors, messages."""
+"""Counts of a fit: the sweeps and rows of its samples, seconds for each stage, errors, and messages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from relunet.errors import ArgumentError, warn
 from relunet.fitting.report import Stage
-from relunet.moments import Accumulator, sweep, threads
-from relunet.moments.checkpoint import SweepFolder
+from relunet.moments import Accumulator, threads
+from relunet.moments.checkpoint import CheckpointedSamples
 from relunet.progress import Progress, ProgressLine
 from relunet.samples import Samples
 
@@ -18,7 +18,7 @@ __all__ = ["Trace"]
 
 
 class Trace:
-    """The sweeps of one fit.
+    """The samples of one fit, whose sweeps are counted.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ class Trace:
         The same for sweeps over rows in memory.
     messages : list of str
         What the user was told.
+    rows_read : int
+        Rows that sweeps have read; sums that a checkpoint had are not read again.
     """
 
     def __init__(
@@ -50,8 +52,8 @@ class Trace:
     ) -> None:
         if not (progress is None or callable(progress)):
             raise ArgumentError(f"progress: {progress!r}, expected a function of the stage, the rows done and all rows")
-        self.samples, self.n_jobs, self.progress = samples, threads(n_jobs), progress
-        self._sweep = sweep if checkpoint is None else SweepFolder(checkpoint, samples).sweep
+        self.samples = samples if checkpoint is None else CheckpointedSamples(samples, checkpoint)
+        self.n_jobs, self.progress, self.rows_read = threads(n_jobs), progress, 0
         self.errors: list[float] = []
         self.errors_on_sample: list[float] = []
         self.messages: list[str] = []
@@ -74,10 +76,11 @@ class Trace:
 
     def sweep(self, accumulators: Sequence[Accumulator]) -> None:
         """Sweep all rows through accumulators."""
-        self._sweeps[self._stage] += 1
         n_rows, progress, stage = self.samples.n_rows, self.progress, self._stage
         report = None if progress is None else lambda done: progress(stage, done, n_rows)
-        self._sweep(self.samples, accumulators, n_jobs=self.n_jobs, progress=report)
+        n_read = self.samples.sweep(accumulators, n_jobs=self.n_jobs, progress=report)
+        self._sweeps[self._stage] += n_read > 0
+        self.rows_read += n_read
 
     def warn(self, message: str) -> None:
         """Tell the user, now and in the report."""
@@ -91,5 +94,5 @@ class Trace:
 
     @property
     def n_sweeps(self) -> int:
-        """How often all rows were read."""
+        """Number of sweeps that read rows."""
         return sum(self._sweeps.values())

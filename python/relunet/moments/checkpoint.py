@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from relunet._relunet import Accumulator
+from relunet._typing import Rows
 from relunet.atomic import replacing
 from relunet.errors import ArgumentError, FileError
-from relunet.moments.sweeping import sweep
-from relunet.samples import Samples
-from relunet.samples.identity import identity
+from relunet.samples.protocol import Samples, SweepFile
 
-__all__ = ["SweepFolder"]
+__all__ = ["CheckpointedSamples"]
 
 
-class SweepFolder:
-    """A folder with the sums of finished sweeps, a file an accumulator, named by configuration and samples.
+class CheckpointedSamples:
+    """Samples whose finished sums are kept in a folder, a file an accumulator, named by configuration and samples.
 
     A fit is the same computation for the same samples, arguments and seed: it asks for the same sums again. Each
     ``.moments`` file is what `Accumulator.to_bytes` gave; a ``.sweep`` file is the checkpoint of a sweep in progress.
 
     Parameters
     ----------
+    samples : Samples
+        The samples.
     folder : path
         Where the files are; made if need be.
-    samples : Samples
-        The samples of the fit.
-    every : float, default 60.0
+    every : float, default=60.0
         Seconds between two writes of the sweep in progress.
 
     Raises
@@ -43,54 +42,73 @@ class SweepFolder:
     >>> import numpy as np
     >>> from relunet import scan_array
     >>> from relunet.moments import InputMoments
-    >>> samples, folder = scan_array(np.array([[1.0], [3.0]])), tempfile.mkdtemp()
+    >>> samples = CheckpointedSamples(scan_array(np.array([[1.0], [3.0]])), tempfile.mkdtemp())
     >>> first, again = InputMoments(1), InputMoments(1)
-    >>> SweepFolder(folder, samples).sweep(samples, [first])
-    >>> SweepFolder(folder, samples).sweep(samples, [again])  # reads no rows
+    >>> samples.sweep([first]), samples.sweep([again])
+    (2, 0)
     >>> again.mean
     array([2.])
     """
 
-    def __init__(self, folder: str | os.PathLike[str], samples: Samples, *, every: float = 60.0) -> None:
-        self._folder, self._identity, self._every = Path(folder), identity(samples), every
+    def __init__(self, samples: Samples, folder: str | os.PathLike[str], *, every: float = 60.0) -> None:
+        self._samples, self._folder, self._identity, self._every = samples, Path(folder), samples.identity(), every
+        self.n_rows, self.n_columns, self.columns = samples.n_rows, samples.n_columns, samples.columns
+        self.dtype, self.has_labels, self.can_resume = samples.dtype, samples.has_labels, False
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"checkpoint: {os.fspath(folder)!r} is no folder and cannot be made: {error}") from error
 
+    def blocks(self, size: int = 65_536) -> Iterator[Rows]:
+        """All rows in order, `size` at a time."""
+        return self._samples.blocks(size)
+
+    def identity(self) -> bytes:
+        """Return what tells the samples from others."""
+        return self._identity
+
     def sweep(
         self,
-        samples: Samples,
         accumulators: Sequence[Accumulator],
         *,
         n_jobs: int | None = None,
         progress: Callable[[int], None] | None = None,
-    ) -> None:
+        checkpoint: SweepFile | None = None,
+    ) -> int:
         """Add all rows to accumulators: those that are kept from their files, the others by a sweep.
+
+        Returns
+        -------
+        int
+            Number of rows that were read.
 
         Raises
         ------
+        ArgumentError
+            A checkpoint beside the folder.
         FileError
-            A file of the folder that is damaged, and whatever `relunet.moments.sweep` raises.
+            A file of the folder that is damaged, and whatever a sweep raises.
         """
+        if checkpoint is not None:
+            raise ArgumentError("checkpoint: expected None for samples that are kept in a folder")
         sums = [accumulator.empty() for accumulator in accumulators]
         files = [self._folder / f"{self._key(empty)}.moments" for empty in sums]
         missing = [i for i, file in enumerate(files) if not _restored(sums[i], file)]
+        n_read = 0
         if missing:
             joint = hashlib.sha256("".join(files[i].stem for i in missing).encode()).hexdigest()
-            partial = None if hasattr(samples, "sweep") else self._folder / f"{joint}.sweep"
+            partial = SweepFile(self._folder / f"{joint}.sweep", self._identity, self._every)
+            in_progress = partial if self._samples.can_resume else None
             chosen = [sums[i] for i in missing]
-            if partial is None:
-                sweep(samples, chosen, n_jobs=n_jobs, progress=progress)
-            else:
-                sweep(samples, chosen, n_jobs=n_jobs, progress=progress, checkpoint=partial, every=self._every)
+            n_read = self._samples.sweep(chosen, n_jobs=n_jobs, progress=progress, checkpoint=in_progress)
             for i in missing:
                 with replacing(files[i]) as file:
                     file.write(sums[i].to_bytes())
-            if partial is not None:
-                partial.unlink()
+            if in_progress is not None:
+                Path(in_progress.path).unlink()
         for accumulator, total in zip(accumulators, sums, strict=True):
             accumulator.merge(total)
+        return n_read
 
     def _key(self, empty: Accumulator) -> str:
         return hashlib.sha256(self._identity + empty.to_bytes()).hexdigest()

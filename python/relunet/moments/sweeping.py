@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 
-from relunet import _relunet
 from relunet._relunet import Accumulator
 from relunet.errors import ArgumentError
-from relunet.samples.identity import identity
-from relunet.samples.protocol import Samples, check_samples
+from relunet.samples.protocol import Samples, SweepFile, check_samples
 
 __all__ = ["sweep", "threads"]
 
@@ -27,8 +25,8 @@ def sweep(
     """Read all rows once and add them to several accumulators.
 
     Rows are cut into blocks by their absolute number and partial sums are merged in a fixed shape: the same rows give
-    the same bits from any source and for any number of threads. Samples that have a method ``sweep(accumulators, *,
-    n_jobs, progress)``, such as those of `relunet.dask`, sum their rows themselves, where these are.
+    the same bits from any source and for any number of threads. Samples sum their rows
+    themselves, where these are: those of `relunet.dask` on a cluster.
 
     With a `checkpoint`, a sweep that was killed at whatever moment goes on where it was when the same call is made
     again, and ends with the bits that it would have had. The file is replaced as a whole; it is also written when the
@@ -73,20 +71,11 @@ def sweep(
     sums = list(accumulators) if isinstance(accumulators, Iterable) else [None]
     if not all(isinstance(each, Accumulator) for each in sums):
         raise ArgumentError(f"accumulators: {accumulators!r}, expected a list of accumulators")
-    n_threads = threads(n_jobs)
-    elsewhere = getattr(samples, "sweep", None)
-    if elsewhere is None:
-        _relunet.sweep(
-            samples.source,
-            sums,
-            n_threads=n_threads,
-            progress=progress,
-            checkpoint=checkpoint,
-            every=every,
-            identity=b"" if checkpoint is None else identity(samples),
-        )
-    elif checkpoint is None:
-        elsewhere(sums, n_jobs=n_threads, progress=progress)
+    if checkpoint is None:
+        samples.sweep(sums, n_jobs=threads(n_jobs), progress=progress)
+    elif samples.can_resume:
+        file = SweepFile(checkpoint, samples.identity(), every)
+        samples.sweep(sums, n_jobs=threads(n_jobs), progress=progress, checkpoint=file)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
 

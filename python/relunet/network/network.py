@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from relunet import _relunet
+from relunet._typing import Array
 from relunet.atomic import replacing
 from relunet.errors import ArgumentError, DataError, FileError
 from relunet.network import exports
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NeuronMatch", "ReLUNetwork"]
 
-Array = NDArray[np.float64]
 Parameters = tuple[Array, Array, Array, Array, Array]
 
 _FORMAT = "relunet.ReLUNetwork"

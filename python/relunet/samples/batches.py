@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from relunet._typing import Rows
 from relunet.errors import DataError
 from relunet.samples.pieces import N_CACHED, Batch, Shape, as_piece, joined
-from relunet.samples.protocol import Rows
 
 __all__ = ["IndexedBatches"]
 

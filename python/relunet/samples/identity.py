@@ -1,43 +1,28 @@
-"""What tells samples from others: a hash of rows at places all over them."""
+"""What tells samples from others: a hash of their size and of some of their rows."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
-from relunet.samples.protocol import Samples
+from relunet._typing import Rows
 
-__all__ = ["identity"]
+__all__ = ["places", "rows_hash"]
 
-# Places at which rows are read to tell samples from others, and how many rows at each.
+# Places at which rows are read, and how many rows at each.
 PLACES, ROWS_A_PLACE = 16, 4
 
 
-def identity(samples: Samples) -> bytes:
-    """Return what tells samples from others: a hash of their size and of rows at places all over them.
+def places(n_rows: int) -> list[tuple[int, int]]:
+    """Return ranges of rows that are spread over all of them."""
+    starts = sorted({max(n_rows - ROWS_A_PLACE, 0) * i // (PLACES - 1) for i in range(PLACES)})
+    return [(start, min(start + ROWS_A_PLACE, n_rows)) for start in starts]
 
-    Of samples that can only be read in order the first rows are taken. Copies of a file are the same samples; a change
-    of a few rows in the midst of many may go unseen.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from relunet import scan_array
-    >>> from relunet.samples.identity import identity
-    >>> x = np.arange(6.0).reshape(3, 2)
-    >>> identity(scan_array(x)) == identity(scan_array(x.copy()))
-    True
-    >>> identity(scan_array(x)) == identity(scan_array(x + 1))
-    False
-    """
-    n = samples.n_rows
-    seen = hashlib.sha256(repr((n, samples.n_columns, str(samples.dtype), samples.has_labels)).encode())
-    read = getattr(samples.source, "read", None)
-    if read is None or getattr(samples.source, "is_sequential", False):
-        places = [next(iter(samples.blocks(PLACES * ROWS_A_PLACE)))]
-    else:
-        starts = sorted({max(n - ROWS_A_PLACE, 0) * i // (PLACES - 1) for i in range(PLACES)})
-        places = [read(start, min(start + ROWS_A_PLACE, n)) for start in starts]
-    for rows in places:
-        for values in rows:
+def rows_hash(facts: tuple[object, ...], rows: Iterable[Rows]) -> bytes:
+    """Return a hash of facts about samples and of some of their rows."""
+    seen = hashlib.sha256(repr(facts).encode())
+    for block in rows:
+        for values in block:
             seen.update(b"-" if values is None else values.tobytes())
     return seen.digest()

@@ -138,7 +138,7 @@ def scan_arrow(
         raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
     shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
     reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
-    return SourceSamples(reader, names, origin, again)
+    return SourceSamples(reader, names, origin, again, is_sequential=True)
 
 
 def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None) -> Samples:
@@ -218,9 +218,10 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         read = OnwardReader(lambda: pieces_of(start(), name, shape), n_rows, name)
     if n_rows == 0:
         raise DataError(f"{name}: 0 rows; at least 1 is needed")
-    reader = _row_reader(read, name, n_rows, shape, sequential=isinstance(read, OnwardReader))
+    sequential = isinstance(read, OnwardReader)
+    reader = _row_reader(read, name, n_rows, shape, sequential=sequential)
     again = partial(scan_batches, factory, n_rows=n_rows)
-    return SourceSamples(reader, _default_names(shape.n_columns), name, again)
+    return SourceSamples(reader, _default_names(shape.n_columns), name, again, is_sequential=sequential)
 
 
 def _row_reader(

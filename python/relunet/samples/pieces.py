@@ -11,9 +11,9 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from relunet._typing import Rows
 from relunet.errors import DataError
 from relunet.samples.arrays import as_matrix, as_vector
-from relunet.samples.protocol import Rows
 
 __all__ = ["N_CACHED", "Batch", "OnwardReader", "Piece", "Shape", "as_piece", "joined", "pieces_of"]
 

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet._relunet import ArraySource, NpySource, RowReader, TableSource
+from relunet import _relunet
+from relunet._relunet import Accumulator, ArraySource, NpySource, RowReader, TableSource
+from relunet._typing import Rows
 from relunet.errors import ArgumentError
+from relunet.samples.identity import places, rows_hash
 
-__all__ = ["Rows", "Samples", "SourceSamples", "check_samples"]
+__all__ = ["Samples", "SourceSamples", "SweepFile", "check_samples"]
 
 Source: TypeAlias = ArraySource | NpySource | TableSource | RowReader
-Rows: TypeAlias = tuple[NDArray[Any], NDArray[np.float64] | None, NDArray[np.float64] | None]
+
+
+class SweepFile(NamedTuple):
+    """Where a sweep in progress is kept.
+
+    Attributes
+    ----------
+    path : path
+        The file, which is always whole.
+    identity : bytes
+        What tells the samples from others; a file of other samples is refused.
+    every : float
+        Seconds between two writes.
+    """
+
+    path: str | os.PathLike[str]
+    identity: bytes
+    every: float = 60.0
 
 
 @runtime_checkable
 class Samples(Protocol):
-    """Rows ``(x, y, weight)`` that can be read again and again, a block at a time.
+    """Rows ``(x, y, weight)`` that can be read again and again, a block at a time, and that sum themselves.
 
     Every sweep of a fit reads all rows once, in blocks cut by row number, so that the same data give the same bits
     from whatever source. Nothing is read before it is asked for, and no more than a block is held for each thread.
@@ -51,8 +72,8 @@ class Samples(Protocol):
         """Whether rows carry labels."""
 
     @property
-    def source(self) -> Source:
-        """The compiled source that sweeps read."""
+    def can_resume(self) -> bool:
+        """Whether `sweep` takes a checkpoint."""
 
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
         """All rows in order, `size` at a time (the last block may be shorter).
@@ -76,6 +97,46 @@ class Samples(Protocol):
             For a file that shrank or changed.
         """
 
+    def identity(self) -> bytes:
+        """Return what tells these samples from others: a hash of their size and of some of their rows.
+
+        Copies of a file are the same samples. A change of a few rows may go unseen.
+        """
+
+    def sweep(
+        self,
+        accumulators: Sequence[Accumulator],
+        *,
+        n_jobs: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        checkpoint: SweepFile | None = None,
+    ) -> int:
+        """Read all rows once and add them to accumulators, which are left as they were if that fails.
+
+        Parameters
+        ----------
+        accumulators : sequence of Accumulator
+            What to sum.
+        n_jobs : int, default=None
+            Threads; None means one for each core.
+        progress : callable, default=None
+            Called about ten times a second with the number of rows done.
+        checkpoint : SweepFile, default=None
+            Where the sweep in progress is kept, if `can_resume`.
+
+        Returns
+        -------
+        int
+            Number of rows that were read: fewer than all where a checkpoint had some of the sums.
+
+        Raises
+        ------
+        ArgumentError
+            An accumulator for another number of features, or of labels where there are none.
+        DataError, FileError
+            Rows that cannot be used or read.
+        """
+
 
 @dataclass(frozen=True, repr=False)
 class SourceSamples:
@@ -88,6 +149,8 @@ class SourceSamples:
     """The call that makes the same samples in another process."""
     keeper: object = None
     """Whatever has to live as long as the samples."""
+    is_sequential: bool = False
+    """Whether rows can only be read in order."""
 
     def __reduce__(self) -> tuple[Callable[[], Samples], tuple[()]]:
         return self.again, ()
@@ -112,6 +175,51 @@ class SourceSamples:
         """Whether rows carry labels."""
         return self.source.has_labels
 
+    def identity(self) -> bytes:
+        """Return a hash of the samples' size and of rows at places all over them, or of the first rows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from relunet import scan_array
+        >>> x = np.arange(6.0).reshape(3, 2)
+        >>> scan_array(x).identity() == scan_array(x.copy()).identity()
+        True
+        >>> scan_array(x).identity() == scan_array(x + 1).identity()
+        False
+        """
+        facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
+        spread = places(self.n_rows)
+        if self.is_sequential:
+            # Rows that come in order only: the first ones are cheap.
+            return rows_hash(facts, islice(self.blocks(sum(stop - start for start, stop in spread)), 1))
+        return rows_hash(facts, (self.source.read(*place) for place in spread))
+
+    @property
+    def can_resume(self) -> bool:
+        """True: a compiled sweep goes on where a checkpoint ends."""
+        return True
+
+    def sweep(
+        self,
+        accumulators: Sequence[Accumulator],
+        *,
+        n_jobs: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        checkpoint: SweepFile | None = None,
+    ) -> int:
+        """Read all rows once and add them to accumulators; see `Samples.sweep`."""
+        path, identity, every = (None, b"", 60.0) if checkpoint is None else checkpoint
+        return _relunet.sweep(
+            self.source,
+            list(accumulators),
+            n_threads=n_jobs,
+            progress=progress,
+            checkpoint=path,
+            identity=identity,
+            every=every,
+        )
+
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
         """All rows in order, `size` at a time."""
         if size < 1:
@@ -129,7 +237,7 @@ class SourceSamples:
 
 
 def check_samples(samples: object) -> None:
-    """Require samples, if only of those parts of the protocol that sums over them need.
+    """Require samples.
 
     Raises
     ------
@@ -143,5 +251,5 @@ def check_samples(samples: object) -> None:
     >>> from relunet.samples.protocol import check_samples
     >>> check_samples(scan_array(np.zeros((3, 2))))
     """
-    if not all(hasattr(samples, name) for name in ("n_rows", "n_columns", "has_labels")):
+    if not isinstance(samples, Samples):
         raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")

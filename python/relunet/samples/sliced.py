@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from relunet._typing import Rows
 from relunet.errors import DataError
 from relunet.samples.arrays import as_matrix, as_vector
 from relunet.samples.pieces import N_CACHED, Batch, Shape, joined
-from relunet.samples.protocol import Rows
 
 __all__ = ["SlicedArrays", "is_sliced"]
 

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.errors import ArgumentError
 from relunet.theory.scales import Closeness
 
 __all__ = ["gap_levels", "is_good", "play", "separated_partition", "strategy"]
 
-Array = NDArray[np.float64]
 Intervals = list[tuple[int, int]]
 
 

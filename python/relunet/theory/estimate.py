@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.errors import ArgumentError, RelunetError
 from relunet.network import ReLUNetwork
 from relunet.theory.form import AbsoluteForm
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidates", "Estimate", "Fail", "Target", "contraction_directions", "target_error"]
 
-Array = NDArray[np.float64]
 
 # Part of the power of the labels below which a risk is rounding.
 ROUNDING = 1e-14

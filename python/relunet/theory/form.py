@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import ArgumentError
+from relunet.linalg import matmul
 from relunet.network import ReLUNetwork
 
 __all__ = ["AbsoluteForm"]
-
-Array = NDArray[np.float64]
 
 
 class AbsoluteForm(NamedTuple):
@@ -98,6 +96,6 @@ def absolute_products(u: Array, v: Array) -> Array:
     -------
     ndarray of shape (m, n)
     """
-    rho = np.clip(_relunet.matmul(np.ascontiguousarray(u), np.ascontiguousarray(v.T)), -1.0, 1.0)
+    rho = np.clip(matmul(u, v.T), -1.0, 1.0)
     products: Array = (2 / np.pi) * (np.sqrt(1.0 - rho**2) + rho * np.arcsin(rho))
     return products

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import ArgumentError, DataError
+from relunet.linalg import matmul
 from relunet.moments import (
     Accumulator,
     ContractionMoments,
@@ -31,7 +32,6 @@ from relunet.theory.form import absolute_products
 
 __all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
 
-Array = NDArray[np.float64]
 
 # The core's largest degree; the papers need more from k = 6 ([CN24]) or k = 32 ([CDGKM23]) on.
 MAX_DEGREE = 64
@@ -322,10 +322,10 @@ class SampleMoments:
         """Return the products on the rows kept in memory; see `Moments.correlations`."""
         if self._residual[0] is not estimate:
             self._residual = estimate, self._y if estimate is None else self._y - estimate.predict(self._x)
-        net = np.abs(_relunet.matmul(self._x, np.ascontiguousarray(directions.T)))
+        net = np.abs(matmul(self._x, directions.T))
         columns = np.concatenate([self._residual[1][:, None], net], axis=1)
         weighted = np.ascontiguousarray((columns * self._weight[:, None]).T)
-        products = _relunet.matmul(weighted, columns) / float(np.sum(self._weight))
+        products = matmul(weighted, columns) / float(np.sum(self._weight))
         return Correlations(
             float(products[0, 0]) - self.noise_variance, products[0, 1:].copy(), products[1:, 1:].copy()
         )
@@ -407,7 +407,7 @@ def _total_weight(network: ReLUNetwork) -> float:
 def _network_moments(network: ReLUNetwork, degrees: Sequence[int], g: Array) -> dict[int, Array]:
     """Return the moments of a known network, per degree: (), (d,), (m, d, d)."""
     mu, u, bias = _neurons(network)
-    inner = _relunet.matmul(g, np.ascontiguousarray(u.T))
+    inner = matmul(g, u.T)
     out: dict[int, Array] = {}
     for degree in degrees:
         weight = mu * np.array([_kappa(degree, b) for b in bias])
@@ -419,7 +419,7 @@ def _network_moments(network: ReLUNetwork, degrees: Sequence[int], g: Array) -> 
         else:
             scaled = weight / (2 * _kappa(degree, 0.0)) * inner ** (degree - 2)
             rows = (scaled[:, None, :] * u.T).reshape(len(g) * g.shape[1], len(u))
-            out[degree] = _relunet.matmul(np.ascontiguousarray(rows), u).reshape(len(g), g.shape[1], g.shape[1])
+            out[degree] = matmul(rows, u).reshape(len(g), g.shape[1], g.shape[1])
     return out
 
 

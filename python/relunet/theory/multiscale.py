@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.learner import SearchingLearner
@@ -20,7 +20,6 @@ from relunet.theory.spans import joint_span
 
 __all__ = ["MultiScaleLearner", "MultiScaleOverrides"]
 
-Array = NDArray[np.float64]
 
 # T(γ) = γ²/2.
 HALF_SQUARE = Closeness(math.log(0.5), 2.0)

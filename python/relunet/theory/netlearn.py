@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.theory.estimate import Candidates, Estimate, contraction_directions
 from relunet.theory.learner import SearchingLearner
 from relunet.theory.moments import MAX_DEGREE, Moments
@@ -15,8 +15,6 @@ from relunet.theory.paths import Cost, SearchLimits, search_net
 from relunet.theory.spans import projector_span
 
 __all__ = ["NetLearner", "NetOverrides"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
 from relunet.errors import ArgumentError
 
 __all__ = ["finer", "interval_net", "log10_lines", "sphere_net"]
 
-Array = NDArray[np.float64]
 
 # Nets that are written out have fewer elements.
 MAX_LOG10_LINES = 7.0

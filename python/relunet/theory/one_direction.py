@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.linalg import eigh
 
 __all__ = ["one_direction"]
-
-Array = NDArray[np.float64]
 
 
 def one_direction(second: Array) -> tuple[float, Array]:
@@ -39,6 +37,6 @@ def one_direction(second: Array) -> tuple[float, Array]:
     >>> one_direction(np.diag([0.0, -0.5]))[0]
     -0.5
     """
-    values, vectors = _relunet.eigh(np.ascontiguousarray(second + second.T) / 2)
+    values, vectors = eigh((second + second.T) / 2)
     largest = int(np.argmax(np.abs(values)))
     return float(values[largest]), vectors[:, largest].copy()

@@ -18,14 +18,14 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.linalg import matmul
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Correlations, Moments
 from relunet.theory.nets import finer, interval_net, log10_lines, sphere_net
 
 __all__ = ["Cost", "Guess", "SearchLimits", "search_net"]
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 # Elements that the others explain but for this part are not told apart from them.
@@ -241,7 +241,7 @@ class _NetSearch:
 
     def rows(self, points: Array) -> Array:
         """Return the known neurons and, after them, elements in all d dimensions."""
-        return np.concatenate([self.known, _relunet.matmul(np.ascontiguousarray(points), self.turn)])
+        return np.concatenate([self.known, matmul(points, self.turn)])
 
     def tried(self, loss: _Loss, tuples: Index) -> Array:
         """Return the loss of each tuple, and count them."""

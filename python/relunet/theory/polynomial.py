@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import ArgumentError, DataError
+from relunet.linalg import eigh, matmul, svd
 from relunet.samples import Samples
 from relunet.theory.estimate import Fail, Target, target_error
 from relunet.theory.learner import Learner
@@ -17,7 +18,6 @@ from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
 
 __all__ = ["Polynomial", "PolynomialEstimate", "PolynomialLearner", "relu_coefficients", "relu_tail"]
 
-Array = NDArray[np.float64]
 
 # Coefficients of a polynomial that are held: 128 MB.
 MAX_COEFFICIENTS, MAX_DEGREE = 2**24, 4000
@@ -109,7 +109,7 @@ class Polynomial:
         r = self.basis.shape[1]
         size = max(BLOCK // ((self.degree + 1) * max(r, 1)), 1)
         for start in range(0, len(x) if r else 0, size):
-            z = _relunet.matmul(x[start : start + size], np.ascontiguousarray(self.basis))
+            z = matmul(x[start : start + size], self.basis)
             values[start : start + size] += _sum(self.coefficients, hermite_tables(z, self.degree), self.degree)
         return np.asarray(values)
 
@@ -247,7 +247,7 @@ class PolynomialLearner(Learner):
         d = moments.n_features
         g = np.random.default_rng(self.random_state).standard_normal((self.n_directions, d))
         g /= np.sqrt(np.sum(g**2, axis=1, keepdims=True))
-        inner = _relunet.matmul(g, np.ascontiguousarray(g.T))
+        inner = matmul(g, g.T)
         orders = (1, *range(2, 4 * self.n_neurons + 1, 2))
         contracted = moments.moments(orders, g)
         c = relu_coefficients(0.0, orders[-1])
@@ -256,14 +256,14 @@ class PolynomialLearner(Learner):
         for m in orders[1:]:
             # T_m is 2 c_m times M_m of the |·| form.
             scale = 2 * abs(c[m])
-            values, vectors = _relunet.eigh(inner ** (m - 2))
+            values, vectors = eigh(inner ** (m - 2))
             kept = values > 1e-10 * values[-1]
             roots = np.ascontiguousarray((vectors[:, kept] / np.sqrt(values[kept])).T)
-            rows = _relunet.matmul(roots, np.ascontiguousarray(contracted[m].reshape(len(g), -1)))
+            rows = matmul(roots, contracted[m].reshape(len(g), -1))
             stacked.append(scale * rows.reshape(-1, d))
             largest_noise = max(largest_noise, scale * noise[m])
         stack = np.concatenate(stacked)
-        _, spectrum, vt = _relunet.svd(np.ascontiguousarray(stack))
+        _, spectrum, vt = svd(stack)
         cut = self.spectral_cut
         if cut is None:
             cut = largest_noise * (math.sqrt(len(stack)) + math.sqrt(d))
@@ -280,14 +280,14 @@ class PolynomialLearner(Learner):
         kept = norms > 0
         mu, u = moments.network.output_weights[kept] * norms[kept], moments.network.weights[kept]
         bias = moments.network.biases[kept] / norms[kept]
-        z = _relunet.matmul(np.ascontiguousarray(u / norms[kept, None]), basis)
+        z = matmul(u / norms[kept, None], basis)
         r = basis.shape[1] if len(mu) else 0
         highest = 1
         while r and highest < MAX_DEGREE and math.comb(highest + 1 + r, r) <= MAX_COEFFICIENTS:
             highest += 1
         c = mu[:, None] * np.array([relu_coefficients(b, highest) for b in bias]).reshape(len(mu), highest + 1)
         # By Parseval the risk at each degree is known before any coefficient is.
-        inner = np.clip(_relunet.matmul(z, np.ascontiguousarray(z.T)), -1.0, 1.0)
+        inner = np.clip(matmul(z, z.T), -1.0, 1.0)
         left = moments.risk(None)[0] - float(low[0]) ** 2 - float(np.sum(low[1] ** 2))
         # Exact moments leave nothing to validation.
         degree, power, allowed = 1, inner, 1.999 * target.risk
@@ -315,13 +315,13 @@ class PolynomialLearner(Learner):
         first, second, total = np.zeros(order.shape), np.zeros(order.shape), []
         for x, y, weight in moments.samples.blocks(max(BLOCK // len(prefix), 1)):
             assert y is not None, "the samples are labelled"
-            tables = hermite_tables(_relunet.matmul(np.ascontiguousarray(x, dtype=np.float64), basis), highest)
+            tables = hermite_tables(matmul(np.ascontiguousarray(x, dtype=np.float64), basis), highest)
             rows = np.tile((y - affine.predict(x)) * (1.0 if weight is None else weight), (len(prefix), 1))
             for table, exponents in zip(tables, prefix.T, strict=False):
                 rows *= table[exponents]
             last = np.ascontiguousarray(tables[-1].T) if r else np.ones((len(y), highest + 1))
-            first += _relunet.matmul(rows, last)
-            second += _relunet.matmul(rows**2, last**2)
+            first += matmul(rows, last)
+            second += matmul(rows**2, last**2)
             total.append(float(len(y) if weight is None else np.sum(weight)))
         coefficients = first / math.fsum(total)
         noise = second / math.fsum(total) ** 2
@@ -375,12 +375,12 @@ def _sum(coefficients: Array, tables: list[Array], degree: int) -> Array:
     """Return Σ_α coefficients_α Π_j tables_j[α_j] over |α| ≤ degree, one variable after another."""
     first, rest = tables[0][: degree + 1], tables[1:]
     if not rest:
-        return np.asarray(_relunet.matmul(coefficients[None, :], first)[0])
+        return np.asarray(matmul(coefficients, first))
     if len(rest) == 1:
         order = np.arange(degree + 1)
         square = np.zeros((degree + 1, degree + 1))
         square[order[:, None] + order <= degree] = coefficients
-        return np.asarray(np.sum(first * _relunet.matmul(square, rest[0][: degree + 1]), axis=0))
+        return np.asarray(np.sum(first * matmul(square, rest[0][: degree + 1]), axis=0))
     out, start = np.zeros(first.shape[1]), 0
     for a in range(degree + 1):
         size = math.comb(degree - a + len(rest), len(rest))

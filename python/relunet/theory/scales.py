@@ -13,13 +13,13 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import ArgumentError
+from relunet.linalg import matmul
 from relunet.theory.form import AbsoluteForm
 
 __all__ = ["Closeness", "Scales", "power_sum_floor"]
 
-Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
 
@@ -133,7 +133,7 @@ class Scales:
     @classmethod
     def of(cls, form: AbsoluteForm, g: Array, closeness: Closeness, detectable: float, finest: float) -> Self:
         """Return the scales at which neurons of a network are seen along g."""
-        v = np.abs(_relunet.matmul(np.ascontiguousarray(form.u), np.ascontiguousarray(g[:, None])))[:, 0]
+        v = np.abs(matmul(form.u, g))
         return cls(v, form.lam, closeness, detectable, finest)
 
     @property

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.linalg import eigh, matmul, svd
 
 __all__ = ["joint_span", "projector_span"]
-
-Array = NDArray[np.float64]
 
 
 def joint_span(
@@ -46,7 +44,7 @@ def joint_span(
         scale = 1.0 if noise is None or cut is None else np.abs(values[top]) / noise[degree]
         parts.append(vectors[:, top] * scale)
     stacked = np.concatenate(parts, axis=1)
-    left, values, _ = _relunet.svd(np.ascontiguousarray(stacked))
+    left, values, _ = svd(stacked)
     if noise is None or cut is None:
         keep = values > 1e-12 * values.max(initial=0.0)
     else:
@@ -81,13 +79,13 @@ def projector_span(matrices: Mapping[int, Array], thresholds: Mapping[int, float
     for degree, matrix in matrices.items():
         values, vectors = _symmetric(matrix)
         kept = np.ascontiguousarray(vectors[:, np.abs(values) >= thresholds[degree]])
-        projector = _relunet.matmul(kept, np.ascontiguousarray(kept.T)) if kept.size else np.zeros_like(matrix)
+        projector = matmul(kept, kept.T) if kept.size else np.zeros_like(matrix)
         total = projector if total is None else total + projector
     assert total is not None, "there are degrees"
-    values, vectors = _relunet.eigh(total)
+    values, vectors = eigh(total)
     values, vectors = values[::-1], vectors[:, ::-1]
     return np.ascontiguousarray(vectors[:, values >= nu]), values
 
 
 def _symmetric(matrix: Array) -> tuple[Array, Array]:
-    return _relunet.eigh(np.ascontiguousarray(matrix + matrix.T) / 2)
+    return eigh((matrix + matrix.T) / 2)

@@ -4,6 +4,8 @@ use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use relunet_core::error::Error;
 
+use crate::python;
+
 /// The Python exception for an error of the core.
 pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     let class = match &error {
@@ -13,9 +15,5 @@ pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
         Error::Numerical(_) => "NumericalError",
         Error::Cancelled => return PyKeyboardInterrupt::new_err(()),
     };
-    let build = || py.import("relunet.errors")?.getattr(class)?.call1((error.to_string(),));
-    match build() {
-        Ok(exception) => PyErr::from_value(exception),
-        Err(missing) => missing,
-    }
+    python::exception(py, class, error.to_string())
 }

@@ -6,6 +6,7 @@ mod interrupt;
 mod linalg;
 mod moments;
 mod network;
+mod python;
 mod run;
 mod search;
 mod source;

@@ -14,28 +14,28 @@ use crate::interrupt::watched;
 use crate::moments::Accumulator;
 use crate::source::with_source;
 
-/// `sums`, which are empty, over all rows of a source.
+/// `sums`, which are empty, over all rows of a source, and the number of rows that were read.
 pub fn run(
     source: &Bound<'_, PyAny>,
     mut sums: Vec<Moments>,
     n_threads: Option<usize>,
     progress: Option<Py<PyAny>>,
     checkpoint: Option<Checkpoint>,
-) -> PyResult<Vec<Moments>> {
+) -> PyResult<(Vec<Moments>, u64)> {
     let py = source.py();
     let sums = with_source(source, move |source| {
         let control = Control::default();
         let work = || resumable_sweep(source, &mut sums, n_threads, &control, checkpoint.as_ref());
         let swept = watched(&control, progress.as_ref(), work);
         match swept {
-            Ok(result) => result.map(|()| Ok(sums)),
+            Ok(result) => result.map(|n_read| Ok((sums, n_read))),
             Err(interruption) => Ok(Err(interruption)),
         }
     })??;
     py.check_signals().map(|()| sums)
 }
 
-/// Sweeps all rows of a source through accumulators.
+/// Sweeps all rows of a source through accumulators; returns the number of rows that were read.
 ///
 /// `progress` is called with the number of rows done, about ten times a second. An interrupt or an exception of
 /// `progress` ends the sweep; the accumulators are then as they were. The file `checkpoint`, where one is named, holds
@@ -50,16 +50,16 @@ pub fn sweep(
     checkpoint: Option<PathBuf>,
     every: f64,
     identity: Vec<u8>,
-) -> PyResult<()> {
+) -> PyResult<u64> {
     let every = Duration::try_from_secs_f64(every).map_err(|_| {
         let message = format!("{every}, expected a number of seconds of at least 0");
         to_python(source.py(), Error::argument("every", message))
     })?;
     let checkpoint = checkpoint.map(|path| Checkpoint { path, every, identity });
     let sums = accumulators.iter().map(|a| Ok(a.try_borrow()?.moments().empty())).collect::<PyResult<Vec<_>>>()?;
-    let sums = run(source, sums, n_threads, progress, checkpoint)?;
+    let (sums, n_read) = run(source, sums, n_threads, progress, checkpoint)?;
     for (accumulator, sum) in accumulators.iter().zip(&sums) {
         accumulator.try_borrow_mut()?.add(source.py(), sum)?;
     }
-    Ok(())
+    Ok(n_read)
 }

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relunet import NumericalError, ReLUNetwork, _relunet, scan_array, teachers
+from relunet import NumericalError, ReLUNetwork, teachers
+from relunet.fitting.rows import HeldRows
+from relunet.fitting.stages import polish as stage
 from relunet.fitting.stages.inputs import Inputs
-from relunet.fitting.stages.polish import Free, accelerate, newton, preconditioner
+from relunet.fitting.stages.polish import Free, accelerate, newton
+from relunet.linalg import solve_spd
 from relunet.moments import InputMoments
 
 
@@ -27,26 +30,18 @@ def law_of(x, y):
     )
 
 
+def held(x, y):
+    return HeldRows(x, y, np.ones(len(y)))
+
+
 def accelerated(start, x, y, free):
     """Polish on rows in memory, the preconditioner from all of them."""
-    law = law_of(x, y)
-
-    def project(vectors, shift):
-        return np.ascontiguousarray((x - shift) @ vectors.T), np.ones(len(x))
-
-    return accelerate(
-        start,
-        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
-        lambda network, damping: preconditioner(network, law, project, free, damping),
-        free,
-        label_rms=float(y.std()),
-        steps=60,
-    )
+    return accelerate(start, held(x, y), law_of(x, y), free, label_rms=float(y.std()), steps=60)
 
 
 def test_matrices_that_are_not_positive_definite_have_an_error_of_their_own():
     with pytest.raises(NumericalError, match="a: expected a positive definite matrix"):
-        _relunet.solve_spd(np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones((2, 1)))
+        solve_spd(np.array([[1.0, 2.0], [2.0, 1.0]]), np.ones(2))
     assert issubclass(NumericalError, RuntimeError)
 
 
@@ -55,9 +50,7 @@ def test_equal_neurons_are_damped():
     x = rng.standard_normal((500, 3))
     network = ReLUNetwork([[1.0, 0, 0], [1.0, 0, 0]], [1.0, 1.0])
     y = np.maximum(2.2 * x[:, 0], 0)
-    polished = newton(
-        network, lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)), Free(False, False), label_rms=1.0
-    )
+    polished = newton(network, held(x, y), Free(False, False), label_rms=1.0)
     assert np.sqrt(polished.risk) < 1e-12
 
 
@@ -99,16 +92,11 @@ def test_each_sweep_contracts_the_error_by_the_root_of_parameters_over_rows(rows
     assert np.flatnonzero(relative < 1e-10)[0] < n_sweeps
 
 
-def test_a_step_that_is_not_finite_ends_the_polish():
+def test_a_step_that_is_not_finite_ends_the_polish(monkeypatch):
     teacher = teachers.generic(5, 2, 1)
     x, y = teacher.sample(500, rng=2)
     start = ReLUNetwork(1.1 * teacher.network.weights, teacher.network.output_weights)
-    polished = accelerate(
-        start,
-        lambda sums: _relunet.sweep(scan_array(x, y).source, list(sums)),
-        lambda network, damping: lambda gradient: np.full_like(gradient, np.inf),
-        Free(True, True),
-        label_rms=1.0,
-    )
+    monkeypatch.setattr(stage, "preconditioner", lambda *_: lambda gradient: np.full_like(gradient, np.inf))
+    polished = accelerated(start, x, y, Free(True, True))
     assert len(polished.history) == 1
     assert polished.risk == pytest.approx(np.mean((start.predict(x) - y) ** 2))

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relunet import _relunet
+from relunet._typing import Array
+from relunet.fitting.settings import DEFAULTS, Settings
 
 __all__ = ["Candidate", "choose", "find_neurons"]
-
-# How much more than its share of chance a neuron must explain, for it is the best of many that were tried.
-SEARCHED = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +30,9 @@ class Candidate:
         Mean squared residual on the rows that were fitted and on the others.
     """
 
-    linear: NDArray[np.float64]
-    vectors: NDArray[np.float64]
-    signs: NDArray[np.float64]
+    linear: Array
+    vectors: Array
+    signs: Array
     train_loss: float
     heldout_loss: float
 
@@ -45,12 +43,12 @@ class Candidate:
 
 
 def find_neurons(
-    z: NDArray[np.float64],
-    y: NDArray[np.float64],
+    z: Array,
+    y: Array,
     n_neurons: int,
     *,
     fit_bias: bool = False,
-    sample_weight: NDArray[np.float64] | None = None,
+    sample_weight: Array | None = None,
     starts: Sequence[Candidate] = (),
     tolerance: float = 1e-20,
     least_gain: float = 0.0,
@@ -125,17 +123,19 @@ def find_neurons(
     return [Candidate(*candidate) for candidate in found]
 
 
-def choose(candidates: Sequence[Candidate], n_rows: float, least_gain: float = 0.0) -> Candidate:
+def choose(
+    candidates: Sequence[Candidate], n_rows: float, least_gain: float = 0.0, settings: Settings = DEFAULTS
+) -> Candidate:
     """Return the fewest neurons that explain as much as more would, from losses on `n_rows` fitted rows.
 
-    p parameters more lower the loss by p/n of itself for nothing, and by more where the best of many was searched:
-    neurons that gain less than `SEARCHED` times as much, or than `least_gain` of the loss each, are not taken.
+    p additional parameters lower the loss by p/n of itself by chance, and by more as the best of many that were tried.
+    Neurons that gain less than `settings.selection` times as much, or than `least_gain` of the loss each, are left out.
     """
     rounding = 1e-24 * candidates[0].train_loss
 
     def explains(fewer: Candidate, more: Candidate) -> bool:
         extra = more.n_neurons - fewer.n_neurons
-        gain = extra * (least_gain + SEARCHED * len(fewer.linear) / n_rows)
+        gain = extra * (least_gain + settings.selection * len(fewer.linear) / n_rows)
         return fewer.train_loss <= more.train_loss * (1 + gain) + rounding
 
     return next(c for i, c in enumerate(candidates) if all(explains(c, more) for more in candidates[i + 1 :]))

@@ -1,38 +1,22 @@
-"""The first stage: one sweep for the law of the inputs, and for rows to work on in memory."""
+"""The first stage: mean and covariance of the inputs and labels, and the networks that follow from these alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import DataError
 from relunet.fitting.stages.whitening import Whitening
-from relunet.moments import Accumulator, GradientMoments, InputMoments, RowSample, SketchMoments
+from relunet.linalg import eigh, matmul
+from relunet.moments import GradientMoments, InputMoments, SketchMoments
 from relunet.network import ReLUNetwork
 
-__all__ = [
-    "Inputs",
-    "SampledRows",
-    "effective_rows",
-    "hash_threshold",
-    "inputs_of",
-    "read_inputs",
-    "read_scales",
-    "sampled",
-]
-
-Array = NDArray[np.float64]
-Sweep = Callable[[Sequence[Accumulator]], None]
-Rows = tuple[Array, Array, Array]
+__all__ = ["Inputs", "inputs_of", "scaled_inputs_of"]
 
 # Directions whose variance is below this part of the largest are constant but for rounding.
 RANK_TOLERANCE = 1e-13
-# One sampled row in so many is held out.
-HELD_OUT = 8
 # Sizes of inputs and of labels whose powers and products are within the range of numbers.
 SMALLEST, LARGEST = 1e-50, 1e50
 # Rows whose sums are rounded one after the other: these or one of so many parts of all, whichever are more.
@@ -70,10 +54,10 @@ class Inputs(Whitening):
         Their `parameters` (m, q) or, with biases, (m, q + 1) hold the constant last.
         """
         q = directions.shape[1]
-        raw = _relunet.matmul(parameters[:, :q], self.raw(directions.T))
+        raw = matmul(parameters[:, :q], self.raw(directions.T))
         if not self.fit_bias:
             return raw, np.zeros(len(raw))
-        return raw, parameters[:, q] - _relunet.matmul(raw, self.mean[:, None])[:, 0]
+        return raw, parameters[:, q] - matmul(raw, self.mean)
 
     def projected(self, network: ReLUNetwork, directions: Array) -> tuple[Array, Array, Array]:
         """Return a network as a function ``linear·p + Σ signs |vectors·p|`` of projected rows p.
@@ -85,10 +69,10 @@ class Inputs(Whitening):
         linear = network.linear + np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
         constant = float(network.intercept) + float(np.sum(network.biases * network.output_weights)) / 2
         rows = np.concatenate([network.weights * sizes / 2, linear[None, :]])
-        columns = [_relunet.matmul(self.whitened(rows), directions)]
+        columns = [matmul(self.whitened(rows), directions)]
         if self.fit_bias:
             shifts = np.append(network.biases * sizes[:, 0] / 2, constant)
-            columns.append((shifts + _relunet.matmul(rows, self.mean[:, None])[:, 0])[:, None])
+            columns.append((shifts + matmul(rows, self.mean))[:, None])
         parameters = np.concatenate(columns, axis=1)
         return parameters[-1], parameters[:-1], np.sign(network.output_weights)
 
@@ -96,7 +80,7 @@ class Inputs(Whitening):
         """Return what `projected` leaves of the linear part: a function of x off the span of `directions`."""
         halves = np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
         slope = self.whitened((network.linear + halves)[None, :])
-        beyond = slope - _relunet.matmul(_relunet.matmul(slope, directions), directions.T.copy())
+        beyond = slope - matmul(matmul(slope, directions), directions.T)
         linear = self.raw(beyond)[0]
         constant = -float(np.sum(linear * self.mean)) if self.fit_bias else 0.0
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
@@ -133,71 +117,27 @@ class Inputs(Whitening):
         return ReLUNetwork(np.zeros((0, d)), np.zeros(0), intercept=self.label_mean if self.fit_bias else 0.0)
 
 
-@dataclass(frozen=True)
-class SampledRows:
-    """Rows chosen by the hash of their content, so that neither their order nor their source matters.
-
-    Attributes
-    ----------
-    x : ndarray of shape (n, d)
-        Inputs, or projections of them.
-    y : ndarray of shape (n,)
-        Labels.
-    weight : ndarray of shape (n,)
-        Row weights, all positive.
-    n_fitted : int
-        The first so many rows are fitted; the others are held out.
-    n_rows : float
-        Rows of equal weight that would tell as much as all those of which these are a sample.
-    """
-
-    x: Array
-    y: Array
-    weight: Array
-    n_fitted: int
-    n_rows: float
-
-    def fitted(self, at_most: int | None = None) -> Rows:
-        """Return the rows that are fitted, or the first of them: which these are was left to their hashes."""
-        n = self.n_fitted if at_most is None else min(at_most, self.n_fitted)
-        return self.x[:n], self.y[:n], self.weight[:n]
-
-    def held_out(self) -> Rows:
-        """Return the rows that are held out."""
-        n = self.n_fitted
-        return self.x[n:], self.y[n:], self.weight[n:]
-
-
-def read_inputs(
-    sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool, sample_size: int, seed: int
-) -> tuple[Inputs, SampledRows]:
-    """Read the law of the inputs and about `sample_size` rows in one sweep (all rows where there are no more).
+def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
+    """Return mean and covariance of the inputs and labels.
 
     Parameters
     ----------
-    sweep : callable
-        Sweeps all rows through accumulators.
-    n_rows, n_features : int
-        Size of the samples.
+    moments : InputMoments
+        Sums over all rows.
+    n_rows : float
+        Rows of equal weight that would tell as much.
     fit_bias : bool
         Whether neurons have biases.
-    sample_size : int
-        Rows to keep in memory.
-    seed : int
-        Chooses them.
+
+    Raises
+    ------
+    DataError
+        Values too large or too small to compute with.
     """
-    moments, sample = InputMoments(n_features), RowSample(n_features, hash_threshold(sample_size, n_rows), seed)
-    sweep([moments, sample])
-    rows = sampled(sample)
-    return inputs_of(moments, rows.n_rows, fit_bias=fit_bias), rows
-
-
-def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
-    """Return the law of the inputs of `n_rows` rows with these moments."""
     _check_size("sample_weight", moments.weight / max(n_rows, 1))
     _check_size("X", moments.mean, np.diagonal(moments.cov))
     _check_size("y", moments.label_mean, moments.label_var)
-    values, vectors = _relunet.eigh(moments.cov)
+    values, vectors = eigh(moments.cov)
     kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
     kept &= values > 0
     roots, basis = np.sqrt(values[kept]), vectors[:, kept]
@@ -210,49 +150,43 @@ def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs
         unwhiten=(basis * roots).T.copy(),
         label_mean=moments.label_mean,
         label_var=max(moments.label_var, 0.0),
-        label_cov=_relunet.matmul(moments.label_cov[None, :], whiten)[0],
+        label_cov=matmul(moments.label_cov, whiten),
         farthest_mean=_farthest(moments.mean, np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))),
     )
 
 
-def read_scales(
-    sweep: Sweep, n_rows: int, n_features: int, *, fit_bias: bool, sample_size: int, seed: int
-) -> tuple[Inputs, SampledRows]:
-    """Read the law of inputs too many for their covariance in one sweep, as if they were uncorrelated.
-
-    About `sample_size` rows are sampled, labels and weights alone.
+def scaled_inputs_of(sums: SketchMoments, gradient: GradientMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
+    """Return means and scales of inputs too many for their covariance, as if they were uncorrelated.
 
     Parameters
     ----------
-    sweep : callable
-        Sweeps all rows through accumulators.
-    n_rows, n_features : int
-        Size of the samples.
+    sums : SketchMoments
+        Sums over all rows, without directions.
+    gradient : GradientMoments
+        Sums over the same rows at the network that is zero: those of the labels against the inputs.
+    n_rows : float
+        Rows of equal weight that would tell as much.
     fit_bias : bool
         Whether neurons have biases.
-    sample_size : int
-        Rows to sample.
-    seed : int
-        Chooses them.
+
+    Raises
+    ------
+    DataError
+        Values too large or too small to compute with.
     """
-    no_vectors = np.zeros((0, n_features))
-    sums, gradient = SketchMoments(n_features, no_vectors, [], [[1.0]]), GradientMoments(ReLUNetwork(no_vectors, []))
-    sample = RowSample(n_features, hash_threshold(sample_size, n_rows), seed, no_vectors)
-    sweep([sums, gradient, sample])
-    rows = sampled(sample)
     weight = sums.weights[0]
-    _check_size("sample_weight", weight / n_rows)
+    _check_size("sample_weight", weight / gradient.n_rows)
     mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
     _check_size("X", mean, squares)
     _check_size("y", against_labels[-1], gradient.risk)
     variance = squares - mean**2
     # What rounding of the sums makes of constant features.
-    rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, n_rows / LEAVES)
+    rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, gradient.n_rows / LEAVES)
     scale = np.sqrt(np.where(variance > rounding * squares, variance, 0.0))
     whiten = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
     label_mean = float(against_labels[-1])
-    inputs = Inputs(
-        n_rows=rows.n_rows,
+    return Inputs(
+        n_rows=n_rows,
         fit_bias=fit_bias,
         mean=mean,
         whiten=whiten,
@@ -262,13 +196,6 @@ def read_scales(
         label_cov=(against_labels[:-1] - label_mean * mean) * whiten,
         farthest_mean=_farthest(mean, scale),
     )
-    return inputs, rows
-
-
-def effective_rows(weight: Array) -> float:
-    """Return how many rows of equal weight have means as certain as those of rows with these weights."""
-    share = weight / np.max(weight)
-    return float(np.sum(share) ** 2 / np.sum(share**2))
 
 
 def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> None:
@@ -285,31 +212,3 @@ def _farthest(mean: Array, deviation: Array) -> float:
     """Return the largest mean in standard deviations, of features that are not constant."""
     varies = deviation > np.finfo(np.float64).eps * np.abs(mean)
     return float(np.max(np.abs(mean[varies]) / deviation[varies], initial=0.0))
-
-
-def hash_threshold(sample_size: int, n_rows: int) -> int:
-    """Return the hash up to which about `sample_size` of `n_rows` rows are: a fraction q of them lies below q 2⁶⁴."""
-    return min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
-
-
-def sampled(sample: RowSample) -> SampledRows:
-    """Return the rows of a sample that have a weight, those held out last.
-
-    Raises
-    ------
-    DataError
-        Fewer rows of positive weight than an affine function takes.
-    """
-    hashes, x, y, weight = sample.rows(held_out=HELD_OUT)
-    used = weight > 0
-    n_used, needed = int(np.sum(used)), sample.n_features + 2
-    if n_used * sample.n_rows < needed * len(weight) or n_used == 0:
-        # As large a part of all rows as of those sampled.
-        n_weighted = round(n_used * sample.n_rows / max(len(weight), 1))
-        counts = f"{n_weighted} of {sample.n_rows} rows have a weight above zero"
-        raise DataError(f"sample_weight: {counts}, at least {needed} are needed, many more for neurons")
-    n_rows = sample.n_rows / len(weight) * effective_rows(weight)
-    if n_used < len(weight):
-        hashes, x, y, weight = hashes[used], x[used], y[used], weight[used]
-    n_held_out = int(np.sum((hashes >> np.uint64(3)) % np.uint64(HELD_OUT) == 0))
-    return SampledRows(x, y, weight, n_used - (n_held_out if 0 < n_held_out < n_used else 1), n_rows)

@@ -9,19 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.stages.whitening import Whitening
+from relunet.linalg import lstsq, matmul, svd
 from relunet.network import ReLUNetwork
 
 __all__ = ["orient"]
 
-Array = NDArray[np.float64]
 
-# Up to so many neurons all choices are compared.
-EXHAUSTIVE = 16
-
-
-def orient(network: ReLUNetwork, law: Whitening) -> ReLUNetwork:
+def orient(network: ReLUNetwork, law: Whitening, settings: Settings = DEFAULTS) -> ReLUNetwork:
     """Return the same function with the sides chosen so that the linear part is as small as can be.
 
     Parameters
@@ -30,6 +27,8 @@ def orient(network: ReLUNetwork, law: Whitening) -> ReLUNetwork:
         A network with one output.
     law : Whitening
         Mean and covariance of the inputs: the linear part is measured by the spread of its values.
+    settings : Settings, default=DEFAULTS
+        Number of neurons up to which all orientations are compared.
     """
     k = network.n_neurons
     if k == 0:
@@ -37,11 +36,11 @@ def orient(network: ReLUNetwork, law: Whitening) -> ReLUNetwork:
     jumps = network.weights * network.output_weights[:, None]
     seen = law.whitened(np.concatenate([jumps, network.linear[None, :]]))
     # In an orthonormal basis of what the neurons span; what lies outside no choice can change.
-    u, s, vt = _relunet.svd(seen[:k])
+    u, s, vt = svd(seen[:k])
     kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0
     moves = u[:, kept] * s[kept]
-    rest = _relunet.matmul(seen[k:], vt[kept].T.copy())[0]
-    turned = _subset(moves, rest)
+    rest = matmul(seen[k:], vt[kept].T)[0]
+    turned = _subset(moves, rest, settings.exhaustive_orientations)
     sign = np.where(turned, -1.0, 1.0)
     linear = network.linear + np.sum(jumps[turned], axis=0)
     intercept = float(network.intercept) + float(np.sum((network.output_weights * network.biases)[turned]))
@@ -50,19 +49,16 @@ def orient(network: ReLUNetwork, law: Whitening) -> ReLUNetwork:
     )
 
 
-def _subset(moves: Array, rest: Array) -> NDArray[np.bool_]:
+def _subset(moves: Array, rest: Array, exhaustive: int) -> NDArray[np.bool_]:
     """Return which rows of `moves`, added to `rest`, bring it nearest to zero."""
     k = len(moves)
-    if k <= EXHAUSTIVE:
+    if k <= exhaustive:
         sums = rest[None, :]
         for move in moves:
             sums = np.concatenate([sums, sums + move])
         best = int(np.argmin(np.sum(sums**2, axis=1)))
         return np.array([(best >> i) & 1 for i in range(k)], dtype=bool)
-    if moves.shape[1] == k:
-        chosen = _relunet.lstsq(moves.T.copy(), -rest[:, None])[:, 0] > 0.5
-    else:
-        chosen = np.zeros(k, dtype=bool)
+    chosen = lstsq(moves.T, -rest) > 0.5 if moves.shape[1] == k else np.zeros(k, dtype=bool)
     # Single and double exchanges until none helps.
     while True:
         left = rest + np.sum(moves[chosen], axis=0)

@@ -9,44 +9,30 @@ one O(N d k) sweep, and combining the last few steps makes up for what the appro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
 from relunet.errors import NumericalError
+from relunet.fitting.rows import FittedRows
+from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.stages.whitening import Whitening
-from relunet.moments import Accumulator, CurvatureMoments, GradientMoments
+from relunet.linalg import matmul, solve_spd, svd
+from relunet.moments import CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
 
-__all__ = [
-    "Free",
-    "Polished",
-    "Projection",
-    "Sweep",
-    "accelerate",
-    "gauss_newton",
-    "newton",
-    "preconditioner",
-]
+__all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "polish", "preconditioner"]
 
-Array = NDArray[np.float64]
-Sweep = Callable[[Sequence[Accumulator]], None]
-
-# Relative damping of the normal matrix: the first, and the range it moves in.
-DAMPING, MIN_DAMPING, MAX_DAMPING = 1e-6, 1e-13, 1e4
-# The same for the preconditioner.
-LEAST_DAMPING = 1e-11
-# Residuals below this part of the labels are rounding: a step that only shuffles them is the last.
+# Range of the relative damping of a normal matrix.
+MIN_DAMPING, MAX_DAMPING = 1e-13, 1e4
+# Residuals below this part of the labels are rounding errors: a step that only changes them is the last.
 ROUNDING = 1e-14
-# Earlier steps that are combined with the last one. A step may lead uphill, for the next ones learn from it, but a
-# risk so many times the best one comes of a step out of the basin; and so many steps without progress are the end.
-MEMORY, EXPLODED, PATIENCE = 8, 100.0, 8
-# The gates have moved, and the preconditioner is made anew, when the risk has fallen to this part.
-REBUILD = 1e-2
+# Columns of the gradient that are solved for at once.
+COLUMNS = 4096
 # Singular values of the neurons' directions below this part of the largest do not span a dimension of their own.
 SPAN_TOLERANCE = 1e-7
 
@@ -107,38 +93,99 @@ def _network(parameters: Array, signs: Array) -> ReLUNetwork:
     return ReLUNetwork(neurons[:, :-1], signs, neurons[:, -1], affine[:-1], float(affine[-1]))
 
 
-def newton(
-    network: ReLUNetwork, sweep: Sweep, free: Free, *, label_rms: float, tolerance: float = 0.0, steps: int = 30
+def polish(
+    network: ReLUNetwork,
+    rows: FittedRows,
+    law: Whitening,
+    free: Free,
+    *,
+    label_rms: float,
+    steps: int,
+    n_jobs: int | None = None,
+    settings: Settings = DEFAULTS,
 ) -> Polished:
-    """Polish with the exact normal matrix, damped as Levenberg and Marquardt do.
+    """Return the least-squares optimum on rows: by gradients, and by `newton` where these do not converge.
 
     Parameters
     ----------
     network : ReLUNetwork
         The start.
-    sweep : callable
-        Sweeps the rows through accumulators.
+    rows : FittedRows
+        The rows to fit.
+    law : Whitening
+        Mean and covariance of the inputs.
     free : Free
         What is fitted.
     label_rms : float
-        Root mean square of the labels, for what counts as rounding.
-    tolerance : float, default 0.0
+        RMS of the labels, for what counts as a rounding error.
+    steps : int
+        Most sweeps of the gradients.
+    n_jobs : int, default=None
+        Threads; None means one for each core.
+    settings : Settings, default=DEFAULTS
+        When the steps end.
+    """
+    # Part of the predicted statistical error, relative to the risk.
+    tolerance = settings.precision_goal * network.weights.size / rows.n_rows
+    polished = accelerate(
+        network,
+        rows,
+        law,
+        free,
+        label_rms=label_rms,
+        tolerance=tolerance,
+        steps=steps,
+        n_jobs=n_jobs,
+        settings=settings,
+    )
+    n_parameters = (network.n_neurons + 1) * (network.n_features + 1)
+    if len(polished.history) < steps or n_parameters > settings.max_newton:
+        return polished
+    last = newton(polished.network, rows, free, label_rms=label_rms, tolerance=tolerance, settings=settings)
+    return Polished(last.network, last.risk, polished.history + last.history)
+
+
+def newton(
+    network: ReLUNetwork,
+    rows: FittedRows,
+    free: Free,
+    *,
+    label_rms: float,
+    tolerance: float = 0.0,
+    steps: int = 30,
+    settings: Settings = DEFAULTS,
+) -> Polished:
+    """Polish by Gauss-Newton steps with the exact normal matrix and Levenberg-Marquardt damping.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        The start.
+    rows : FittedRows
+        The rows to fit.
+    free : Free
+        What is fitted.
+    label_rms : float
+        RMS of the labels, for what counts as a rounding error.
+    tolerance : float, default=0.0
         Predicted relative decrease of the risk at which to end.
-    steps : int, default 30
+    steps : int, default=30
         Most sweeps.
+    settings : Settings, default=DEFAULTS
+        The first damping.
     """
     theta, signs = _parameters(network)
     mask = free.mask(*network.weights.shape)
     theta = np.where(mask, theta, 0.0)
-    damping, history = DAMPING, []
+    damping, history = settings.newton_damping, []
     best: tuple[float, Array] = (np.inf, theta)
-    normal, gradient = np.zeros((0, 0)), np.zeros((0, 1))
+    normal, gradient = np.zeros((0, 0)), np.zeros(0)
     for _ in range(steps):
         if not np.all(np.isfinite(theta)):
             break
         trial = _network(theta, signs)
         gradients, curvature = GradientMoments(trial), CurvatureMoments(trial)
-        sweep([gradients, curvature])
+        rows.sweep([gradients, curvature])
         risk, previous = gradients.risk, best[0]
         history.append(float(np.sqrt(risk)))
         if risk < previous:
@@ -148,13 +195,13 @@ def newton(
             damping = max(damping / 10, MIN_DAMPING)
             at = np.flatnonzero(mask)
             normal = curvature.normal_matrix[at[:, None], at]
-            gradient = gradients.gradient.ravel()[at][:, None]
+            gradient = gradients.gradient.ravel()[at]
         elif np.sqrt(previous) < 100 * ROUNDING * label_rms or damping >= MAX_DAMPING:
             break
         else:
             damping *= 10
         step, damping = _damped_step(normal, gradient, damping)
-        if np.sum(step * gradient[:, 0]) <= tolerance * best[0]:
+        if np.sum(step * gradient) <= tolerance * best[0]:
             break
         theta = best[1].copy()
         theta[mask] += step
@@ -180,34 +227,33 @@ def gauss_newton(
     theta = np.where(mask, theta, 0.0)
     at = np.flatnonzero(mask)
     normal, gradient = curvature.normal_matrix[at[:, None], at], gradients.gradient.ravel()[at]
-    theta[mask] += _damped_step(normal, gradient[:, None], MIN_DAMPING)[0]
+    theta[mask] += _damped_step(normal, gradient, MIN_DAMPING)[0]
     return _network(theta, signs)
 
 
 def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array, float]:
-    """Solve (N + damping diag N) x = gradient, with as much more damping as makes it solvable; scaled to diag N = 1."""
+    """Return the solution x of (N + damping diag N) x = gradient, and the damping, increased until it is solvable."""
     scale = np.sqrt(np.diagonal(normal))
     scale = np.where(scale > 0, scale, 1.0)
     correlation = normal / scale / scale[:, None]
     while True:
         try:
             damped = correlation + damping * np.eye(len(scale))
-            return _relunet.solve_spd(damped, gradient / scale[:, None])[:, 0] / scale, damping
+            return solve_spd(damped, gradient / scale) / scale, damping
         except NumericalError:
-            # Not positive definite but for rounding; what no damping mends is for the caller to see.
+            # Rounding errors made the matrix indefinite. An error that no damping mends is the caller's.
             if damping > MAX_DAMPING:
                 raise
             damping = max(10 * damping, 1e-12)
 
 
 Precondition = Callable[[Array], Array]
-Projection = Callable[[Array, Array], tuple[Array, Array]]
 
 
 def preconditioner(
     network: ReLUNetwork,
+    rows: FittedRows,
     law: Whitening,
-    project: Projection,
     free: Free,
     damping: float,
     n_jobs: int | None = None,
@@ -217,34 +263,33 @@ def preconditioner(
     Parameters
     ----------
     network : ReLUNetwork
-        The fit whose gates make the normal matrix.
+        The network whose gates make the normal matrix.
+    rows : FittedRows
+        The rows whose sample is projected.
     law : Whitening
-        Mean and covariance of the law.
-    project : callable
-        Returns (x - shift)·v (n, q) of sampled rows x for the vectors v (q, d) and the shift (d,) that it is given, and
-        the weights (n,) of these rows.
+        Mean and covariance of the inputs.
     free : Free
         What is fitted.
     damping : float
         Added to the normal matrix in the span of the neurons, relative to its diagonal.
-    n_jobs : int, default None
-        Threads; None means one a core.
+    n_jobs : int, default=None
+        Threads; None means one for each core.
     """
     k = network.n_neurons
     neurons = law.whitened(network.weights)
     # A homogeneous network sees z + origin: the origin is then one more direction in which inputs are not isotropic.
     spanning = neurons if free.biases else np.concatenate([neurons, law.origin[None, :]])
     norms = np.sqrt(np.sum(spanning**2, axis=1))
-    _, size, vt = _relunet.svd(spanning[norms > 0] / norms[norms > 0, None])
+    _, size, vt = svd(spanning[norms > 0] / norms[norms > 0, None])
     basis = vt[size > SPAN_TOLERANCE * size.max(initial=0.0)].T.copy()
     q = basis.shape[1]
     shift = law.mean if free.biases else np.zeros_like(law.mean)
-    weights = _relunet.matmul(neurons, basis)
+    weights = matmul(neurons, basis)
     # Only the gates count: with biases they are those of w·z + (b + w·mean).
-    biases = network.biases + _relunet.matmul(network.weights, shift[:, None])[:, 0]
+    biases = network.biases + matmul(network.weights, shift)
     normal = np.eye(k + 1)
     if q:
-        inside, weight = project(law.raw(basis.T), shift)
+        inside, weight = rows.project(law.raw(basis.T), shift)
         gates = ReLUNetwork(weights, network.output_weights, biases)
         normal = _normal_matrix(gates, inside, weight, n_jobs)
     mask = free.mask(k, q)
@@ -256,19 +301,19 @@ def preconditioner(
     def solve(gradient: Array) -> Array:
         # The gradient against x̃, as one against (z, 1) or, homogeneous, against z + origin.
         against_z = law.against(gradient[:, :-1] - gradient[:, -1:] * shift)
-        in_span = _relunet.matmul(against_z, basis)
-        outside = against_z - _relunet.matmul(in_span, basis.T.copy())
+        in_span = matmul(against_z, basis)
+        outside = against_z - matmul(in_span, basis.T)
         right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
         step_inside = np.zeros((k + 1, q + 1))
-        step_inside[mask] = _damped_step(normal[at[:, None], at], right[:, None], damping)[0]
-        step = _relunet.matmul(step_inside[:, :-1], basis.T.copy())
+        step_inside[mask] = _damped_step(normal[at[:, None], at], right, damping)[0]
+        step = matmul(step_inside[:, :-1], basis.T)
         if len(outside_gates):
             block = overlap[outside_gates[:, None], outside_gates]
-            for column in range(0, outside.shape[1], 4096):
-                part = outside[outside_gates, column : column + 4096]
-                step[outside_gates, column : column + 4096] += _columns(block, part)
+            for column in range(0, outside.shape[1], COLUMNS):
+                part = outside[outside_gates, column : column + COLUMNS]
+                step[outside_gates, column : column + COLUMNS] += _columns(block, part)
         raw = law.raw(step)
-        constant = step_inside[:, -1] - _relunet.matmul(raw, shift[:, None])[:, 0]
+        constant = step_inside[:, -1] - matmul(raw, shift)
         return np.concatenate([raw, constant[:, None]], axis=1)
 
     return solve
@@ -277,49 +322,54 @@ def preconditioner(
 def _normal_matrix(network: ReLUNetwork, x: Array, weight: Array, n_jobs: int | None) -> Array:
     """Return E[g gᵀ ⊗ x̃ x̃ᵀ] over rows."""
     curvature = CurvatureMoments(network)
-    _relunet.sweep(scan_array(x, None, weight).source, [curvature], n_threads=n_jobs)
+    scan_array(x, None, weight).sweep([curvature], n_jobs=n_jobs)
     return curvature.normal_matrix
 
 
 def _columns(matrix: Array, right: Array) -> Array:
     """Solve with a slightly damped matrix for several right-hand sides."""
     damped = matrix + 1e-10 * np.diag(np.diagonal(matrix) + 1e-300)
-    return _relunet.solve_spd(damped, right.copy())
+    return solve_spd(damped, right.copy())
 
 
 def accelerate(
     network: ReLUNetwork,
-    sweep: Sweep,
-    precondition_at: Callable[[ReLUNetwork, float], Precondition],
+    rows: FittedRows,
+    law: Whitening,
     free: Free,
     *,
     label_rms: float,
     tolerance: float = 0.0,
     steps: int = 30,
+    n_jobs: int | None = None,
+    settings: Settings = DEFAULTS,
 ) -> Polished:
-    """Polish by preconditioned gradients, each step the best combination of the last few: one O(N d k) sweep a step.
+    """Polish by preconditioned gradients with Anderson acceleration: one O(N d k) sweep a step.
 
-    Steps are combined as Anderson did: the affine combination of the last iterates whose predicted step is smallest,
-    in the norm of the preconditioner. On a quadratic this converges like conjugate gradients: errors contract by about
-    √(p/N) a sweep, p parameters.
+    Anderson acceleration takes the affine combination of the last iterates whose predicted step is smallest, here in
+    the norm of the preconditioner. On a quadratic it converges like conjugate gradients: errors contract by about
+    √(p/N) a sweep, where p is the number of parameters.
 
     Parameters
     ----------
     network : ReLUNetwork
         The start.
-    sweep : callable
-        Sweeps the rows through accumulators.
-    precondition_at : callable
-        Returns the `preconditioner` at a network with some damping; asked again as often as the error has fallen
-        tenfold, and with more damping when a step has led out of the basin.
+    rows : FittedRows
+        The rows to fit.
+    law : Whitening
+        Mean and covariance of the inputs.
     free : Free
         What is fitted.
     label_rms : float
-        Root mean square of the labels, for what counts as rounding.
-    tolerance : float, default 0.0
+        RMS of the labels, for what counts as a rounding error.
+    tolerance : float, default=0.0
         Predicted relative decrease of the risk at which to end.
-    steps : int, default 30
+    steps : int, default=30
         Most sweeps.
+    n_jobs : int, default=None
+        Threads; None means one for each core.
+    settings : Settings, default=DEFAULTS
+        Memory, damping and patience.
     """
     theta, signs = _parameters(network)
     mask = free.mask(*network.weights.shape)
@@ -327,36 +377,40 @@ def accelerate(
     best: tuple[float, Array, Array] = (np.inf, theta, theta)
     past: list[tuple[Array, Array, Array]] = []
     history: list[float] = []
-    damping, idle, built_at = LEAST_DAMPING, 0, np.inf
-    precondition = precondition_at(_network(theta, signs), damping)
+    damping, idle, built_at = settings.gradient_damping, 0, np.inf
+
+    def precondition_at(theta: Array) -> Precondition:
+        return preconditioner(_network(theta, signs), rows, law, free, damping, n_jobs)
+
+    precondition = precondition_at(theta)
     for _ in range(steps):
         if not np.all(np.isfinite(theta)):
             break
         gradients = GradientMoments(_network(theta, signs))
-        sweep([gradients])
+        rows.sweep([gradients])
         risk = gradients.risk
         history.append(float(np.sqrt(risk)))
         idle = 0 if risk < 0.7 * best[0] else idle + 1
-        if idle > (0 if np.sqrt(best[0]) < 100 * ROUNDING * label_rms else PATIENCE):
+        if idle > (0 if np.sqrt(best[0]) < 100 * ROUNDING * label_rms else settings.polish_patience):
             break
-        if not risk < EXPLODED * best[0]:
+        if not risk < settings.exploded * best[0]:
             # The sampled curvature was too small in some direction, or the step too long for the gates.
             damping *= 1e3
             theta, past = best[1], []
-            precondition = precondition_at(_network(theta, signs), damping)
+            precondition = precondition_at(theta)
             theta = theta + np.where(mask, precondition(best[2]), 0.0)
             continue
         if np.isinf(built_at):
             built_at = risk
-        elif risk < REBUILD * built_at and np.sqrt(risk) > 1e-6 * label_rms:
-            precondition, built_at, past = precondition_at(_network(theta, signs), damping), risk, []
+        elif risk < settings.rebuild * built_at and np.sqrt(risk) > 1e-6 * label_rms:
+            precondition, built_at, past = precondition_at(theta), risk, []
         gradient = np.where(mask, gradients.gradient, 0.0)
         step = np.where(mask, precondition(gradient), 0.0)
         if risk < best[0]:
             best = (risk, theta, gradient)
         if np.sum(step * gradient) <= tolerance * risk or np.sqrt(risk) < ROUNDING * label_rms:
             break
-        past = [*past[-MEMORY:], (theta, step, gradient)]
+        past = [*past[-settings.anderson_memory :], (theta, step, gradient)]
         theta = _combined(past)
     return Polished(_network(best[1], signs), best[0], tuple(history))
 
@@ -369,8 +423,8 @@ def _combined(past: list[tuple[Array, Array, Array]]) -> Array:
         return theta + step
     steps = np.stack([(s - step).ravel() for _, s, _ in earlier])
     gradients = np.stack([(g - gradient).ravel() for _, _, g in earlier])
-    products = _relunet.matmul(steps, gradients.T.copy())
-    right = _relunet.matmul(gradients, step.ravel()[:, None])
+    products = matmul(steps, gradients.T)
+    right = matmul(gradients, step.ravel())
     alpha = -_damped_step((products + products.T) / 2, right, 1e-12)[0]
     out: Array = theta + step
     for a, (t, s, _) in zip(alpha, earlier, strict=True):

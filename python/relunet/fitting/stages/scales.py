@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.stages.whitening import Whitening
+from relunet.linalg import eigh, matmul, svd
 from relunet.network import ReLUNetwork
 
-__all__ = ["Coarser", "blurred", "coarser"]
-
-Array = NDArray[np.float64]
-
-# Distances from a kink, in standard deviations of the inputs, within which its blur is looked for.
-BESIDE = (0.4, 0.15, 0.05)
+__all__ = ["Coarser", "blurred", "coarser", "without_inactive_neurons"]
 
 
 @dataclass(frozen=True)
@@ -62,14 +59,14 @@ def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
     signs = np.sign(network.output_weights)
     a = network.weights * np.abs(network.output_weights)[:, None]
     b = network.biases * np.abs(network.output_weights)
-    centred = b + _relunet.matmul(a, law.mean[:, None])[:, 0]
+    centred = b + matmul(a, law.mean)
     seen = np.concatenate([law.whitened(a), centred[:, None]], axis=1)
     size = np.sqrt(np.sum(seen**2, axis=1))
     smallest = int(np.argmin(size))
     levels = [Coarser(_without(network, a, b, signs, smallest), np.pi / 2, (smallest, smallest))]
     if len(a) > 1:
         unit = seen / np.where(size > 0, size, 1.0)[:, None]
-        cosine = _relunet.matmul(unit, unit.T.copy())
+        cosine = matmul(unit, unit.T)
         # |sin| of the angle between two lines, from the part of one off the other: right for tiny angles.
         off = np.sqrt(np.sum((unit[:, None, :] - cosine[:, :, None] * unit[None, :, :]) ** 2, axis=2))
         off[np.tril_indices(len(a))] = np.inf
@@ -80,7 +77,7 @@ def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
     return levels
 
 
-def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening) -> Array:
+def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening, settings: Settings = DEFAULTS) -> Array:
     """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
 
     A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
@@ -96,26 +93,28 @@ def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening) -> 
         Labels minus predictions, times the roots of the rows' weights.
     law : Whitening
         Mean and covariance of the inputs.
+    settings : Settings, default=DEFAULTS
+        Widths within which the blur is measured.
     """
     r = z.shape[1]
     found: list[tuple[float, Array]] = []
     seen = law.whitened(network.weights)
-    shifts = network.biases + _relunet.matmul(network.weights, law.mean[:, None])[:, 0]
+    shifts = network.biases + matmul(network.weights, law.mean)
     for u, shift in zip(seen, shifts, strict=True):
         size = float(np.sqrt(np.sum(u**2)))
         if size == 0:
             continue
         u = u / size
-        height = _relunet.matmul(z, u[:, None])[:, 0]
+        height = matmul(z, u)
         distance = np.abs(height + shift / size)
-        for width in BESIDE:
+        for width in settings.blur_widths:
             near = distance < width
             e = residual[near] - residual[near].mean() if np.any(near) else residual[near]
             noise = float(np.sqrt(np.sum(e**2)))
             if np.sum(near) < 4 * r or noise == 0:
                 continue
             off = z[near] - height[near, None] * u
-            values, vectors = _relunet.eigh(_relunet.matmul((off * e[:, None]).T.copy(), off) / noise)
+            values, vectors = eigh(matmul((off * e[:, None]).T, off) / noise)
             # The eigenvalues of noise fill a semicircle.
             edge = 2 * np.sqrt(r) * (1 + 2 * r ** (-2 / 3))
             found += [(abs(float(v)), w) for v, w in zip(values, vectors.T, strict=True) if abs(v) > edge]
@@ -123,8 +122,35 @@ def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening) -> 
         return np.zeros((r, 0))
     found.sort(key=lambda pair: -pair[0])
     columns = np.stack([vector for _, vector in found[:r]], axis=1)
-    u, s, _ = _relunet.svd(columns)
+    u, s, _ = svd(columns)
     return u[:, s > 0.3 * s[0]]
+
+
+def without_inactive_neurons(network: ReLUNetwork, active: NDArray[np.bool_], *, keep_affine: bool) -> ReLUNetwork:
+    """Return the network without the neurons whose kinks have all rows on one side: those are affine on the rows.
+
+    Parameters
+    ----------
+    network : ReLUNetwork
+        A network with one output.
+    active : ndarray of shape (n, k), bool
+        Which neurons are active on which rows.
+    keep_affine : bool
+        Whether neurons that are active on all rows become part of the affine function; they stay otherwise.
+
+    Returns
+    -------
+    ReLUNetwork
+        The same object where all neurons stay.
+    """
+    always, never = np.all(active, axis=0) & keep_affine, ~np.any(active, axis=0)
+    kept = ~(always | never)
+    if np.all(kept):
+        return network
+    slopes = network.weights * (network.output_weights * always)[:, None]
+    constant = float(np.sum(network.output_weights * network.biases * always))
+    linear, intercept = network.linear + np.sum(slopes, axis=0), float(network.intercept) + constant
+    return ReLUNetwork(network.weights[kept], network.output_weights[kept], network.biases[kept], linear, intercept)
 
 
 def _without(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int) -> ReLUNetwork:

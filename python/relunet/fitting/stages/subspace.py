@@ -17,27 +17,15 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.stages.whitening import Whitening
+from relunet.linalg import eigh, matmul, svd
 from relunet.moments import Accumulator, SketchMoments, SliceMoments
 from relunet.network import ReLUNetwork
 
 __all__ = ["Subspace", "find_subspace", "joint_span", "resolved_span", "sketch_subspace", "slice_edges", "span"]
-
-Array = NDArray[np.float64]
-Sweep = Callable[[Sequence[Accumulator]], None]
-
-# Rows of a slice for each dimension: fewer drown M_h in noise, more would only blur the label.
-ROWS_PER_DIMENSION = 4
-MAX_SLICES = 16
-# A label with more than this part of all rows, in units of a slice, gets a slice of its own.
-ATOM = 0.5
-# Sweeps of a block iteration: the fewest, for a direction that V hardly has at first, and the most.
-FEWEST_SWEEPS, MOST_SWEEPS = 5, 16
-# Directions that move by less, or values that grow by less where none stands out, have converged.
-MOVED, GROWN = 0.05, 0.02
 
 
 @dataclass(frozen=True)
@@ -68,20 +56,22 @@ class Subspace:
     visible_share: float
 
 
-def slice_edges(labels: Array, n_rows: float, n_features: int) -> Array:
+def slice_edges(labels: Array, n_rows: float, n_features: int, settings: Settings = DEFAULTS) -> Array:
     """Return the edges of slices with about equally many rows, from sampled labels.
 
     Equal labels stay together; a label that many rows share has a slice of its own, for it tells which neurons are off.
     """
-    n_slices = int(np.clip(n_rows // (ROWS_PER_DIMENSION * (n_features + 1)), 2, MAX_SLICES))
+    n_slices = int(np.clip(n_rows // (settings.rows_per_dimension * (n_features + 1)), 2, settings.max_slices))
     edges = np.quantile(labels, np.arange(1, n_slices) / n_slices, method="inverted_cdf")
     values, counts = np.unique(labels, return_counts=True)
-    atoms = values[counts > max(ATOM * len(labels) / n_slices, 1)]
+    atoms = values[counts > max(settings.atom * len(labels) / n_slices, 1)]
     edges = np.unique(np.concatenate([edges, atoms, np.nextafter(atoms, np.inf)]))
     return np.asarray(edges[edges > labels.min()], dtype=np.float64)
 
 
-def find_subspace(slices: SliceMoments, law: Whitening, n_rows: float | None = None) -> Subspace:
+def find_subspace(
+    slices: SliceMoments, law: Whitening, n_rows: float | None = None, settings: Settings = DEFAULTS
+) -> Subspace:
     """Find the directions that the slices show.
 
     Parameters
@@ -90,8 +80,10 @@ def find_subspace(slices: SliceMoments, law: Whitening, n_rows: float | None = N
         Moments of the raw inputs x in slices of the label.
     law : Whitening
         Mean and covariance of the inputs.
-    n_rows : float, default None
+    n_rows : float, default=None
         How many rows of equal weight tell as much; None means that weights are equal.
+    settings : Settings, default=DEFAULTS
+        Which statistics are used.
     """
     n_rows = slices.n_rows if n_rows is None else n_rows
     weights, vectors, grams = slices.weights, slices.vectors, slices.grams
@@ -106,29 +98,41 @@ def find_subspace(slices: SliceMoments, law: Whitening, n_rows: float | None = N
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
         excess = law.against(law.against(centred).T.copy()) - np.eye(r)
         m = law.against((v - mean)[None, :])[0]
-        k += p * (m[:, None] * m + _relunet.matmul(excess, excess) / 2)
+        k += p * (m[:, None] * m + matmul(excess, excess) / 2)
         contractions += (p * score)[:, None, None] * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
         edge += p * ((r + 1) / 2 + 1) / (p * n_rows)
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
     edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
     radii = _contraction_edges(share, scores, r, n_rows)
-    directions, n_visible = _standing_out(contractions / radii[:, None, None], k / edge)
-    spectrum, _ = _relunet.eigh((k + k.T) / 2)
+    used = [
+        c / radius
+        for name, c, radius in zip(("C_1", "C_2"), contractions, radii, strict=True)
+        if name in settings.statistics
+    ]
+    directions, n_visible = _standing_out(used, k / edge if "K" in settings.statistics else np.zeros((r, r)))
+    spectrum, _ = eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
     visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
     return Subspace(spectrum[::-1].copy(), directions, edge, n_visible, visible_share)
 
 
 def sketch_subspace(
-    sweep: Sweep, law: Whitening, n_rows: float, network: ReLUNetwork, residual: Array, n_columns: int, seed: int
+    sweep: Callable[[Sequence[Accumulator]], None],
+    law: Whitening,
+    n_rows: float,
+    network: ReLUNetwork,
+    residual: Array,
+    n_columns: int,
+    seed: int,
+    settings: Settings = DEFAULTS,
 ) -> Subspace:
     """Find the directions that contractions with the residual y - f(x) show.
 
     Parameters
     ----------
     sweep : callable
-        Sweeps all rows through accumulators.
+        Adds all rows to accumulators.
     law : Whitening
         Mean and scales of the inputs.
     n_rows : float
@@ -140,10 +144,12 @@ def sketch_subspace(
     n_columns : int
         Columns of V: more than directions may show.
     seed : int
-        Chooses the first V.
+        Seed of the first V.
+    settings : Settings, default=DEFAULTS
+        When the iteration ends.
     """
     r = law.rank
-    edges = slice_edges(residual, n_rows, 1)
+    edges = slice_edges(residual, n_rows, 1, settings)
     share = np.bincount(np.searchsorted(edges, residual, side="right"), minlength=len(edges) + 1) / len(residual)
     filled = share > 0
     functions = np.ones((len(share), 3))
@@ -152,20 +158,23 @@ def sketch_subspace(
     rng = np.random.Generator(np.random.PCG64(seed))
     v = _orthonormal(rng.standard_normal((min(n_columns, r), r)))
     directions, spectrum, n_visible = v, np.zeros(len(v)), -1
-    for step in range(MOST_SWEEPS):
+    fewest, most = settings.block_sweeps
+    for step in range(most):
         sums = SketchMoments(len(law.mean), law.raw(v), edges, functions, network)
         sweep([sums])
         images = [image / radius for image, radius in zip(_images(sums, v, law), radii, strict=True)]
         # C_n restricted to the span of V, and what stands out there.
-        within = np.stack([_relunet.matmul(image, v.T.copy()) for image in images])
+        within = np.stack([matmul(image, v.T) for image in images])
         before, visible_before, largest_before = directions[: max(n_visible, 0)], n_visible, spectrum[0]
         axes, n_visible = _standing_out((within + within.transpose(0, 2, 1)) / 2, np.zeros((len(v), len(v))))
-        directions = _relunet.matmul(axes.T.copy(), v)
-        spectrum = np.sum([_relunet.matmul(image, directions.T.copy()) ** 2 for image in images], axis=(0, 1))
-        if step + 1 >= FEWEST_SWEEPS and n_visible == visible_before:
-            kept = _relunet.matmul(before, directions[:n_visible].T.copy())
+        directions = matmul(axes.T, v)
+        spectrum = np.sum([matmul(image, directions.T) ** 2 for image in images], axis=(0, 1))
+        if step + 1 >= fewest and n_visible == visible_before:
+            kept = matmul(before, directions[:n_visible].T)
             moved = np.sqrt(max(n_visible - float(np.sum(kept**2)), 0.0))
-            if moved < MOVED and (n_visible or spectrum[0] < (1 + GROWN) * largest_before):
+            if moved < settings.block_moved and (
+                n_visible or spectrum[0] < (1 + settings.block_grown) * largest_before
+            ):
                 break
         v = _orthonormal(np.concatenate(images), len(v))
     # The squares of m independent semicircles add up to a Marchenko-Pastur law of ratio m.
@@ -177,10 +186,10 @@ def sketch_subspace(
 def _images(sums: SketchMoments, v: Array, law: Whitening) -> list[Array]:
     """Return C_n V as rows (s, r), from sums against raw x and directions."""
     mean, total = law.mean, sums.weights[0]
-    along = _relunet.matmul(mean[None, :], law.raw(v).T.copy())[0]
+    along = matmul(mean, law.raw(v).T)
     seconds = []
     for weight, vector, products in zip(sums.weights, sums.vectors, sums.products, strict=True):
-        against_v = _relunet.matmul(law.raw(v), vector[:, None])
+        against_v = matmul(law.raw(v), vector)[:, None]
         centred = products - against_v * mean - along[:, None] * (vector - weight * mean)
         seconds.append(law.against(centred) / total)
     shares = sums.weights / total
@@ -189,7 +198,7 @@ def _images(sums: SketchMoments, v: Array, law: Whitening) -> list[Array]:
 
 def _orthonormal(rows: Array, most: int | None = None) -> Array:
     """Return orthonormal rows that span the leading directions of given rows."""
-    _, _, vt = _relunet.svd(rows)
+    _, _, vt = svd(rows)
     return np.ascontiguousarray(vt[:most])
 
 
@@ -205,19 +214,19 @@ def _contraction_edges(share: Array, scores: Array, r: int, n_rows: float) -> Ar
     return edges
 
 
-def _standing_out(contractions: Array, k: Array) -> tuple[Array, int]:
-    """Return the directions that contractions (m, r, r) and K together show, and how many of them stand out.
+def _standing_out(contractions: Sequence[Array] | Array, k: Array) -> tuple[Array, int]:
+    """Return the directions that contractions (r, r) and K together show, and how many of them stand out.
 
-    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown;
-    which directions they are is better told by all together, for each is blind to something.
+    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown.
+    The directions are those of K + Σ C_n², for each statistic alone is blind to some of them.
     """
     unseen = np.eye(len(k))
     for statistic in (*contractions, k):
-        rest = _relunet.matmul(_relunet.matmul(unseen.T.copy(), statistic), unseen)
-        values, axes = _relunet.eigh((rest + rest.T) / 2)
-        unseen = _relunet.matmul(unseen, axes[:, np.abs(values) <= 1])
-    together = k + sum(_relunet.matmul(c, c) for c in contractions)
-    _, directions = _relunet.eigh((together + together.T) / 2)
+        rest = matmul(matmul(unseen.T, statistic), unseen)
+        values, axes = eigh((rest + rest.T) / 2)
+        unseen = matmul(unseen, axes[:, np.abs(values) <= 1])
+    together = k + sum(matmul(c, c) for c in contractions)
+    _, directions = eigh((together + together.T) / 2)
     return directions[:, ::-1].copy(), len(k) - unseen.shape[1]
 
 
@@ -237,13 +246,13 @@ def span(columns: Array) -> Array:
     norms = np.sqrt(np.sum(columns**2, axis=0))
     if not np.any(norms > 0):
         return columns[:, :0]
-    u, s, _ = _relunet.svd(columns[:, norms > 0] / norms[norms > 0])
+    u, s, _ = svd(columns[:, norms > 0] / norms[norms > 0])
     return u[:, s > 1e-9 * s[0]]
 
 
 def joint_span(basis: Array, visible: Array) -> Array:
     """Return an orthonormal basis of a span, then of what visible directions add to it."""
-    beyond = visible - _relunet.matmul(basis, _relunet.matmul(basis.T.copy(), visible))
+    beyond = visible - matmul(basis, matmul(basis.T, visible))
     kept = np.sum(beyond**2, axis=0) > 1e-4
     return np.concatenate([basis, span(beyond[:, kept])], axis=1)
 
@@ -270,9 +279,9 @@ def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_row
     k, r = neurons.shape
     share = weight / weight.sum()
     centred = (gates - np.sum(gates * share[:, None], axis=0)) * np.sqrt(share)[:, None]
-    values, vectors = _relunet.eigh(_relunet.matmul(centred.T.copy(), centred))
+    values, vectors = eigh(matmul(centred.T, centred))
     roots = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    _, s, vt = _relunet.svd(_relunet.matmul(roots, neurons))
+    _, s, vt = svd(matmul(roots, neurons))
     error = rms * (np.sqrt(k) + np.sqrt(r)) / np.sqrt(n_rows)
     resolved: Array = vt[s > error + 1e-12 * s.max(initial=0.0)].T.copy()
     return resolved

@@ -6,17 +6,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relunet._typing import Array
+from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.network import ReLUNetwork
 
 __all__ = ["Risk", "risk_on", "rounding"]
-
-Array = NDArray[np.float64]
-
-# Root mean square residual, as part of the labels', below which labels are the network up to rounding: to double
-# precision and to single.
-DOUBLE, SINGLE = 1e-10, 3e-7
 
 
 @dataclass(frozen=True)
@@ -52,12 +47,12 @@ def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: floa
     return Risk(mean, fitted, (max(mean - width, 0.0), mean + width), level)
 
 
-def rounding(dtype: np.dtype[np.generic], y: Array) -> float:
-    """Return the part of the labels that may be left of them where they are the network up to rounding.
+def rounding(dtype: np.dtype[np.generic], y: Array, settings: Settings = DEFAULTS) -> float:
+    """Return the relative RMS residual below which a fit counts as exact.
 
-    Inputs in single precision give labels no better than that, and so do labels `y` that all have single precision,
+    It is that of single precision where the inputs have it, or where all labels `y` are numbers of single precision,
     whatever they are stored as.
     """
     with np.errstate(over="ignore", under="ignore"):
         single = dtype == np.float32 or bool(np.all(y == y.astype(np.float32)))
-    return SINGLE if single else DOUBLE
+    return settings.exact_single if single else settings.exact_double

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from relunet import _relunet
+from relunet._typing import Array
+from relunet.linalg import matmul
 
 __all__ = ["Whitening"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,4 +54,4 @@ class Whitening:
 
 def _mapped(rows: Array, linear_map: Array) -> Array:
     """Return rows times a linear map, given as a matrix or as the diagonal of one."""
-    return rows * linear_map if linear_map.ndim == 1 else _relunet.matmul(rows, linear_map.copy())
+    return rows * linear_map if linear_map.ndim == 1 else matmul(rows, linear_map.copy())

@@ -18,7 +18,8 @@ use checkpoint::Ledger;
 use plan::Plan;
 pub use pool::pool;
 
-/// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails.
+/// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails; returns the number of
+/// rows that were read.
 ///
 /// Rows are cut into blocks and leaves by their absolute number alone, and leaves are merged in a fixed binary tree: what
 /// a thread does never depends on the others.
@@ -31,7 +32,7 @@ pub fn sweep(
     accumulators: &mut [Moments],
     n_threads: Option<usize>,
     control: &Control,
-) -> Result<()> {
+) -> Result<u64> {
     resumable_sweep(source, accumulators, n_threads, control, None)
 }
 
@@ -48,7 +49,7 @@ pub fn resumable_sweep(
     n_threads: Option<usize>,
     control: &Control,
     checkpoint: Option<&Checkpoint>,
-) -> Result<()> {
+) -> Result<u64> {
     for accumulator in accumulators.iter() {
         let (expected, got) = (accumulator.n_features(), source.n_features());
         if expected != got {
@@ -65,10 +66,12 @@ pub fn resumable_sweep(
     let (scratch, failed) = (Mutex::default(), AtomicU64::new(u64::MAX));
     let task = Task { source, empty, plan: &plan, control, scratch, failed, ledger: ledger.as_ref() };
     let run = || pool.install(|| task.reduce(0..plan.n_leaves));
+    let mut n_restored = 0;
     let sums = match &ledger {
         None => run(),
         Some(ledger) => {
-            control.add_rows(ledger.rows_done());
+            n_restored = ledger.rows_done();
+            control.add_rows(n_restored);
             ledger.keep(run)
         }
     };
@@ -76,7 +79,7 @@ pub fn resumable_sweep(
     for (accumulator, sum) in accumulators.iter_mut().zip(&sums?) {
         accumulator.merge(sum)?;
     }
-    Ok(())
+    Ok(source.n_rows() - n_restored)
 }
 
 struct Task<'a> {

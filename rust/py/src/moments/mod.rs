@@ -28,7 +28,7 @@ use relunet_core::moments::Moments;
 use relunet_core::network::Network;
 
 use crate::error::to_python;
-use crate::{network, run};
+use crate::{network, python, run};
 
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;
@@ -171,9 +171,9 @@ impl Accumulator {
         if is_empty(X) && y.is_none_or(is_empty) && sample_weight.is_none_or(is_empty) {
             return Ok(());
         }
-        let samples = py.import("relunet.samples")?.call_method1("scan_array", (X, y, sample_weight))?;
+        let source = python::array_source(X, y, sample_weight)?;
         let empty = slf.try_borrow()?.moments.empty();
-        let sums = run::run(&samples.getattr("source")?, vec![empty], None, None, None)?;
+        let (sums, _) = run::run(&source, vec![empty], None, None, None)?;
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 
