@@ -17,7 +17,11 @@ RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 
 STAGES = {"inputs", "subspace", "discovery", "scales", "orientation", "polish", "validation"}
 DRIVERS = {"fitting.learn", "fitting.look", "fitting.fit", "fitting.in_memory", "fitting.sketched", "saved"}
-SAME_BITS = {f"fitting.stages.{stage}" for stage in STAGES | {"whitening"}} | DRIVERS | {"network.network"}
+SAME_BITS = (
+    {f"fitting.stages.{stage}" for stage in STAGES | {"whitening"}}
+    | DRIVERS
+    | {f"network.{module}" for module in ("network", "parameters", "canonical", "matching")}
+)
 EXTRAS = {
     "sklearn",
     "matplotlib",

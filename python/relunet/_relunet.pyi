@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import disjoint_base
 
 from relunet.network import ReLUNetwork
+from relunet.network.parameters import Parameters
 
 __all__ = [
     "Accumulator",
@@ -39,7 +40,6 @@ __all__ = [
 ]
 
 _Array: TypeAlias = NDArray[np.float64]
-_Network: TypeAlias = tuple[_Array, _Array, _Array, _Array, _Array]
 
 # source
 
@@ -266,11 +266,11 @@ def matmul(a: _Array, b: _Array) -> _Array: ...
 
 # network, gaussian
 
-def predict(network: _Network, x: _Array) -> _Array: ...
-def gaussian_inner(f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None) -> float: ...
-def gaussian_distance(f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None) -> float: ...
+def predict(network: Parameters, x: _Array) -> _Array: ...
+def gaussian_inner(f: Parameters, g: Parameters, mean: _Array | None = None, cov: _Array | None = None) -> float: ...
+def gaussian_distance(f: Parameters, g: Parameters, mean: _Array | None = None, cov: _Array | None = None) -> float: ...
 def neuron_distances(
-    f: _Network, g: _Network, mean: _Array | None = None, cov: _Array | None = None
+    f: Parameters, g: Parameters, mean: _Array | None = None, cov: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
 
 # search

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import relunet
-from relunet.cli import parser as cli
+from relunet import cli
+from relunet.cli import commands, options
 
 WEIGHTS = np.array([[1.0, 0.0, -2.0], [0.0, 1.0, 1.0]])
 
@@ -68,7 +69,7 @@ def test_options_reach_the_learner(files, monkeypatch):
         seen.update(options, n_neurons=n_neurons)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "learn", learn)
+    monkeypatch.setattr(commands, "learn", learn)
     options = ["-q", "-k", "3", "--max-neurons", "9", "--no-bias", "--linear", "yes", "--seed", "7", "--jobs", "2"]
     options += ["--checkpoint", "kept"]
     assert cli.main(["fit", "--x", "x.npy", "--y", "y.npy", *options]) == 130
@@ -184,7 +185,7 @@ def test_predictions_replace_a_file_only_when_whole(broken):
     ("text", "size"), [("500MB", 500_000_000), ("2GiB", 2**31), ("1.5kB", 1500), ("100", 100), (" 1 TB ", 10**12)]
 )
 def test_sizes(text, size):
-    assert cli._size(text) == size
+    assert options.size(text) == size
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 import relunet.network.network
 from relunet import ArgumentError, DataError, FileError, ReLUNetwork, teachers
-from relunet.network.network import _assignment
+from relunet.network.matching import assignment
 
 
 def formula(f, X):
@@ -126,6 +126,40 @@ def test_equality_pickle_and_copy():
     assert ReLUNetwork([[1.0]], [1.0]) != ReLUNetwork([[1.0]], [[1.0]])
 
 
+@pytest.mark.parametrize("names", [("a", "b, c"), ("\u00e9", "")])
+def test_feature_names_are_kept(tmp_path, names):
+    f = ReLUNetwork([[2.0, 0.0], [-1.0, 0.0]], [1.0, 3.0], feature_names=list(names))
+    f.save(tmp_path / "f.safetensors")
+    for same in (f, f.canonical(), pickle.loads(pickle.dumps(f)), ReLUNetwork.load(tmp_path / "f.safetensors")):
+        assert same.feature_names == names
+    unnamed = ReLUNetwork(f.weights, f.output_weights)
+    assert unnamed.feature_names is None
+    assert unnamed == f, "names are not compared"
+    assert f.gaussian_distance(unnamed) == 0.0
+    with pytest.raises(ArgumentError, match=r"other: features \('u', 'v'\), expected \("):
+        f.gaussian_distance(ReLUNetwork(f.weights, f.output_weights, feature_names=["u", "v"]))
+    assert f"relu(2 {names[0]})" in repr(f)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [("ab", "feature_names: 'ab'"), (["a"], "feature_names: 1 names, expected 2"), (["a", 1], "1 at index 1")],
+)
+def test_feature_names_that_do_not_fit(names, message):
+    with pytest.raises(ArgumentError, match=message):
+        ReLUNetwork([[1.0, 2.0]], [1.0], feature_names=names)
+
+
+def test_files_with_damaged_feature_names(tmp_path):
+    path = tmp_path / "network.safetensors"
+    tensors = {"weights": np.zeros((1, 2)), "output_weights": np.zeros(1), "biases": np.zeros(1), "linear": np.zeros(2)}
+    ours = {"format": "relunet.ReLUNetwork", "format_version": "1"}
+    for damaged in ("[", '"ab"', '["a"]', "[1, 2]", "5"):
+        save_file({**tensors, "intercept": np.zeros(())}, path, {**ours, "feature_names": damaged})
+        with pytest.raises(FileError, match="feature_names"):
+            ReLUNetwork.load(path)
+
+
 def test_text():
     f = ReLUNetwork([[1.0, -2.5], [0.0, 1.0]], [-1.0, 2.0], [0.0, -1.0], [0.0, 3.0], -0.5)
     assert repr(f) == "ReLUNetwork: 2 neurons, 2 features\n  f(x) = 3 x1 - 0.5 - relu(x0 - 2.5 x1) + 2 relu(x1 - 1)"
@@ -183,7 +217,7 @@ def test_the_canonical_form_leaves_out_what_is_not_a_neuron():
 def test_assignment_is_optimal(n_rows, surplus, seed):
     rng = np.random.default_rng(seed)
     cost = rng.integers(0, 6, (n_rows, n_rows + surplus)).astype(float)
-    columns = _assignment(cost)
+    columns = assignment(cost)
     assert len(set(columns)) == n_rows
     best = min(sum(cost[i, j] for i, j in enumerate(p)) for p in permutations(range(n_rows + surplus), n_rows))
     assert cost[np.arange(n_rows), columns].sum() == best

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from relunet.atomic import replacing
-from relunet.errors import ArgumentError
+from relunet.network.parameters import Parameters
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPRegressor
     from torch.nn import Module
-
-    from relunet.network import ReLUNetwork
 
 __all__ = ["to_onnx", "to_sklearn", "to_torch"]
 
@@ -26,18 +24,18 @@ __all__ = ["to_onnx", "to_sklearn", "to_torch"]
 _OPSET, _IR_VERSION = 14, 7
 
 
-def to_torch(network: ReLUNetwork) -> Module:
+def to_torch(network: Parameters, outputs: tuple[int, ...]) -> Module:
     """Return a network as a module of PyTorch; see `ReLUNetwork.to_torch`."""
-    return _torch_class(_extra("torch", "torch"))(network)
+    return _torch_class(_extra("torch", "torch"))(network, outputs)
 
 
-def to_onnx(network: ReLUNetwork, path: str | os.PathLike[str], feature_names: Sequence[str] | None = None) -> None:
+def to_onnx(
+    network: Parameters, outputs: tuple[int, ...], path: str | os.PathLike[str], feature_names: Sequence[str] | None
+) -> None:
     """Write a network to an ONNX file; see `ReLUNetwork.to_onnx`."""
     onnx = _extra("onnx", "onnx")
-    d, outputs = network.n_features, np.shape(network.intercept)
-    if feature_names is not None and len(feature_names) != d:
-        raise ArgumentError(f"feature_names: {len(feature_names)} names, expected {d}")
-    constants = {"intercept": np.reshape(network.intercept, -1)}
+    k, d = network.weights.shape
+    constants = {"intercept": network.intercept}
     nodes = []
 
     def gemm(inputs: str, weights: str, values: np.ndarray[Any, Any], addend: str) -> str:
@@ -48,12 +46,12 @@ def to_onnx(network: ReLUNetwork, path: str | os.PathLike[str], feature_names: S
         return made
 
     values = "intercept"
-    if np.any(network.linear) or not network.n_neurons:
-        values = gemm("x", "linear", network.linear.reshape(-1, d), values)
-    if network.n_neurons:
+    if np.any(network.linear) or not k:
+        values = gemm("x", "linear", network.linear, values)
+    if k:
         constants["biases"] = network.biases
         nodes.append(onnx.helper.make_node("Relu", [gemm("x", "weights", network.weights, "biases")], ["neurons"]))
-        values = gemm("neurons", "output_weights", network.output_weights.reshape(-1, network.n_neurons), values)
+        values = gemm("neurons", "output_weights", network.output_weights, values)
     if outputs:
         nodes[-1].output[0] = "y"
     else:
@@ -75,11 +73,10 @@ def to_onnx(network: ReLUNetwork, path: str | os.PathLike[str], feature_names: S
         file.write(model.SerializeToString(deterministic=True))
 
 
-def to_sklearn(network: ReLUNetwork) -> MLPRegressor:
+def to_sklearn(network: Parameters) -> MLPRegressor:
     """Return a network as a fitted perceptron of scikit-learn; see `ReLUNetwork.to_sklearn`."""
     neural_network = _extra("sklearn.neural_network", "sklearn")
-    k, d, m = network.n_neurons, network.n_features, network.n_outputs
-    linear = network.linear.reshape(m, d)
+    (k, d), m, linear = network.weights.shape, len(network.intercept), network.linear
     skipped = np.flatnonzero(linear.any(axis=1))
     # Units of the linear part are on one side each; a layer has at least one unit.
     pairs = np.concatenate([linear[skipped], -linear[skipped]])
@@ -93,7 +90,7 @@ def to_sklearn(network: ReLUNetwork) -> MLPRegressor:
     # One step of training makes every attribute that scikit-learn expects after it.
     perceptron.partial_fit(np.zeros((1, d)), np.zeros(1) if m == 1 else np.zeros((1, m)))
     biases = np.concatenate([network.biases, np.zeros(len(hidden) - k)])
-    for layer, (weights, constants) in enumerate(((hidden, biases), (output, np.reshape(network.intercept, -1)))):
+    for layer, (weights, constants) in enumerate(((hidden, biases), (output, network.intercept))):
         perceptron.coefs_[layer][...] = weights.T
         perceptron.intercepts_[layer][...] = constants
     return perceptron
@@ -106,10 +103,11 @@ def _torch_class(torch: Any) -> Any:
     class TorchNetwork(torch.nn.Module):  # type: ignore[misc]
         """f(x) = intercept + linear·x + Σ output_weights_i relu(weights_i·x + biases_i)."""
 
-        def __init__(self, network: ReLUNetwork) -> None:
+        def __init__(self, network: Parameters, outputs: tuple[int, ...]) -> None:
             super().__init__()
-            for name in ("weights", "biases", "output_weights", "linear", "intercept"):
-                values = np.array(getattr(network, name), dtype=np.float64)
+            for name, array in network._asdict().items():
+                shared = name in ("weights", "biases")
+                values = np.array(array if shared else array.reshape((*outputs, *array.shape[1:])))
                 setattr(self, name, torch.nn.Parameter(torch.from_numpy(values)))
 
         def forward(self, x: Any) -> Any:

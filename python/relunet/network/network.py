@@ -1,59 +1,26 @@
-"""One-hidden-layer ReLU networks: what relunet learns, and exact comparisons of one with another."""
+"""The class `ReLUNetwork`: a one-hidden-layer ReLU network, its values, and exact comparisons with another one."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
+from numpy.typing import ArrayLike
 
 from relunet import _relunet
 from relunet._typing import Array
-from relunet.atomic import replacing
 from relunet.errors import ArgumentError, DataError, FileError
-from relunet.network import exports
+from relunet.network import canonical, exports, matching, storage, text
+from relunet.network.matching import NeuronMatch
+from relunet.network.parameters import Parameters, as_distribution, as_names, as_real
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPRegressor
     from torch.nn import Module
 
-__all__ = ["NeuronMatch", "ReLUNetwork"]
-
-Parameters = tuple[Array, Array, Array, Array, Array]
-
-_FORMAT = "relunet.ReLUNetwork"
-_FORMAT_VERSION = 1
-_TENSORS = ("weights", "output_weights", "biases", "linear", "intercept")
-
-_SAME_LINE = 16 * np.finfo(np.float64).eps
-"""Kinks whose normalised parameters differ by no more are one kink: what rounding does to a rescaled neuron."""
-
-_WRITTEN_OUT = 24
-"""Up to so many weights, the text of a network is its formula."""
-
-
-class NeuronMatch(NamedTuple):
-    """How the neurons of one network correspond to those of another; see `ReLUNetwork.match`.
-
-    Attributes
-    ----------
-    permutation : ndarray of intp, shape (k,)
-        Index of the other network's neuron for each neuron of this one; -1 where there is none.
-    flipped : ndarray of bool, shape (k,)
-        Whether the matched neuron points the other way: its active side is this neuron's inactive one.
-    distances : ndarray of float64, shape (k,)
-        Distance of each neuron from its match, ``sqrt(E | output_weights |weights.x + bias| / 2 - ... |**2)``; from
-        zero, hence its own norm, where there is none.
-    """
-
-    permutation: NDArray[np.intp]
-    flipped: NDArray[np.bool_]
-    distances: Array
+__all__ = ["ReLUNetwork"]
 
 
 class ReLUNetwork:
@@ -62,7 +29,8 @@ class ReLUNetwork:
     ``f(x) = intercept + linear . x + sum_i output_weights[i] * relu(weights[i] . x + biases[i])``
 
     With several outputs, they share the hidden layer: ``output_weights``, ``linear`` and ``intercept`` gain a leading
-    axis. Networks are immutable; two are equal (``==``) when all their parameters are.
+    axis. Networks are immutable. Two are equal (``==``) when all their parameters are; names of features, which label
+    the inputs and do not change the function, are not compared.
 
     Parameters
     ----------
@@ -76,6 +44,9 @@ class ReLUNetwork:
         Linear part (a skip connection); None is zero.
     intercept : float or array-like, shape (m,), default 0.0
         Constant term.
+    feature_names : sequence of str, default None
+        Names of the inputs, one for each. They are kept by every method that returns a network, saved with it, and used
+        in text, tables and exports. Without names, the inputs are called x0, x1, and so on.
 
     Raises
     ------
@@ -93,7 +64,7 @@ class ReLUNetwork:
       f(x) = relu(x0 + 1) - 2 relu(x0) + relu(x0 - 1)
     """
 
-    __slots__ = ("_biases", "_intercept", "_linear", "_output_weights", "_weights")
+    __slots__ = ("_biases", "_feature_names", "_intercept", "_linear", "_output_weights", "_weights")
 
     def __init__(
         self,
@@ -102,22 +73,24 @@ class ReLUNetwork:
         biases: ArrayLike | None = None,
         linear: ArrayLike | None = None,
         intercept: ArrayLike = 0.0,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
-        self._weights = _real("weights", weights)
+        self._weights = as_real("weights", weights)
         if self._weights.ndim != 2 or self._weights.shape[1] == 0:
             raise ArgumentError(f"weights: shape {self._weights.shape}, expected (k, d) with d >= 1")
         k, d = self._weights.shape
-        self._output_weights = _real("output_weights", output_weights)
+        self._output_weights = as_real("output_weights", output_weights)
         outputs = self._output_weights.shape[:-1]
         if self._output_weights.ndim not in (1, 2) or self._output_weights.shape[-1] != k or 0 in outputs:
             raise ArgumentError(
                 f"output_weights: shape {self._output_weights.shape}, expected ({k},) or (m, {k}) for {k} neurons"
             )
-        self._biases = _real("biases", np.zeros(k) if biases is None else biases, (k,))
-        self._linear = _real("linear", np.zeros((*outputs, d)) if linear is None else linear, (*outputs, d))
+        self._biases = as_real("biases", np.zeros(k) if biases is None else biases, (k,))
+        self._linear = as_real("linear", np.zeros((*outputs, d)) if linear is None else linear, (*outputs, d))
         if outputs and np.ndim(intercept) == 0:
             intercept = np.full(outputs, intercept)
-        self._intercept = _real("intercept", intercept, outputs)
+        self._intercept = as_real("intercept", intercept, outputs)
+        self._feature_names = as_names(feature_names, d)
 
     @property
     def weights(self) -> Array:
@@ -143,6 +116,23 @@ class ReLUNetwork:
     def intercept(self) -> float | Array:
         """Constant term: a float, or (m,) for a network made with m outputs, read-only."""
         return self._intercept if self._intercept.ndim else float(self._intercept)
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """Names of the inputs, or None."""
+        return self._feature_names
+
+    @property
+    def parameters(self) -> Parameters:
+        """Parameters as arrays whose outputs always have an axis, the form in which networks are passed to Rust."""
+        m, k, d = self.n_outputs, self.n_neurons, self.n_features
+        return Parameters(
+            self._weights,
+            self._biases,
+            self._output_weights.reshape(m, k),
+            self._linear.reshape(m, d),
+            self._intercept.reshape(m),
+        )
 
     @property
     def n_neurons(self) -> int:
@@ -190,7 +180,7 @@ class ReLUNetwork:
             raise DataError(f"X: dtype {given.dtype}, expected real numbers")
         if given.ndim != 2 or given.shape[1] != self.n_features:
             raise DataError(f"X: shape {given.shape}, expected (n, {self.n_features})")
-        values = _relunet.predict(self._parameters(), np.ascontiguousarray(given, dtype=np.float64))
+        values = _relunet.predict(self.parameters, np.ascontiguousarray(given, dtype=np.float64))
         return values.reshape(len(given), *self._intercept.shape)
 
     def canonical(self) -> ReLUNetwork:
@@ -213,32 +203,7 @@ class ReLUNetwork:
         ReLUNetwork: 1 neuron, 2 features
           f(x) = -3 x0 + 5 relu(x0)
         """
-        weights, biases, output_weights, linear, intercept = (array.copy() for array in self._parameters())
-        scales = _norms(weights)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            keep = (scales > 0.0) & np.isfinite(biases / scales)
-        intercept += (output_weights * np.where(keep, 0.0, np.maximum(biases, 0.0))).sum(axis=1)
-        scales = scales[keep]
-        weights, biases = weights[keep] / scales[:, None], biases[keep] / scales
-        output_weights = output_weights[:, keep] * scales
-
-        first = weights[np.arange(len(weights)), (weights != 0.0).argmax(axis=1)] if len(weights) else scales
-        flip = first < 0.0
-        flipped = output_weights * flip
-        linear += (flipped[:, :, None] * weights).sum(axis=1)
-        intercept += (flipped * biases).sum(axis=1)
-        weights, biases = np.where(flip[:, None], -weights, weights) + 0.0, np.where(flip, -biases, biases) + 0.0
-
-        fused: dict[int, list[int]] = {}
-        for i in np.lexsort((biases, *weights.T[::-1])):
-            same = next((j for j in fused if _same_line(weights, biases, i, j)), i)
-            fused.setdefault(same, []).append(i)
-        for i, group in fused.items():
-            total = output_weights[:, group].sum(axis=1)
-            rounding = _SAME_LINE * np.abs(output_weights[:, group]).sum(axis=1)
-            output_weights[:, i] = np.where((np.abs(total) <= rounding) & (len(group) > 1), 0.0, total)
-        kinks = [i for i in fused if output_weights[:, i].any()]
-        return self._like(weights[kinks], biases[kinks], output_weights[:, kinks], linear, intercept)
+        return self._like(canonical.canonical(self.parameters))
 
     def match(self, other: ReLUNetwork, mean: ArrayLike | None = None, cov: ArrayLike | None = None) -> NeuronMatch:
         """The correspondence of this network's neurons with another's that is best in total distance.
@@ -274,18 +239,7 @@ class ReLUNetwork:
         (array([1, 0]), array([False,  True]), array([0., 0.]))
         """
         self._check_like(other)
-        cost, norms = _relunet.neuron_distances(self._parameters(), other._parameters(), *self._distribution(mean, cov))
-        if self.n_neurons <= other.n_neurons:
-            rows, columns = np.arange(self.n_neurons), _assignment(cost)
-        else:
-            rows, columns = _assignment(cost.T), np.arange(other.n_neurons)
-        permutation = np.full(self.n_neurons, -1, dtype=np.intp)
-        permutation[rows] = columns
-        flipped, distances = np.zeros(len(cost), dtype=bool), norms.copy()
-        distances[rows] = cost[rows, columns]
-        inner = (self._weights[rows] * other._weights[columns]).sum(axis=1)
-        flipped[rows] = inner + self._biases[rows] * other._biases[columns] < 0.0
-        return NeuronMatch(permutation, flipped, distances)
+        return matching.match(self.parameters, other.parameters, *as_distribution(mean, cov, self.n_features))
 
     def gaussian_inner(self, other: ReLUNetwork, mean: ArrayLike | None = None, cov: ArrayLike | None = None) -> float:
         """The exact inner product ``E[f(x) g(x)]`` under x ~ N(mean, cov), summed over outputs.
@@ -321,7 +275,7 @@ class ReLUNetwork:
         1.0
         """
         self._check_like(other)
-        return _relunet.gaussian_inner(self._parameters(), other._parameters(), *self._distribution(mean, cov))
+        return _relunet.gaussian_inner(self.parameters, other.parameters, *as_distribution(mean, cov, self.n_features))
 
     def gaussian_norm(self, mean: ArrayLike | None = None, cov: ArrayLike | None = None) -> float:
         """The exact norm ``sqrt(E f(x)**2)`` under x ~ N(mean, cov); see `gaussian_inner`.
@@ -367,7 +321,9 @@ class ReLUNetwork:
         True
         """
         self._check_like(other)
-        return _relunet.gaussian_distance(self._parameters(), other._parameters(), *self._distribution(mean, cov))
+        return _relunet.gaussian_distance(
+            self.parameters, other.parameters, *as_distribution(mean, cov, self.n_features)
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a safetensors file, which appears at `path` complete or not at all.
@@ -392,10 +348,8 @@ class ReLUNetwork:
         ...     ReLUNetwork.load(f"{folder}/network.safetensors") == network
         True
         """
-        tensors = {name: np.asarray(getattr(self, name)) for name in _TENSORS}
-        metadata = {"format": _FORMAT, "format_version": str(_FORMAT_VERSION)}
-        with replacing(path) as file:
-            file.write(_serialized(tensors, metadata))
+        tensors = {name: np.asarray(getattr(self, name)) for name in storage.TENSORS}
+        storage.write(path, tensors, self._feature_names)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ReLUNetwork:
@@ -415,21 +369,9 @@ class ReLUNetwork:
         FileError
             When the file cannot be read, is damaged, is not a network, or was written by a newer version.
         """
+        arguments = storage.read(path)
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (OSError, SafetensorError) as error:
-            raise FileError(f"{os.fspath(path)}: not a readable safetensors file ({error})") from error
-        version = metadata.get("format_version", "")
-        if metadata.get("format") != _FORMAT or not version.isdecimal():
-            raise FileError(f"{os.fspath(path)}: a safetensors file, but not a network that relunet saved")
-        if int(version) > _FORMAT_VERSION:
-            raise FileError(f"{os.fspath(path)}: format version {version}, this relunet reads up to {_FORMAT_VERSION}")
-        if set(tensors) != set(_TENSORS):
-            raise FileError(f"{os.fspath(path)}: tensors {sorted(tensors)}, expected {sorted(_TENSORS)}")
-        try:
-            return cls(**tensors)
+            return cls(**arguments)
         except ArgumentError as error:
             raise FileError(f"{os.fspath(path)}: {error}") from error
 
@@ -450,7 +392,7 @@ class ReLUNetwork:
         ImportError
             Without PyTorch, the extra ``relunet[torch]``.
         """
-        return exports.to_torch(self)
+        return exports.to_torch(self.parameters, self._intercept.shape)
 
     def to_onnx(self, path: str | os.PathLike[str], feature_names: Sequence[str] | None = None) -> None:
         """Write the network to an ONNX file, which appears at `path` complete or not at all.
@@ -463,7 +405,8 @@ class ReLUNetwork:
         path : path-like
             File to write; one that exists is replaced.
         feature_names : sequence of str, default None
-            Names of the inputs, for the file's metadata: ``feature_names``, a JSON list.
+            Names of the inputs, for the file's metadata: ``feature_names``, a JSON list. None means those of the
+            network.
 
         Raises
         ------
@@ -486,7 +429,8 @@ class ReLUNetwork:
         ...     ReferenceEvaluator(f"{folder}/network.onnx").run(None, {"x": np.array([[3.0, 1.0]])})
         [array([4.])]
         """
-        exports.to_onnx(self, path, feature_names)
+        names = self._feature_names if feature_names is None else as_names(feature_names, self.n_features)
+        exports.to_onnx(self.parameters, self._intercept.shape, path, names)
 
     def to_sklearn(self) -> MLPRegressor:
         """The network as a fitted multilayer perceptron of scikit-learn.
@@ -513,56 +457,33 @@ class ReLUNetwork:
         >>> perceptron.hidden_layer_sizes
         (3,)
         """
-        return exports.to_sklearn(self)
+        return exports.to_sklearn(self.parameters)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUNetwork):
             return NotImplemented
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in _TENSORS)
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in storage.TENSORS)
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[type[ReLUNetwork], tuple[object, ...]]:
-        return type(self), (self.weights, self.output_weights, self.biases, self.linear, self.intercept)
+        names = self._feature_names
+        return type(self), (self.weights, self.output_weights, self.biases, self.linear, self.intercept, names)
 
     def __repr__(self) -> str:
-        k, d, m = self.n_neurons, self.n_features, self.n_outputs
-        counts = [_count(k, "neuron"), _count(d, "feature")]
-        if self._output_weights.ndim == 2:
-            counts.append(_count(m, "output"))
-        elif k * d <= _WRITTEN_OUT:
-            neurons = [
-                f"relu({_affine(weights, bias)})" for weights, bias in zip(self._weights, self._biases, strict=True)
-            ]
-            affine = _affine_terms(self._linear, float(self._intercept))
-            formula = _sum([*affine, *zip(self._output_weights, neurons, strict=True)])
-            return f"ReLUNetwork: {', '.join(counts)}\n  f(x) = {formula}"
-        parts = {"biases": self._biases, "linear part": self._linear, "intercept": self._intercept}
-        absent = [name for name, array in parts.items() if not array.any()]
-        return f"ReLUNetwork: {', '.join(counts)}" + (f"; no {', no '.join(absent)}" if absent else "")
+        return text.summary(self.parameters, self._intercept.shape, self._feature_names)
 
-    def _parameters(self) -> Parameters:
-        """Parameters as the compiled module takes them: weights, biases, and one row an output of the others."""
-        m, k, d = self.n_outputs, self.n_neurons, self.n_features
-        return (
-            self._weights,
-            self._biases,
-            self._output_weights.reshape(m, k),
-            self._linear.reshape(m, d),
-            self._intercept.reshape(m),
-        )
-
-    def _like(
-        self, weights: Array, biases: Array, output_weights: Array, linear: Array, intercept: Array
-    ) -> ReLUNetwork:
-        """The network with these parameters, laid out as `_parameters`, and outputs shaped like this one's."""
+    def _like(self, parameters: Parameters) -> ReLUNetwork:
+        """Return the network with these parameters, and with outputs shaped and features named like this one's."""
         outputs = self._intercept.shape
+        weights, biases, output_weights, linear, intercept = parameters
         return ReLUNetwork(
             weights,
             output_weights.reshape(*outputs, len(weights)),
             biases,
             linear.reshape(*outputs, self.n_features),
             intercept.reshape(outputs),
+            self._feature_names,
         )
 
     def _check_like(self, other: ReLUNetwork) -> None:
@@ -573,109 +494,5 @@ class ReLUNetwork:
                 f"other: {other.n_features} features and {other.n_outputs} outputs, "
                 f"expected {self.n_features} and {self.n_outputs}"
             )
-
-    def _distribution(self, mean: ArrayLike | None, cov: ArrayLike | None) -> tuple[Array | None, Array | None]:
-        d = self.n_features
-        centre = None if mean is None else _real("mean", mean, (d,))
-        spread = None if cov is None else _real("cov", cov, (d, d))
-        if spread is not None and np.abs(spread - spread.T).max() > 1e-10 * np.abs(spread).max():
-            raise ArgumentError("cov: not symmetric")
-        return centre, spread
-
-
-def _real(name: str, value: ArrayLike, shape: tuple[int, ...] | None = None) -> Array:
-    """A read-only copy in double precision of an argument, which must be finite and have the shape, where given."""
-    try:
-        given = np.asarray(value)
-    except ValueError as error:
-        raise ArgumentError(f"{name}: {error}") from error
-    if given.dtype.kind not in "biuf":
-        raise ArgumentError(f"{name}: dtype {given.dtype}, expected real numbers")
-    if shape is not None and given.shape != shape:
-        raise ArgumentError(f"{name}: shape {given.shape}, expected {shape}")
-    array = np.array(given, dtype=np.float64, order="C")
-    if not np.isfinite(array).all():
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ArgumentError(f"{name}: {array[place]} at index {place}, expected finite numbers")
-    array.setflags(write=False)
-    return array
-
-
-def _norms(rows: Array) -> Array:
-    """Euclidean norms of the rows, safe from overflow and underflow."""
-    largest = np.abs(rows).max(axis=1)
-    units = rows / np.where(largest > 0.0, largest, 1.0)[:, None]
-    norms: Array = largest * np.sqrt((units * units).sum(axis=1))
-    return norms
-
-
-def _same_line(weights: Array, biases: Array, i: int, j: int) -> bool:
-    """Whether two neurons with unit weights kink on one hyperplane, up to rounding."""
-    near = np.abs(biases[i] - biases[j]) <= _SAME_LINE * max(1.0, abs(biases[i]))
-    return bool(near and (np.abs(weights[i] - weights[j]) <= _SAME_LINE).all())
-
-
-def _assignment(cost: Array) -> NDArray[np.intp]:
-    """Column of each row in a cheapest assignment of all rows to different columns, of which there are enough.
-
-    One shortest augmenting path a row, on reduced costs (Jonker and Volgenant 1987).
-    """
-    n_rows, n_columns = cost.shape
-    row_price, column_price = np.zeros(n_rows), np.zeros(n_columns)
-    column_of = np.full(n_rows, -1, dtype=np.intp)
-    row_of = np.full(n_columns, -1, dtype=np.intp)
-    for start in range(n_rows):
-        length = np.full(n_columns, np.inf)
-        before = np.full(n_columns, -1, dtype=np.intp)
-        done = np.zeros(n_columns, dtype=bool)
-        row, shortest, column = start, 0.0, -1
-        while row >= 0:
-            step = shortest + cost[row] - row_price[row] - column_price
-            better = ~done & (step < length)
-            length[better], before[better] = step[better], row
-            column = int(np.where(done, np.inf, length).argmin())
-            shortest = length[column]
-            done[column] = True
-            row = int(row_of[column])
-        row_price[start] += shortest
-        taken = done & (row_of >= 0)
-        row_price[row_of[taken]] += shortest - length[taken]
-        column_price[done] -= shortest - length[done]
-        row = -1
-        while row != start:
-            row = int(before[column])
-            row_of[column] = row
-            column_of[row], column = column, int(column_of[row])
-    return column_of
-
-
-def _serialized(tensors: dict[str, Array], metadata: dict[str, str]) -> bytes:
-    """Return the bytes of a safetensors file, the same each time: the library writes metadata in no certain order."""
-    data = to_safetensors(tensors, metadata)
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8:end]), sort_keys=True, separators=(",", ":"))
-    return data[:8] + header.encode().ljust(end - 8) + data[end:]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _affine_terms(weights: Array, constant: float) -> list[tuple[float, str]]:
-    return [*((weight, f"x{i}") for i, weight in enumerate(weights)), (constant, "")]
-
-
-def _affine(weights: Array, constant: float) -> str:
-    return _sum(_affine_terms(weights, constant))
-
-
-def _sum(terms: Iterable[tuple[float, str]]) -> str:
-    """The sum of coefficients times symbols as text, without zeros and ones."""
-    text = ""
-    for coefficient, symbol in terms:
-        size = f"{abs(coefficient):.4g}"
-        product = symbol if symbol and size == "1" else f"{size} {symbol}".rstrip()
-        if coefficient != 0.0:
-            sign = "-" if coefficient < 0.0 else "+"
-            text = f"{text} {sign} {product}" if text else product if sign == "+" else f"-{product}"
-    return text or "0"
+        if None not in (self._feature_names, other._feature_names) and self._feature_names != other._feature_names:
+            raise ArgumentError(f"other: features {other._feature_names}, expected {self._feature_names}")
