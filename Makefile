@@ -7,7 +7,7 @@ PYTHON_RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" $(BIN)/python
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo figures test lint clean
+.PHONY: demo figures test test-fast lint clean
 
 # Sample files larger than 2 GB in, the planted network out; needs that much room under TMPDIR while it runs.
 demo: $(BIN)/maturin
@@ -24,6 +24,11 @@ test: $(BIN)/maturin
 	cargo test --release --workspace --locked
 	$(call install,test)
 	$(PYTHON_RUN) -m pytest -q
+
+# The Python tests that are not slow, within a minute once built.
+test-fast: $(BIN)/maturin
+	$(call install,test)
+	$(PYTHON_RUN) -m pytest -q -m "not slow"
 
 lint: $(BIN)/maturin
 	cargo fmt --all --check

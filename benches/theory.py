@@ -28,6 +28,7 @@ from relunet.theory import (
     PolynomialLearner,
     PopulationMoments,
     SampleMoments,
+    Validated,
 )
 
 Learner = type[MultiScaleLearner] | type[NetLearner] | type[PolynomialLearner]
@@ -88,7 +89,7 @@ def report(
         try:
             learnt = learner(k, limit, random_state=seed).learn(moments)
             errors.append(error(learnt, teacher.network))
-            found: Estimate | PolynomialEstimate | None = learnt
+            found: Validated | None = learnt
         except Fail as failure:
             found = failure.best
             errors.append(math.inf)

@@ -29,7 +29,7 @@ References
 [DK24] I. Diakonikolas, D. Kane, Efficiently Learning One-Hidden-Layer ReLU Networks via Schur Polynomials, COLT 2024.
 """
 
-from relunet.theory.estimate import Estimate, Fail
+from relunet.theory.estimate import Estimate, Fail, Validated
 from relunet.theory.form import AbsoluteForm
 from relunet.theory.moments import Correlations, Moments, PopulationMoments, SampleMoments
 from relunet.theory.multiscale import MultiScaleLearner, MultiScaleOverrides
@@ -51,4 +51,5 @@ __all__ = [
     "PolynomialLearner",
     "PopulationMoments",
     "SampleMoments",
+    "Validated",
 ]

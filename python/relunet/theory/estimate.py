@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +16,7 @@ from relunet.theory.moments import Moments
 from relunet.theory.paths import Cost, Guess
 from relunet.theory.scales import Scales
 
-if TYPE_CHECKING:
-    from relunet.theory.polynomial import PolynomialEstimate
-
-__all__ = ["Candidates", "Estimate", "Fail", "Target", "contraction_directions", "target_error"]
+__all__ = ["Candidates", "Estimate", "Fail", "Target", "Validated", "contraction_directions", "target_error"]
 
 
 # Part of the power of the labels below which a risk is rounding.
@@ -31,18 +27,30 @@ MAY_PASS = 4.0
 ROWS_PER_PARAMETER = 10
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A validated estimate.
+@dataclass(frozen=True, kw_only=True)
+class Validated:
+    """A validated estimate of any kind.
+
+    Attributes
+    ----------
+    risk : float
+        E(y - f̂)² on fresh samples, or exact for exact moments: at most half the square of the error asked for.
+    error : float
+        √risk in units of the part of f that is not affine.
+    """
+
+    risk: float
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate(Validated):
+    """A validated network, with the risk and error of `Validated`.
 
     Attributes
     ----------
     form : AbsoluteForm
         f̂ = ŵ·x + Σ λ_i |u_i·x|.
-    risk : float
-        E(y - f̂)², validated: at most half the square of the error asked for.
-    error : float
-        √risk in units of the part of f that is not affine.
     cost : Cost
         What the search over computation paths took.
     g : ndarray of shape (d,)
@@ -52,8 +60,6 @@ class Estimate:
     """
 
     form: AbsoluteForm
-    risk: float
-    error: float
     cost: Cost
     g: Array
     scales: Scales | None = None
@@ -72,11 +78,11 @@ class Fail(RelunetError):  # noqa: N818 (the papers' word)
 
     Attributes
     ----------
-    best : Estimate, PolynomialEstimate or None
+    best : Validated or None
         The best estimate met, which is not within the error asked for.
     """
 
-    def __init__(self, message: str, best: Estimate | PolynomialEstimate | None = None) -> None:
+    def __init__(self, message: str, best: Validated | None = None) -> None:
         super().__init__(message)
         self.best = best
 
@@ -167,7 +173,7 @@ class Candidates:
 
     def _estimate(self, form: AbsoluteForm, g: Array) -> Estimate:
         risk = self.moments.risk(form.network())[0]
-        return Estimate(form, risk, self.target.relative(risk), self.cost, g)
+        return Estimate(form=form, risk=risk, error=self.target.relative(risk), cost=self.cost, g=g)
 
 
 def contraction_directions(n_features: int, delta: float, seed: int) -> Iterator[Array]:

@@ -12,7 +12,7 @@ from relunet._typing import Array
 from relunet.errors import ArgumentError, DataError
 from relunet.linalg import eigh, matmul, svd
 from relunet.samples import Samples
-from relunet.theory.estimate import Fail, Target, target_error
+from relunet.theory.estimate import Fail, Target, Validated, target_error
 from relunet.theory.learner import Learner
 from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
 
@@ -114,25 +114,19 @@ class Polynomial:
         return np.asarray(values)
 
 
-@dataclass(frozen=True)
-class PolynomialEstimate:
-    """A validated polynomial.
+@dataclass(frozen=True, kw_only=True)
+class PolynomialEstimate(Validated):
+    """A validated polynomial F̃, with the risk and error of `Validated`.
 
     Attributes
     ----------
     hypothesis : Polynomial
         F̃.
-    risk : float
-        E(y - F̃(x))²: exact for exact moments, else the mean over the validation samples.
-    error : float
-        √risk in units of the part of f that is not affine.
     spectrum : ndarray
         Singular values of the moments, descending: square roots of the eigenvalues of the quadratic form Q.
     """
 
     hypothesis: Polynomial
-    risk: float
-    error: float
     spectrum: Array
 
 
@@ -235,7 +229,7 @@ class PolynomialLearner(Learner):
         else:
             raise ArgumentError(f"moments: {type(moments).__name__}, expected PopulationMoments or SampleMoments")
         error = target.relative(risk)
-        estimate = PolynomialEstimate(hypothesis, risk, error, spectrum)
+        estimate = PolynomialEstimate(hypothesis=hypothesis, risk=risk, error=error, spectrum=spectrum)
         if not passed:
             found = f"the polynomial of degree {hypothesis.degree} in {basis.shape[1]} dimensions"
             asked = f"of what is not affine, asked was {self.epsilon:.3g}"

@@ -16,15 +16,12 @@ use pyo3::prelude::*;
 /// The compiled module.
 #[pymodule]
 mod _relunet {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::gaussian::{gaussian_distance, gaussian_inner, neuron_distances};
     #[pymodule_export]
     use crate::linalg::{eigh, lstsq, matmul, solve_spd, svd};
-    #[pymodule_export]
-    use crate::moments::{
-        Accumulator, ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, RiskMoments, RowSample,
-        SketchMoments, SliceMoments,
-    };
     #[pymodule_export]
     use crate::network::predict;
     #[pymodule_export]
@@ -33,4 +30,9 @@ mod _relunet {
     use crate::search::search;
     #[pymodule_export]
     use crate::source::{ArraySource, ArrowStream, NpySource, RowReader, TableSource, open_csv, open_parquet};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::moments::register(module)
+    }
 }

@@ -9,14 +9,14 @@ mod rows;
 mod sketch;
 mod slices;
 
-pub use contraction::ContractionMoments;
-pub use curvature::CurvatureMoments;
-pub use gradient::GradientMoments;
-pub use input::InputMoments;
-pub use risk::RiskMoments;
-pub use rows::RowSample;
-pub use sketch::SketchMoments;
-pub use slices::SliceMoments;
+use contraction::ContractionMoments;
+use curvature::CurvatureMoments;
+use gradient::GradientMoments;
+use input::InputMoments;
+use risk::RiskMoments;
+use rows::RowSample;
+use sketch::SketchMoments;
+use slices::SliceMoments;
 
 use numpy::{AllowTypeChange, PyArray1, PyArray2, PyArrayLike2, PyArrayMethods};
 use pyo3::PyClass;
@@ -240,29 +240,38 @@ impl Accumulator {
     }
 }
 
-/// The Python object for an accumulator of any kind.
-fn wrap(py: Python<'_>, moments: Moments) -> PyResult<Bound<'_, PyAny>> {
-    macro_rules! wrap {
-        ($($variant:ident => $class:ident),*) => {
+/// The kinds: their classes are registered, and wrap the variants of the core.
+macro_rules! kinds {
+    ($($variant:ident => $class:ident),*) => {
+        /// Adds the classes of all accumulators to the compiled module.
+        pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+            module.add_class::<Accumulator>()?;
+            $(module.add_class::<$class>()?;)*
+            Ok(())
+        }
+
+        /// The Python object for an accumulator of any kind.
+        fn wrap(py: Python<'_>, moments: Moments) -> PyResult<Bound<'_, PyAny>> {
             match moments {
                 $(Moments::$variant(_) => {
                     let base = PyClassInitializer::from(Accumulator { moments });
                     Ok(Bound::new(py, base.add_subclass($class {}))?.into_any())
                 })*
             }
-        };
-    }
-    wrap!(
-        Input => InputMoments,
-        Contraction => ContractionMoments,
-        Slice => SliceMoments,
-        Gradient => GradientMoments,
-        Curvature => CurvatureMoments,
-        Risk => RiskMoments,
-        Rows => RowSample,
-        Sketch => SketchMoments
-    )
+        }
+    };
 }
+
+kinds!(
+    Input => InputMoments,
+    Contraction => ContractionMoments,
+    Slice => SliceMoments,
+    Gradient => GradientMoments,
+    Curvature => CurvatureMoments,
+    Risk => RiskMoments,
+    Rows => RowSample,
+    Sketch => SketchMoments
+);
 
 /// The core's accumulator behind an object whose class is made for this kind alone.
 macro_rules! inner {
