@@ -227,7 +227,7 @@ def test_scikit_learn_tools_take_it(planted):
 def test_transform_says_what_is_wrong(planted, fitted):
     X, _ = planted
     for method in (lambda: ReLUSubspace().transform(X), ReLUSubspace().get_feature_names_out):
-        with pytest.raises(NotFittedError, match="call fit first"):
+        with pytest.raises(NotFittedError, match="not fitted yet"):
             method()
     with pytest.raises(DataError, match="X has 4 features, but ReLUSubspace is expecting 5"):
         fitted.transform(X[:, :4])
