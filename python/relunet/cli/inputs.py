@@ -147,8 +147,8 @@ def _format(path: str) -> str:
         if len(formats) != 1:
             came = " and ".join(map(str, formats)) or "none"
             raise ArgumentError(
-                f"{path}: expected a folder of .parquet or of .csv files, found {came}: name the files, or a pattern in "
-                "quotes"
+                f"{path}: expected a folder of .parquet or of .csv files, found {came}: name the files, or a "
+                "pattern in quotes"
             )
         return str(formats[0])
     kind = _of_suffix(path)
