@@ -206,7 +206,7 @@ model = ReLUNetRegressor(1, fit_bias=False)
 try:
     model.predict(X)
 except RelunetError as error:
-    assert "call fit first" in str(error), error
+    assert "not fitted yet" in str(error), error
 assert model.fit(X, np.maximum(X[:, 0], 0)).score(X, np.maximum(X[:, 0], 0)) > 1 - 1e-9
 """
     subprocess.run([sys.executable, "-c", code], check=True)
