@@ -1,7 +1,17 @@
-"""Learns narrow one-hidden-layer ReLU networks from samples."""
+"""relunet learns narrow one-hidden-layer ReLU networks from samples."""
+
+from typing import TYPE_CHECKING
 
 from relunet import moments, teachers
-from relunet.errors import ArgumentError, DataError, DataTypeError, FileError, NumericalError, RelunetError
+from relunet.errors import (
+    ArgumentError,
+    DataError,
+    DataTypeError,
+    FileError,
+    NotFittedError,
+    NumericalError,
+    RelunetError,
+)
 from relunet.estimators.regressor import ReLUNetRegressor
 from relunet.estimators.transformer import ReLUSubspace
 from relunet.fitting.learn import FitResult, learn
@@ -16,6 +26,7 @@ __all__ = [
     "FileError",
     "FitResult",
     "NeuronMatch",
+    "NotFittedError",
     "NumericalError",
     "ReLUNetRegressor",
     "ReLUNetwork",
@@ -33,3 +44,15 @@ __all__ = [
     "scan_parquet",
     "teachers",
 ]
+
+if TYPE_CHECKING:
+    __version__: str
+
+
+def __getattr__(name: str) -> str:
+    """Return the version of the installed distribution, which only this attribute needs to read."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("relunet")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,6 +24,7 @@ __all__ = [
     "SketchMoments",
     "SliceMoments",
     "TableSource",
+    "bound_threads",
     "eigh",
     "gaussian_distance",
     "gaussian_inner",
@@ -256,6 +257,10 @@ def sweep(
     identity: bytes = ...,
 ) -> int: ...
 
+# threads
+
+def bound_threads(n_threads: int | None) -> int | None: ...
+
 # linalg
 
 def eigh(a: _Array) -> tuple[_Array, _Array]: ...
@@ -287,4 +292,5 @@ def search(
     tolerance: float = 1e-20,
     least_gain: float = 0.0,
     budget: int = 20_000_000_000,
+    progress: Callable[[int], object] | None = None,
 ) -> list[tuple[_Array, _Array, _Array, float, float]]: ...

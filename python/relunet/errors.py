@@ -6,7 +6,16 @@ import sys
 import warnings
 from types import FrameType
 
-__all__ = ["ArgumentError", "DataError", "DataTypeError", "FileError", "NumericalError", "RelunetError", "warn"]
+__all__ = [
+    "ArgumentError",
+    "DataError",
+    "DataTypeError",
+    "FileError",
+    "NotFittedError",
+    "NumericalError",
+    "RelunetError",
+    "warn",
+]
 
 
 class RelunetError(Exception):
@@ -31,6 +40,10 @@ class FileError(RelunetError, OSError):
 
 class NumericalError(RelunetError, RuntimeError):
     """A computation that did not come to a result, such as a factorisation that does not exist."""
+
+
+class NotFittedError(RelunetError, ValueError, AttributeError):
+    """Use of an estimator before `fit`; raised as a subclass of scikit-learn's class too, where that is installed."""
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

@@ -174,7 +174,7 @@ def test_data_that_cannot_be_used(X, y, message):
 
 def test_predict_says_what_is_wrong(planted, fitted):
     X, _ = planted
-    with pytest.raises(NotFittedError, match="call fit first"):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
         ReLUNetRegressor().predict(X)
     with pytest.raises(DataError, match="X has 4 features, but ReLUNetRegressor is expecting 5"):
         fitted.predict(X[:, :4])
@@ -206,7 +206,7 @@ model = ReLUNetRegressor(1, fit_bias=False)
 try:
     model.predict(X)
 except RelunetError as error:
-    assert "call fit first" in str(error), error
+    assert "not fitted yet" in str(error), error
 assert model.fit(X, np.maximum(X[:, 0], 0)).score(X, np.maximum(X[:, 0], 0)) > 1 - 1e-9
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,59 +4,63 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import math
 import os
-import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from relunet.atomic import replacing
-from relunet.cli.options import column, column_number
-from relunet.errors import ArgumentError, FileError
+from relunet.cli.inputs import InputFiles
+from relunet.cli.options import column
+from relunet.cli.outputs import PICTURES, PREDICTIONS, check_outputs, require, write_predictions
+from relunet.errors import ArgumentError, FileError, warn
 from relunet.fitting.learn import FitResult, learn
 from relunet.network import ReLUNetwork
 from relunet.plan import METHODS
 from relunet.progress import ProgressLine, as_bytes, row_bytes
-from relunet.samples import Samples, scan_csv, scan_npy, scan_parquet
+from relunet.samples import Samples
 
-__all__ = [
-    "draw",
-    "export",
-    "fit",
-    "inspect",
-    "learn_with_progress",
-    "norm",
-    "plan",
-    "predict",
-    "require_matplotlib",
-    "write_header",
-]
+__all__ = ["draw", "export", "fit", "inspect", "learn_with_progress", "norm", "plan", "predict"]
 
 
 def fit(arguments: argparse.Namespace) -> None:
     """Fit a network to the samples in files."""
-    if arguments.picture:
-        require_matplotlib()
-    samples = _scan(
-        arguments.samples or arguments.x,
-        arguments.y,
+    if bool(arguments.x) == bool(arguments.samples):
+        raise ArgumentError("expected SAMPLES or --x, one of them: name the files to read once")
+    inputs = InputFiles(
+        paths=arguments.x or arguments.samples,
+        labels=arguments.y or (),
         target=arguments.target,
-        columns=arguments.columns,
+        columns=_columns(arguments.columns),
         weight=arguments.weight,
+        format=arguments.format,
+        delimiter=arguments.delimiter,
+        names=arguments.names,
     )
+    outputs = (
+        ("--output", arguments.output, (".safetensors",)),
+        ("--report", arguments.report, (".json",)),
+        ("--picture", arguments.picture, PICTURES),
+    )
+    check_outputs(outputs, inputs)
+    if arguments.picture:
+        require("matplotlib", '"relunet[plots]"', "--picture")
     result = learn_with_progress(
-        samples,
+        inputs.scan(),
         arguments,
         max_neurons=arguments.max_neurons,
         checkpoint=arguments.checkpoint,
         fit_bias=not arguments.no_bias,
         fit_linear={"auto": "auto", "yes": True, "no": False}[arguments.linear],
     )
+    # The report comes first: what it says must not be lost if a file cannot be written after all.
+    print(result.report)
+    print(_table(result.network), flush=True)
     if arguments.output:
         result.network.save(arguments.output)
     if arguments.report:
@@ -64,38 +68,11 @@ def fit(arguments: argparse.Namespace) -> None:
             file.write(json.dumps(dataclasses.asdict(result.report), indent=2).encode() + b"\n")
     if arguments.picture:
         draw(result, arguments.picture)
-    print(result.report)
-    print(_table(result.network))
 
 
-def _scan(
-    path: str, y: str | None = None, *, target: str | None = None, columns: str | None = None, weight: str | None = None
-) -> Samples:
-    """Return the samples in files, whose kind their names tell."""
-    text = columns.split(",") if columns is not None else None
-    kind = Path(path).suffix.lower()
-    if Path(path).is_dir():
-        kinds = {found.suffix.lower() for found in Path(path).rglob("*")} & {".parquet", ".pq", ".csv"}
-        if len(kinds) != 1:
-            raise ArgumentError(
-                f"{path}: expected a folder of .parquet or of .csv files, found {sorted(kinds) or 'none'}"
-            )
-        kind = kinds.pop()
-    if kind in (".parquet", ".pq", ".csv", ".tsv"):
-        if y is not None:
-            raise ArgumentError(f"--y: labels are a column of {path}: name it by --target")
-        wanted: dict[str, Any] = {"target": column(target), "weight": column(weight)}
-        wanted["columns"] = None if text is None else [column(name) for name in text]
-        if kind in (".csv", ".tsv"):
-            return scan_csv(path, delimiter="\t" if kind == ".tsv" else ",", **wanted)
-        return scan_parquet(path, **wanted)
-    return scan_npy(
-        path,
-        y,
-        target=column_number(target, "--target"),
-        columns=None if text is None else [column_number(name, "--columns") for name in text],
-        weight=weight if weight is None or not re.fullmatch(r"-?\d+", weight) else int(weight),
-    )
+def _columns(names: Sequence[str] | None) -> list[str | int] | None:
+    """Return the columns that an option names, or numbers."""
+    return None if names is None else [column(name) for name in names]
 
 
 def learn_with_progress(samples: Samples, arguments: argparse.Namespace, **options: Any) -> FitResult:
@@ -113,42 +90,84 @@ def learn_with_progress(samples: Samples, arguments: argparse.Namespace, **optio
 
 def predict(arguments: argparse.Namespace) -> None:
     """Write the predictions of a saved network."""
+    inputs = InputFiles(
+        paths=arguments.x,
+        columns=_columns(arguments.columns),
+        format=arguments.format,
+        delimiter=arguments.delimiter,
+        names=arguments.names,
+    )
+    check_outputs([("y", arguments.y, PREDICTIONS)], inputs, arguments.network)
+    if Path(arguments.y).suffix.lower() == ".parquet":
+        require("pyarrow", "pyarrow", "a .parquet file of predictions")
     network = ReLUNetwork.load(arguments.network)
-    samples = _scan(arguments.x, columns=arguments.columns)
-    done = 0
-    with ProgressLine(row_bytes=row_bytes(samples)) as line, replacing(arguments.y) as file:
-        write_header(file, (samples.n_rows, *np.shape(network.intercept)), np.float64)
-        for X, *_ in samples.blocks():
-            file.write(network.predict(X).data)
-            done += len(X)
-            if not arguments.quiet:
-                line("predict", done, samples.n_rows)
+    samples = _inputs_of(network, inputs)
+    with ProgressLine(row_bytes=row_bytes(samples)) as line:
+
+        def blocks() -> Iterator[npt.NDArray[np.float64]]:
+            done = 0
+            for X, *_ in samples.blocks():
+                yield network.predict(X)
+                done += len(X)
+                if not arguments.quiet:
+                    line("predict", done, samples.n_rows)
+
+        write_predictions(arguments.y, samples.n_rows, np.shape(network.intercept), blocks())
+
+
+def _inputs_of(network: ReLUNetwork, inputs: InputFiles) -> Samples:
+    """Return samples whose columns are the features of a network: chosen by name if both have names.
+
+    Columns that the user names are taken as they are.
+    """
+    names = network.feature_names
+    if inputs.columns is None and names is not None:
+        if inputs.kind != "npy":
+            return dataclasses.replace(inputs, columns=names).scan()
+        warn(f"arrays have no names: columns are taken in the order of the features, {_shortened(names)}")
+    samples = inputs.scan()
+    if samples.n_columns != network.n_features:
+        wanted = "" if names is None else f" ({_shortened(names)})"
+        raise ArgumentError(
+            f"the inputs have {samples.n_columns} columns, but the network has {network.n_features} features{wanted}: "
+            "choose the columns with --columns"
+        )
+    return samples
+
+
+def _shortened(names: Sequence[str], largest: int = 8) -> str:
+    return ", ".join(names[:largest]) + (", ..." if len(names) > largest else "")
 
 
 def inspect(arguments: argparse.Namespace) -> None:
     """Print what a saved network or an array holds."""
-    if arguments.path.suffix != ".npy":
-        print(_table(ReLUNetwork.load(arguments.path)))
+    path = arguments.path
+    if path.suffix.lower() != ".npy":
+        print(_table(ReLUNetwork.load(path)))
         return
     try:
-        with arguments.path.open("rb") as file:
+        with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, fortran, dtype = read(file)
             short = math.prod(shape) * dtype.itemsize - (os.fstat(file.fileno()).st_size - file.tell())
     except ValueError as error:
-        raise FileError(f"{arguments.path}: not an .npy file: {error}") from error
+        raise FileError(
+            f"{path}: not an .npy file ({error}): is it a network, with the suffix .safetensors?"
+        ) from error
     size = as_bytes(math.prod(shape) * dtype.itemsize)
     order = "column by column" if fortran else "row by row"
     print(f"{' x '.join(f'{n:,}' for n in shape) or 'a single'} values of {dtype.name}, {order}, {size}")
     if short > 0:
-        raise FileError(f"{arguments.path}: {as_bytes(short)} of the {size} that its header promises are missing")
+        raise FileError(
+            f"{path}: {as_bytes(short)} of the {size} that its header promises are missing: write or copy it again"
+        )
 
 
 def export(arguments: argparse.Namespace) -> None:
     """Write a saved network as ONNX."""
-    names = arguments.names.split(",") if arguments.names is not None else None
-    ReLUNetwork.load(arguments.network).to_onnx(arguments.onnx, names)
+    check_outputs([("onnx", arguments.onnx, (".onnx",))], None, arguments.network)
+    ReLUNetwork.load(arguments.network).to_onnx(arguments.onnx, arguments.names)
 
 
 def plan(arguments: argparse.Namespace) -> None:
@@ -167,19 +186,26 @@ def plan(arguments: argparse.Namespace) -> None:
 
 
 def _table(network: ReLUNetwork, largest: int = 4) -> str:
-    """Return a network as text: its sizes, then a line a neuron."""
-    intercept = np.array2string(np.asarray(network.intercept), precision=6)
+    """Return a network as text: its sizes, then a line for each neuron, with features by name."""
+    names = network.feature_names or [f"x{i}" for i in range(network.n_features)]
+
+    def entries(values: npt.NDArray[np.float64]) -> str:
+        order = np.argsort(-np.abs(values), kind="stable")[:largest]
+        return ", ".join(f"{names[i]}: {values[i]:.3g}" for i in order if values[i])
+
     lines = [
         repr(network).splitlines()[0],
-        f"intercept {intercept}, norm of the linear part {norm(network.linear):.4g}",
+        f"intercept {np.array2string(np.asarray(network.intercept), precision=6)}",
+        *(
+            f"linear part, norm {norm(linear):.4g}: {entries(linear) or 'none'}"
+            for linear in np.atleast_2d(network.linear)
+        ),
     ]
     if network.n_neurons:
         lines.append("neuron  output weight          bias  |weights|  largest weights")
     outputs = np.atleast_2d(network.output_weights).T
     for i, (w, c, b) in enumerate(zip(network.weights, outputs, network.biases, strict=True)):
-        order = np.argsort(-np.abs(w), kind="stable")[:largest]
-        shown = ", ".join(f"x{j}: {w[j]:.3g}" for j in order)
-        lines.append(f"{i:6d}  {', '.join(f'{v:13.6g}' for v in c)}  {b:12.6g}  {norm(w):9.4g}  {shown}")
+        lines.append(f"{i:6d}  {', '.join(f'{v:13.6g}' for v in c)}  {b:12.6g}  {norm(w):9.4g}  {entries(w)}")
     return "\n".join(lines)
 
 
@@ -196,15 +222,3 @@ def draw(result: FitResult, path: str) -> None:
 
     matplotlib.use("Agg")
     plots.fit_report(result, path)
-
-
-def require_matplotlib() -> None:
-    """Fail before the computation rather than after it."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError('--picture needs matplotlib: pip install "relunet[plots]"')
-
-
-def write_header(file: IO[bytes], shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-    """Write the header of a C-ordered .npy file."""
-    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
-    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})

@@ -1,4 +1,4 @@
-"""The demonstration: write samples of a planted network to disk and find the network from them."""
+"""The demonstration: samples of a planted network are written to disk, and the network is found from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing import Self
 
 import numpy as np
 
-from relunet.cli.commands import draw, learn_with_progress, norm, require_matplotlib, write_header
+from relunet.cli.commands import draw, learn_with_progress, norm
+from relunet.cli.outputs import PICTURES, check_outputs, require, write_header
 from relunet.errors import FileError
 from relunet.network import ReLUNetwork
 from relunet.progress import ProgressLine, as_bytes
@@ -30,9 +31,10 @@ _BLOCK = 1 << 16
 
 def demo(arguments: argparse.Namespace) -> None:
     """Run the demonstration."""
+    check_outputs([("--picture", arguments.picture, PICTURES)], None)
     if arguments.picture:
-        require_matplotlib()
-    arguments.neurons = None  # the learner is not told how many there are
+        require("matplotlib", '"relunet[plots]"', "--picture")
+    arguments.neurons = None  # the number of neurons is not passed to the learner
     n_rows = math.ceil(arguments.size / (8 * (arguments.features + 1)))
     rng = np.random.Generator(np.random.PCG64(arguments.seed))
     truth = _planted(arguments.features, rng)
@@ -117,7 +119,7 @@ def _comparison(truth: ReLUNetwork, estimate: ReLUNetwork) -> str:
 
 @contextlib.contextmanager
 def _folder(directory: Path | None, keep: bool, size: int) -> Iterator[Path]:
-    """Make a folder with room for `size` bytes, and delete it in the end unless it is to be kept."""
+    """Make a folder with room for `size` bytes, and delete it at the end unless it should be kept."""
     folder = Path(tempfile.mkdtemp(prefix="relunet-demo-", dir=directory))
     try:
         free = shutil.disk_usage(folder).free
@@ -130,9 +132,9 @@ def _folder(directory: Path | None, keep: bool, size: int) -> Iterator[Path]:
 
 
 class _PeakMemory:
-    """The most memory that this process holds while the context lasts, as text; empty where the system does not tell.
+    """The peak memory of this process while the context lasts, as text; empty if the system does not report it.
 
-    Anonymous memory is what the process has made itself; the rest are pages of files, the libraries above all.
+    Anonymous memory is what the process has allocated itself; the rest are pages of files, mostly of libraries.
     """
 
     def __init__(self) -> None:

@@ -1,23 +1,25 @@
-"""What the estimators have in common: scikit-learn's conventions, without inheriting from scikit-learn."""
+"""What the estimators have in common: the conventions of scikit-learn, without inheriting from scikit-learn."""
 
 from __future__ import annotations
 
 import inspect
 import sys
+from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from relunet.errors import ArgumentError, DataError, RelunetError, warn
+from relunet.errors import ArgumentError, DataError, NotFittedError, warn
+from relunet.estimators.features import feature_names, mismatch
 from relunet.samples import Samples, scan_array
 
-__all__ = ["Estimator", "feature_names", "seed_of"]
+__all__ = ["Estimator", "not_fitted_error", "seed_of"]
 
 
 class Estimator:
-    """Parameters, names of features and the checks that scikit-learn's tools expect of an estimator."""
+    """Parameters, names of features and the checks that tools of scikit-learn expect of an estimator."""
 
     n_features_in_: int
     feature_names_in_: npt.NDArray[np.object_]
@@ -26,37 +28,74 @@ class Estimator:
     _fitted: ClassVar[str]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters of the constructor by name; `deep` is there for scikit-learn and changes nothing."""
+        """Return the parameters of the constructor.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Without effect: no parameter is an estimator itself.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
         return {
             name: getattr(self, name) for name in inspect.signature(type(self).__init__).parameters if name != "self"
         }
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters of the constructor by name and return this estimator.
+        """Set parameters of the constructor.
+
+        Parameters
+        ----------
+        **params : object
+            Values by name.
+
+        Returns
+        -------
+        Self
+            This estimator.
 
         Raises
         ------
         ArgumentError
-            A name that the constructor does not have.
+            For a name that the constructor does not have; no parameter is then set.
         """
         known = self.get_params()
-        for name, value in params.items():
+        for name in params:
             if name not in known:
                 raise ArgumentError(f"{name}: no parameter of {type(self).__name__}, which has {', '.join(known)}")
+        for name, value in params.items():
             setattr(self, name, value)
         return self
 
     def __repr__(self) -> str:
-        """Return the call that makes this estimator, defaults left out."""
+        """Return the call that makes this estimator, without parameters that have their default."""
         defaults = inspect.signature(type(self).__init__).parameters
         shown = [f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name].default]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        """Return what notebooks show: the diagram of scikit-learn if it is loaded, else text."""
+        shown = {"text/plain": repr(self)}
+        if "sklearn" in sys.modules:
+            from sklearn import get_config
+            from sklearn.utils import estimator_html_repr
+
+            if get_config()["display"] == "diagram":
+                shown["text/html"] = estimator_html_repr(self)
+        return shown
+
+    def _repr_html_(self) -> str | None:
+        """Return the diagram alone, for viewers that do not take `_repr_mimebundle_`."""
+        return self._repr_mimebundle_().get("text/html")
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell whether `fit` has succeeded."""
         return hasattr(self, self._fitted)
 
-    def _samples(self, X: Any, y: Any, sample_weight: Any) -> Samples:
+    def _labelled(self, X: Any, y: Any, sample_weight: Any) -> Samples:
         """Return labelled samples: `X` itself, or its rows with `y` and the weights."""
         if isinstance(X, Samples):
             if y is not None or sample_weight is not None:
@@ -75,70 +114,62 @@ class Estimator:
             )
         return scan_array(X, y, sample_weight)
 
-    def _keep_features(self, names: npt.NDArray[np.object_] | None, n_features: int) -> None:
-        """Remember number and names of the features that `fit` was given."""
+    def _keep_features(self, X: Any, n_features: int) -> None:
+        """Remember number and names of the features of a fit."""
         self.n_features_in_ = n_features
-        if names is not None:
-            self.feature_names_in_ = names
+        names = feature_names(X)
+        if names is not None and len(names) == n_features:
+            self.feature_names_in_ = np.array(names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def _check_n_features(self, samples: Samples) -> None:
-        """Require samples of as many features as `fit` was given."""
-        if samples.n_columns != self.n_features_in_:
-            raise DataError(
-                f"X has {samples.n_columns} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input"
-            )
+    def _features_of(self, X: Any, samples: Samples) -> Samples:
+        """Return the samples of `X`, whose features have to be those of the fit in number and, if named, in name.
 
-    def _check_fitted(self) -> None:
-        """Require that `fit` has succeeded."""
-        if not self.__sklearn_is_fitted__():
-            error = _of_sklearn("NotFittedError", RelunetError)
-            raise error(f"this {type(self).__name__} instance is not fitted yet: call fit first")
-
-    def _check_names(self, X: Any) -> None:
-        """Require that `fit` has succeeded, on features of the same names as those of `X`."""
-        self._check_fitted()
-        if not isinstance(X, Samples):
-            self._check_feature_names(feature_names(X))
-
-    def _check_feature_names(self, names: npt.NDArray[np.object_] | None) -> None:
-        """Compare the names of features at hand with those that `fit` saw, in scikit-learn's words."""
-        seen = getattr(self, "feature_names_in_", None)
+        Raises
+        ------
+        DataError
+            For features of another number or of other names.
+        """
+        seen, names = getattr(self, "feature_names_in_", None), feature_names(X)
+        owner = type(self).__name__
         if seen is None:
             if names is not None:
-                warn(f"X has feature names, but {type(self).__name__} was fitted without feature names")
+                warn(f"X has feature names, but {owner} was fitted without feature names")
         elif names is None:
-            warn(f"X does not have valid feature names, but {type(self).__name__} was fitted with feature names")
+            warn(f"X does not have valid feature names, but {owner} was fitted with feature names")
         elif list(names) != list(seen):
-            lines = ["The feature names should match those that were passed during fit."]
-            unseen, missing = sorted(set(names) - set(seen)), sorted(set(seen) - set(names))
-            for title, group in (
-                ("Feature names unseen at fit time:", unseen),
-                ("Feature names seen at fit time, yet now missing:", missing),
-            ):
-                lines += [title, *(f"- {name}" for name in group)] if group else []
-            if not unseen and not missing:
-                lines.append("Feature names must be in the same order as they were in fit.")
-            raise DataError("\n".join(lines) + "\n")
+            raise mismatch(names, seen)
+        if samples.n_columns != self.n_features_in_:
+            raise DataError(
+                f"X has {samples.n_columns} features, but {owner} is expecting {self.n_features_in_} features as input"
+            )
+        return samples
 
+    def _check_fitted(self) -> None:
+        """Require that `fit` has succeeded.
 
-def feature_names(X: Any) -> npt.NDArray[np.object_] | None:
-    """Return the names of a data frame's columns if all are strings; None where X has no names of that kind."""
-    columns = getattr(X, "columns", None)
-    if columns is None or isinstance(X, Samples):
-        return None
-    names = list(columns)
-    strings = [isinstance(name, str) for name in names]
-    if any(strings) and not all(strings):
-        kinds = sorted({type(name).__name__ for name in names})
-        raise TypeError(f"Feature names are only supported if all input features have string names, got {kinds}")
-    return np.array(names, dtype=object) if names and all(strings) else None
+        Raises
+        ------
+        NotFittedError
+            If it has not.
+        """
+        if not self.__sklearn_is_fitted__():
+            name = type(self).__name__
+            raise not_fitted_error(
+                f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
+                "estimator."
+            )
 
 
 def seed_of(random_state: Any) -> int:
-    """Return a seed: the integer itself, or one drawn from the generator."""
+    """Return a seed: the integer itself, or one drawn from the generator.
+
+    Raises
+    ------
+    ArgumentError
+        For anything else.
+    """
     if isinstance(random_state, Integral):
         return int(random_state)
     if random_state is None:
@@ -150,6 +181,33 @@ def seed_of(random_state: Any) -> int:
     raise ArgumentError(
         f"random_state: {random_state!r}, expected an integer, a numpy Generator, a numpy RandomState or None"
     )
+
+
+def not_fitted_error(message: str) -> NotFittedError:
+    """Return the error for an estimator that is not fitted, which is also that of scikit-learn if it is installed.
+
+    Examples
+    --------
+    >>> from relunet.errors import NotFittedError
+    >>> isinstance(not_fitted_error("call fit first"), NotFittedError)
+    True
+    """
+    return _not_fitted_class()(message)
+
+
+@cache
+def _not_fitted_class() -> type[NotFittedError]:
+    try:
+        # Only now, where it is caught if anywhere: importing relunet does not import scikit-learn.
+        from sklearn.exceptions import NotFittedError as OfSklearn
+    except ImportError:
+        return NotFittedError
+
+    def reduced(error: NotFittedError) -> tuple[Any, ...]:
+        return not_fitted_error, error.args
+
+    members = {"__doc__": NotFittedError.__doc__, "__module__": "relunet.errors", "__reduce__": reduced}
+    return type("NotFittedError", (NotFittedError, OfSklearn), members)
 
 
 def _of_sklearn(name: str, otherwise: type[Any]) -> type[Any]:

@@ -1,4 +1,4 @@
-"""The learner as a scikit-learn estimator, which needs scikit-learn only where scikit-learn itself asks for it."""
+"""The regressor: the learner by the conventions of scikit-learn, which does not have to be installed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from relunet.errors import DataError
-from relunet.estimators.base import Estimator, feature_names, seed_of
+from relunet.estimators.base import Estimator, seed_of
+from relunet.estimators.metadata import ScoreRequest
 from relunet.fitting.learn import learn
 from relunet.fitting.report import ClumpLevel, Report
 from relunet.network import ReLUNetwork
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
+from relunet.threads import bounded
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -24,41 +26,43 @@ __all__ = ["ReLUNetRegressor"]
 _Column: TypeAlias = npt.NDArray[np.float64]
 
 
-class ReLUNetRegressor(Estimator):
-    r"""Regression by a narrow one-hidden-layer ReLU network, found rather than trained.
+class ReLUNetRegressor(ScoreRequest, Estimator):
+    r"""Regression by a narrow one-hidden-layer ReLU network whose neurons are found rather than trained.
 
-    Learns the neurons of
+    The estimator learns
 
     .. math:: f(x) = c + \langle a, x\rangle + \sum_{i=1}^{k} \lambda_i \operatorname{relu}(\langle w_i, x\rangle + b_i)
 
-    from samples whose inputs are Gaussian with any mean and covariance, or near it: the subspace of the neurons from
-    label slices and moments, the neurons inside it by multi-scale analysis [CDGKM23]_, then a polish on all rows.
-    Inputs of another law give a network that fits as well as the polish can make it, without a guarantee.
+    from samples whose inputs are Gaussian, or nearly so, with any mean and covariance. It finds the subspace of the
+    neurons from label slices and moments, the neurons inside it by multi-scale analysis [CDGKM23]_, and then fits them
+    to all rows. Inputs of another distribution give a network that fits as well as least squares can make it, without a
+    guarantee.
 
     Parameters
     ----------
-    n_neurons : int, default None
-        At most so many neurons; None means up to `max_neurons`. Fewer are returned where the data show fewer.
-    fit_bias : bool, default True
-        Whether neurons have biases and the network an intercept. False: homogeneous in the raw inputs, whatever
-        their mean.
-    fit_linear : {"auto", True, False}, default "auto"
-        Whether the network has a linear part beside its neurons. "auto" keeps one only if the data demand it.
-    max_neurons : int, default 32
-        Upper bound where `n_neurons` is None.
-    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        Seed. The same seed and samples give the same bits for any number of threads. None draws a new seed.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    verbose : int, default 0
-        0 is silent, 1 shows progress where standard error is a terminal, 2 prints the report as well.
-    max_dense : int, default 1000
-        Beyond so many features nothing is kept that is quadratic in them; correlated features then take more sweeps.
+    n_neurons : int, default=None
+        Largest number of neurons; None means `max_neurons`. The network has fewer if the data show fewer.
+    fit_bias : bool, default=True
+        Whether neurons have biases and the network has an intercept. With False, the network is homogeneous in the raw
+        inputs, whatever their mean.
+    fit_linear : {"auto", True, False}, default="auto"
+        Whether the network has a linear part beside its neurons; "auto" keeps one only if the data demand it.
+    max_neurons : int, default=32
+        Largest number of neurons if `n_neurons` is None. A larger bound costs time only if the data show that many.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default=0
+        Seed. The same seed and samples give the same bits for any number of threads; None draws a new seed.
+    n_jobs : int, default=None
+        Number of threads of `fit`, `predict` and `score`; None, 0 or less means one for each core.
+    verbose : int, default=0
+        0 is silent, 1 shows progress if standard error is a terminal, 2 also prints the report.
+    max_dense : int, default=1000
+        Above this number of features, sketching is used: memory is linear in n_features, and correlated features take
+        more sweeps.
 
     Attributes
     ----------
     network_ : ReLUNetwork
-        The network that was found, in canonical form.
+        The network that was found; it has the names of the features if these have names.
     subspace_ : ndarray of shape (n_features, rank), float64
         Orthonormal basis of the subspace in which neurons were searched.
     spectrum_ : ndarray of float64
@@ -70,7 +74,7 @@ class ReLUNetRegressor(Estimator):
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
-        Names of the features, where `fit` was given a data frame whose column names are all strings.
+        Names of the features, if the inputs of `fit` had names: those of data frames, Arrow tables, Parquet and CSV.
 
     References
     ----------
@@ -123,13 +127,13 @@ class ReLUNetRegressor(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features), data frame or Samples
-            Inputs; `Samples`, as the `scan_*` functions give, carry their labels and weights with them and are
-            streamed where they are larger than memory.
-        y : array-like of shape (n_rows,), default None
-            Labels; needed unless `X` is `Samples`.
-        sample_weight : array-like of shape (n_rows,), default None
-            Weights, not negative. A weight of 2 is a row given twice.
+        X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
+            Inputs. `Samples`, which the `scan_*` functions return, carry their labels and weights, and are streamed if
+            they are larger than memory.
+        y : array_like of shape (n_rows,), default=None
+            Labels; required unless `X` is `Samples`.
+        sample_weight : array_like of shape (n_rows,), default=None
+            Weights, not negative. A row of weight 2 counts as two rows.
 
         Returns
         -------
@@ -139,14 +143,13 @@ class ReLUNetRegressor(Estimator):
         Raises
         ------
         ArgumentError
-            A parameter that no data could make right, or `y` missing.
+            For a parameter that is invalid whatever the data are, or if `y` is missing.
         DataError
-            Wrong shapes, lengths or dtypes, NaN or infinity, too few rows.
+            For wrong shapes, lengths or dtypes, NaN or infinity, and for too few rows.
         FileError
-            A file that cannot be read.
+            For a file that cannot be read.
         """
-        names = feature_names(X)
-        samples = self._samples(X, y, sample_weight)
+        samples = self._labelled(X, y, sample_weight)
         with ProgressLine(row_bytes=row_bytes(samples)) as line:
             result = learn(
                 samples,
@@ -165,7 +168,7 @@ class ReLUNetRegressor(Estimator):
         self.spectrum_ = result.spectrum
         self.scales_ = result.scales
         self.report_ = result.report
-        self._keep_features(names, result.network.n_features)
+        self._keep_features(X, result.network.n_features)
         return self
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
@@ -173,8 +176,8 @@ class ReLUNetRegressor(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features), data frame or Samples
-            Inputs; labels of `Samples` are not looked at.
+        X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
+            Inputs; labels of `Samples` are ignored.
 
         Returns
         -------
@@ -183,11 +186,14 @@ class ReLUNetRegressor(Estimator):
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         DataError
-            Another number or other names of features than `fit` saw, a wrong dtype, NaN or infinity.
+            If the number or the names of the features differ from those of `fit`, and for a wrong dtype, NaN or
+            infinity.
         """
-        self._check_names(X)
-        samples = X if isinstance(X, Samples) else scan_array(X)
+        self._check_fitted()
+        samples = self._features_of(X, X if isinstance(X, Samples) else scan_array(X))
         return np.concatenate([predicted for _, predicted, _ in self._predictions(samples)])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -195,31 +201,34 @@ class ReLUNetRegressor(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features), data frame or Samples
+        X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
             Inputs.
-        y : array-like of shape (n_rows,), default None
-            Labels; needed unless `X` is `Samples`.
-        sample_weight : array-like of shape (n_rows,), default None
+        y : array_like of shape (n_rows,), default=None
+            Labels; required unless `X` is `Samples`.
+        sample_weight : array_like of shape (n_rows,), default=None
             Weights, not negative.
 
         Returns
         -------
         float
-            At most 1; where the labels are constant, 1 if they are met exactly and else 0.
+            At most 1. For constant labels it is 1 if the predictions equal them exactly, and 0 otherwise.
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         ArgumentError, DataError
-            As `fit` and `predict`, and weights that are all zero.
+            As for `fit` and `predict`, and for weights that are all zero.
         """
-        self._check_names(X)
-        columns = zip(*self._predictions(self._samples(X, y, sample_weight)), strict=True)
+        self._check_fitted()
+        samples = self._features_of(X, self._labelled(X, y, sample_weight))
+        columns = zip(*self._predictions(samples), strict=True)
         labels, predicted, weight = (np.concatenate(column) for column in columns)
         counted = weight > 0
         if not np.any(counted):
             raise DataError("sample_weight: all weights are zero, expected some positive ones")
         labels, predicted, weight = labels[counted], predicted[counted], weight[counted] / weight.max()
-        # In units of their range: squares of labels themselves may be too large or too small for numbers.
+        # In units of their range: the squares of the labels themselves may overflow or underflow.
         unit = np.ptp(labels)
         if unit == 0.0:
             return float(np.array_equal(labels, predicted))
@@ -227,7 +236,7 @@ class ReLUNetRegressor(Estimator):
         return 1.0 - float(np.sum(weight * ((labels - predicted) / unit) ** 2) / np.sum(weight * off_mean**2))
 
     def __sklearn_tags__(self) -> Tags:
-        """Return what scikit-learn wants to know of an estimator: here, that it is a regressor of one output."""
+        """Return the tags of scikit-learn: a regressor of one output."""
         from sklearn.utils import RegressorTags, Tags, TargetTags
 
         return Tags(
@@ -237,8 +246,8 @@ class ReLUNetRegressor(Estimator):
         )
 
     def _predictions(self, samples: Samples) -> Iterator[tuple[_Column, _Column, _Column]]:
-        """Yield labels, predictions and weights a block at a time; no labels are zeros, no weights ones."""
-        self._check_n_features(samples)
+        """Yield labels, predictions and weights block by block; absent labels are zeros, absent weights are ones."""
         for X, y, weight in samples.blocks():
-            predicted = self.network_.predict(X)
+            with bounded(self.n_jobs):
+                predicted = self.network_.predict(X)
             yield np.zeros(len(X)) if y is None else y, predicted, np.ones(len(X)) if weight is None else weight

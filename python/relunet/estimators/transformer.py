@@ -1,4 +1,4 @@
-"""The subspace of the neurons as a scikit-learn transformer: what a fit sees first, and no more."""
+"""The transformer: the subspace of the neurons, which is the first step of a fit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from relunet.errors import ArgumentError
-from relunet.estimators.base import Estimator, feature_names, seed_of
+from relunet.errors import ArgumentError, DataError
+from relunet.estimators.base import Estimator, seed_of
+from relunet.estimators.containers import Output, contained
+from relunet.estimators.metadata import FitRequest
 from relunet.fitting.look import look
 from relunet.linalg import matmul
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
+from relunet.threads import bounded
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ReLUSubspace"]
 
 
-class ReLUSubspace(Estimator):
+class ReLUSubspace(Output, FitRequest, Estimator):
     r"""Supervised dimension reduction: the directions that labels depend on beyond an affine function.
 
     The residual of the best affine function is cut into slices h. With z the whitened inputs, m_h their mean in a slice
@@ -28,49 +31,51 @@ class ReLUSubspace(Estimator):
 
     .. math:: K = \sum_h p_h \left[m_h m_h^\top + M_h^2 / 2\right],
 
-    and two contractions of the M_h, show the span of the neurons' weights where the labels are those of a ReLU network
-    of (near) Gaussian inputs [CDGKM23]_, and that of any function of few directions: slices of the label need no model.
+    and two contractions of the M_h, show the span of the neurons' weights if the labels are those of a ReLU network of
+    (nearly) Gaussian inputs [CDGKM23]_. They show the span of any function of few directions, because slices of the
+    label need no model.
 
-    This is the first look of `ReLUNetRegressor`, two sweeps over the rows (tens beyond `max_dense` features), without
-    its search for neurons. It knows the subspace up to noise, sees a lower bound of its dimension, and leaves out a
-    direction that the labels only depend on linearly. Where a fit of the regressor is exact, the weights of its
+    This is the first step of `ReLUNetRegressor`: two sweeps over the rows (tens above `max_dense` features), without
+    the search for neurons. It estimates the subspace up to noise and its dimension from below, and it leaves out
+    directions on which the labels depend linearly only. If a fit of the regressor is exact, the weights of its
     `network_` span the subspace exactly.
 
     Parameters
     ----------
-    n_components : int, default None
-        Dimension of the subspace; None keeps the directions that stand out, which may be none.
-    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
-        Seed. The same seed and samples give the same bits for any number of threads. None draws a new seed.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    verbose : int, default 0
-        0 is silent, 1 shows progress where standard error is a terminal.
-    max_dense : int, default 1000
-        Beyond so many features nothing is kept that is quadratic in them; correlations between them then blur the
-        directions, and may show one that the labels depend on linearly.
+    n_components : int, default=None
+        Dimension of the subspace; None keeps the directions that stand out of the noise. If none does, `fit` warns and
+        `transform` raises an error.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default=0
+        Seed. The same seed and samples give the same bits for any number of threads; None draws a new seed.
+    n_jobs : int, default=None
+        Number of threads of `fit` and `transform`; None, 0 or less means one for each core.
+    verbose : int, default=0
+        0 is silent, 1 shows progress if standard error is a terminal.
+    max_dense : int, default=1000
+        Above this number of features, sketching is used: memory is linear in n_features. Correlations between features
+        then blur the directions, and may show one on which the labels depend linearly.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features_in_), float64
-        Directions, those that stand out first. On the rows of the fit (x - mean_)·component has variance 1 and no two
-        are correlated; beyond `max_dense` features only where these are uncorrelated themselves.
+        Directions, in the order in which they stand out. On the rows of the fit, (x - mean_)·component has variance 1
+        and no two are correlated; above `max_dense` features this holds only if the features are uncorrelated.
     subspace_ : ndarray of shape (n_features_in_, n_components_), float64
         Orthonormal basis of their span.
     mean_ : ndarray of shape (n_features_in_,), float64
         Mean of the inputs.
     spectrum_ : ndarray of float64
-        Eigenvalues of K, descending; beyond `max_dense` features squared singular values of the contractions.
+        Eigenvalues of K, descending; above `max_dense` features, squared singular values of the contractions.
     bulk_edge_ : float
-        What the largest of them would be if nothing were there to see.
+        The largest of them that noise alone would give.
     n_visible_ : int
-        How many directions stand out.
+        Number of directions that stand out.
     n_components_ : int
-        How many are kept.
+        Number of directions that are kept.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
-        Names of the features, where `fit` was given a data frame whose column names are all strings.
+        Names of the features, if the inputs of `fit` had names: those of data frames, Arrow tables, Parquet and CSV.
 
     References
     ----------
@@ -119,13 +124,13 @@ class ReLUSubspace(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features), data frame or Samples
-            Inputs; `Samples`, as the `scan_*` functions give, carry their labels and weights with them and are
-            streamed where they are larger than memory.
-        y : array-like of shape (n_rows,), default None
-            Labels; needed unless `X` is `Samples`.
-        sample_weight : array-like of shape (n_rows,), default None
-            Weights, not negative. They count in every mean and in what stands out, but not in the edges of slices.
+        X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
+            Inputs. `Samples`, which the `scan_*` functions return, carry their labels and weights, and are streamed if
+            they are larger than memory.
+        y : array_like of shape (n_rows,), default=None
+            Labels; required unless `X` is `Samples`.
+        sample_weight : array_like of shape (n_rows,), default=None
+            Weights, not negative. They count in every mean and in the noise level, but not in the edges of slices.
 
         Returns
         -------
@@ -135,14 +140,14 @@ class ReLUSubspace(Estimator):
         Raises
         ------
         ArgumentError
-            A parameter that no data could make right, or `y` missing.
+            For a parameter that is invalid whatever the data are, or if `y` is missing.
         DataError
-            Wrong shapes, lengths or dtypes, NaN or infinity, too few rows, more components than directions are seen.
+            For wrong shapes, lengths or dtypes, NaN or infinity, too few rows, and for more components than the inputs
+            have directions.
         FileError
-            A file that cannot be read.
+            For a file that cannot be read.
         """
-        names = feature_names(X)
-        samples = self._samples(X, y, sample_weight)
+        samples = self._labelled(X, y, sample_weight)
         with ProgressLine(row_bytes=row_bytes(samples)) as line:
             found = look(
                 samples,
@@ -159,34 +164,65 @@ class ReLUSubspace(Estimator):
         self.bulk_edge_ = found.bulk_edge
         self.n_visible_ = found.n_visible
         self.n_components_ = len(found.components)
-        self._keep_features(names, samples.n_columns)
+        self._keep_features(X, samples.n_columns)
         return self
 
-    def transform(self, X: Any) -> npt.NDArray[np.float64]:
-        """Return the rows of `X` along the components, (X - mean_) @ components_.T.
+    def transform(self, X: Any) -> Any:
+        """Return the coordinates of the rows along the components, (X - mean_) @ components_.T.
 
         Parameters
         ----------
-        X : array-like of shape (n_rows, n_features), data frame or Samples
-            Inputs; labels of `Samples` are not looked at.
+        X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
+            Inputs; labels of `Samples` are ignored.
 
         Returns
         -------
         ndarray of shape (n_rows, n_components_), float64
+            Coordinates; a data frame if `set_output` asks for one.
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         DataError
-            Another number or other names of features than `fit` saw, a wrong dtype, NaN or infinity.
+            If the number or the names of the features differ from those of `fit`, for a wrong dtype, NaN or infinity,
+            and if the fit has kept no component.
         """
-        self._check_names(X)
-        samples = X if isinstance(X, Samples) else scan_array(X)
-        self._check_n_features(samples)
+        self._check_fitted()
+        samples = self._features_of(X, X if isinstance(X, Samples) else scan_array(X))
+        if self.n_components_ == 0:
+            raise DataError(
+                f"{type(self).__name__}: no direction stood out of the noise in the fit, so there is no component to "
+                "project on: the labels may be affine in the features, or the rows too few. Set n_components to keep "
+                "directions all the same, or fit to more rows"
+            )
         along = self.components_.T.copy()
-        return np.concatenate([matmul(x - self.mean_, along) for x, *_ in samples.blocks()])
+        with bounded(self.n_jobs):
+            rows = np.concatenate([matmul(x - self.mean_, along) for x, *_ in samples.blocks()])
+        return contained(rows, self._container(), self.get_feature_names_out().tolist(), X)
 
-    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> npt.NDArray[np.float64]:
-        """Find the subspace and return the rows along its components: `fit`, then `transform` of the same rows."""
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Find the subspace and return the coordinates of the same rows: `fit`, then `transform`.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
+            Inputs.
+        y : array_like of shape (n_rows,), default=None
+            Labels; required unless `X` is `Samples`.
+        sample_weight : array_like of shape (n_rows,), default=None
+            Weights, not negative.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_components_), float64
+            Coordinates; a data frame if `set_output` asks for one.
+
+        Raises
+        ------
+        ArgumentError, DataError, FileError
+            As for `fit` and `transform`.
+        """
         return self.fit(X, y, sample_weight).transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
@@ -194,13 +230,19 @@ class ReLUSubspace(Estimator):
 
         Parameters
         ----------
-        input_features : array-like of str, default None
-            Names of the features, only compared with those that `fit` saw.
+        input_features : array_like of str, default=None
+            Names of the features, which are only compared with those of `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_components_,), object
 
         Raises
         ------
+        NotFittedError
+            Before `fit`.
         ArgumentError
-            Names of other features.
+            For names of other features.
         """
         self._check_fitted()
         if input_features is not None:
@@ -216,7 +258,7 @@ class ReLUSubspace(Estimator):
         return np.array([f"{prefix}{i}" for i in range(self.n_components_)], dtype=object)
 
     def __sklearn_tags__(self) -> Tags:
-        """Return what scikit-learn wants to know of an estimator: here, that it is a transformer that needs labels."""
+        """Return the tags of scikit-learn: a transformer that needs labels."""
         from sklearn.utils import Tags, TargetTags, TransformerTags
 
         return Tags(

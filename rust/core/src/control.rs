@@ -1,32 +1,32 @@
-//! How far long work has come, and the wish to stop it: shared with the thread that waits for it.
+//! How far a long computation has come, and the request to stop it: shared with the thread that waits for it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Progress out, cancellation in.
 #[derive(Debug, Default)]
 pub struct Control {
-    rows_done: AtomicU64,
+    done: AtomicU64,
     cancelled: AtomicBool,
 }
 
 impl Control {
-    /// Rows done so far.
+    /// What is done so far: rows in a sweep, floating-point operations in a search.
     #[must_use]
-    pub fn rows_done(&self) -> u64 {
-        self.rows_done.load(Ordering::Relaxed)
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
     }
 
-    /// Counts rows as done.
-    pub fn add_rows(&self, rows: u64) {
-        self.rows_done.fetch_add(rows, Ordering::Relaxed);
+    /// Counts so many rows or operations as done.
+    pub fn add(&self, amount: u64) {
+        self.done.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// Makes the work end with [`Error::Cancelled`](crate::error::Error::Cancelled) at its next step.
+    /// Makes the computation end with [`Error::Cancelled`](crate::error::Error::Cancelled) at its next step.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the work is to end.
+    /// Whether the computation should end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::control::Control;
 use crate::error::{Column, Error, Result};
 use crate::gram::Ahead;
 use crate::simd::{Lane, WIDTH};
@@ -9,7 +10,7 @@ use crate::skinny::Directions;
 use crate::validity::require_finite;
 
 /// Rows that one task evaluates: enough to amortise its start, few enough to balance the threads.
-const ROWS_PER_TASK: usize = 256;
+pub const ROWS_PER_TASK: usize = 256;
 
 /// `f(x) = intercept + linear.x + sum_i output_weights_i relu(weights_i.x + biases_i)`, with one output.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,11 +118,11 @@ impl<'a> NetworkView<'a> {
     }
 
     /// Values at the rows `x`, `(n_rows, n_outputs)` row-major; every row by itself, so that the bits do not depend
-    /// on the number of threads.
+    /// on the number of threads. Runs in the pool of the caller; up to [`ROWS_PER_TASK`] rows need none.
     ///
     /// # Errors
-    /// The first entry of `x` that is NaN or infinite; lengths that do not fit each other.
-    pub fn predict(&self, x: &[f64]) -> Result<Vec<f64>> {
+    /// The first entry of `x` that is NaN or infinite; lengths that do not fit each other; [`Error::Cancelled`].
+    pub fn predict(&self, x: &[f64], control: &Control) -> Result<Vec<f64>> {
         self.check()?;
         if !x.len().is_multiple_of(self.n_features) {
             return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
@@ -134,19 +135,26 @@ impl<'a> NetworkView<'a> {
         // Linear parts are packed as further directions, after the neurons.
         let directions =
             Directions::new(&[self.weights, self.linear].concat(), &[self.biases, self.intercept].concat(), d);
+        let evaluate = |lanes: &mut Vec<Lane>, (task, (rows, values)): (usize, (&[f64], &mut [f64]))| {
+            if control.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let row = |at: usize| (task * ROWS_PER_TASK + at / d) as u64;
+            require_finite(rows, |at| ("X".into(), row(at), Some(Column::Index(at % d))))?;
+            directions.project(rows, rows.len() / d, lanes, Ahead::default());
+            for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
+                self.combine(row, value);
+            }
+            Ok(())
+        };
+        if x.len() <= ROWS_PER_TASK * d {
+            return evaluate(&mut Vec::new(), (0, (x, &mut out))).map(|()| out);
+        }
         let refused = x
             .par_chunks(ROWS_PER_TASK * d)
             .zip(out.par_chunks_mut(ROWS_PER_TASK * m))
             .enumerate()
-            .map_init(Vec::new, |lanes, (task, (rows, values))| {
-                let row = |at: usize| (task * ROWS_PER_TASK + at / d) as u64;
-                require_finite(rows, |at| ("X".into(), row(at), Some(Column::Index(at % d))))?;
-                directions.project(rows, rows.len() / d, lanes, Ahead::default());
-                for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
-                    self.combine(row, value);
-                }
-                Ok(())
-            })
+            .map_init(Vec::new, evaluate)
             .find_first(Result::is_err);
         refused.unwrap_or(Ok(())).map(|()| out)
     }
@@ -171,7 +179,7 @@ mod tests {
     fn values_are_those_of_the_formula() {
         let network = Network::new(vec![1.0, -2.0, 0.5, 3.0], vec![0.25, -1.0], vec![2.0, -1.0], vec![0.5, 0.0], 4.0);
         let network = network.expect("lengths fit");
-        let values = network.view().predict(&[1.0, 0.5, -2.0, 1.0]).expect("finite");
+        let values = network.view().predict(&[1.0, 0.5, -2.0, 1.0], &Control::default()).expect("finite");
         assert_eq!(values, [4.0 + 0.5 + 2.0 * 0.25 - 1.0, 4.0 - 1.0 - 1.0]);
     }
 
@@ -190,10 +198,10 @@ mod tests {
             linear: &linear,
             intercept: &intercept,
         };
-        let all = view.predict(&x).expect("finite");
+        let all = view.predict(&x, &Control::default()).expect("finite");
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         for (row, outputs) in x.chunks_exact(d).zip(all.chunks_exact(m)) {
-            assert_eq!(view.predict(row).expect("finite"), outputs, "every row by itself");
+            assert_eq!(view.predict(row, &Control::default()).expect("finite"), outputs, "every row by itself");
             let hidden: Vec<f64> = (0..k).map(|i| (dot(view.neuron(i), row) + biases[i]).max(0.0)).collect();
             for (j, output) in outputs.iter().enumerate() {
                 let affine = intercept[j] + dot(&linear[j * d..][..d], row);
@@ -209,7 +217,7 @@ mod tests {
         for row in [3 * ROWS_PER_TASK + 1, 4 * ROWS_PER_TASK, 11 * ROWS_PER_TASK] {
             x[2 * row + 1] = f64::INFINITY;
         }
-        let error = network.view().predict(&x).expect_err("infinite").to_string();
+        let error = network.view().predict(&x, &Control::default()).expect_err("infinite").to_string();
         assert!(error.contains(&format!("row {}, column 1", 3 * ROWS_PER_TASK + 1)), "{error}");
     }
 
@@ -217,7 +225,7 @@ mod tests {
     fn lengths_and_entries_are_verified() {
         assert!(Network::new(vec![1.0], vec![0.0, 0.0], vec![1.0, 1.0], vec![0.0], 0.0).is_err());
         let network = Network::new(vec![], vec![], vec![], vec![1.0, 1.0], 0.0).expect("no neurons is a network");
-        let error = network.view().predict(&[0.0, 1.0, 2.0, f64::NAN]).expect_err("NaN");
+        let error = network.view().predict(&[0.0, 1.0, 2.0, f64::NAN], &Control::default()).expect_err("NaN");
         assert!(error.to_string().contains("row 1, column 1"), "{error}");
     }
 }

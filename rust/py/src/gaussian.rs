@@ -2,9 +2,11 @@
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use relunet_core::control::Control;
 use relunet_core::gaussian::{self, Normal};
 
 use crate::error::to_python;
+use crate::interrupt::pooled;
 use crate::network::Parameters;
 
 type Mean<'py> = Option<PyReadonlyArray1<'py, f64>>;
@@ -30,7 +32,8 @@ pub fn gaussian_inner<'py>(
     cov: Cov<'py>,
 ) -> PyResult<f64> {
     let (f, g, inputs) = (f.view()?, g.view()?, inputs(&mean, &cov)?);
-    py.detach(|| gaussian::inner_product(&f, &g, &inputs)).map_err(|error| to_python(py, error))
+    let control = Control::default();
+    pooled(py, &control, || gaussian::inner_product(&f, &g, &inputs, &control))?.map_err(|error| to_python(py, error))
 }
 
 /// sqrt(E |f(x) - g(x)|²) for x ~ N(mean, cov).
@@ -44,7 +47,8 @@ pub fn gaussian_distance<'py>(
     cov: Cov<'py>,
 ) -> PyResult<f64> {
     let (f, g, inputs) = (f.view()?, g.view()?, inputs(&mean, &cov)?);
-    py.detach(|| gaussian::distance(&f, &g, &inputs)).map_err(|error| to_python(py, error))
+    let control = Control::default();
+    pooled(py, &control, || gaussian::distance(&f, &g, &inputs, &control))?.map_err(|error| to_python(py, error))
 }
 
 /// Distances (k_f, k_g) between the neurons, and the norms of those of f, in the form
@@ -59,7 +63,8 @@ pub fn neuron_distances<'py>(
     cov: Cov<'py>,
 ) -> PyResult<Distances<'py>> {
     let (f, g, inputs) = (f.view()?, g.view()?, inputs(&mean, &cov)?);
-    let (distances, norms) =
-        py.detach(|| gaussian::neuron_distances(&f, &g, &inputs)).map_err(|error| to_python(py, error))?;
+    let control = Control::default();
+    let (distances, norms) = pooled(py, &control, || gaussian::neuron_distances(&f, &g, &inputs, &control))?
+        .map_err(|error| to_python(py, error))?;
     Ok((distances.into_pyarray(py).reshape([f.n_neurons(), g.n_neurons()])?, norms.into_pyarray(py)))
 }

@@ -21,6 +21,8 @@ mod _relunet {
     #[pymodule_export]
     use crate::gaussian::{gaussian_distance, gaussian_inner, neuron_distances};
     #[pymodule_export]
+    use crate::interrupt::bound_threads;
+    #[pymodule_export]
     use crate::linalg::{eigh, lstsq, matmul, solve_spd, svd};
     #[pymodule_export]
     use crate::network::predict;

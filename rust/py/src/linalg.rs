@@ -1,28 +1,56 @@
 //! Factorisations and products of the core, for the small matrices that Python decides upon.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2, ToPyArray};
 use pyo3::prelude::*;
+use relunet_core::error::Result;
 use relunet_core::linalg;
 
 use crate::error::to_python;
+use crate::interrupt::abandonable;
 
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 
+/// Floating-point operations, about a second of them, from which on a call listens to signals.
+const LONG: f64 = 1e9;
+
+/// Runs `work`, which cannot be cancelled and takes so many `operations`: a long one on copies, so that a signal can
+/// abandon it.
+fn computed<T: Send + 'static>(
+    py: Python<'_>,
+    operations: f64,
+    a: ArrayView2<'_, f64>,
+    b: ArrayView2<'_, f64>,
+    work: fn(ArrayView2<'_, f64>, ArrayView2<'_, f64>) -> Result<T>,
+) -> PyResult<T> {
+    let result = if operations < LONG {
+        py.detach(|| work(a, b))
+    } else {
+        let (a, b) = (a.to_owned(), b.to_owned());
+        abandonable(py, None, move |_| work(a.view(), b.view()))?
+    };
+    result.map_err(|error| to_python(py, error))
+}
+
+/// The product of the numbers of rows and columns and the smaller of the two.
+fn cube(a: &ArrayView2<'_, f64>) -> f64 {
+    a.nrows() as f64 * a.ncols() as f64 * a.nrows().min(a.ncols()) as f64
+}
+
 /// Eigenvalues, ascending, and eigenvectors (columns) of a symmetric matrix.
 #[pyfunction]
 pub fn eigh<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Vector<'py>, Matrix<'py>)> {
-    let view = a.as_array();
-    let (values, vectors) = py.detach(|| linalg::eigh(view)).map_err(|error| to_python(py, error))?;
+    let a = a.as_array();
+    let (values, vectors) = computed(py, 9.0 * cube(&a), a, a, |a, _| linalg::eigh(a))?;
     Ok((values.to_pyarray(py), vectors.to_pyarray(py)))
 }
 
 /// Thin singular value decomposition: u, the singular values (descending), vt.
 #[pyfunction]
 pub fn svd<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Matrix<'py>, Vector<'py>, Matrix<'py>)> {
-    let view = a.as_array();
-    let (u, s, vt) = py.detach(|| linalg::svd(view)).map_err(|error| to_python(py, error))?;
+    let a = a.as_array();
+    let (u, s, vt) = computed(py, 20.0 * cube(&a), a, a, |a, _| linalg::svd(a))?;
     Ok((u.to_pyarray(py), s.to_pyarray(py), row_major(&vt).to_pyarray(py)))
 }
 
@@ -34,8 +62,8 @@ pub fn solve_spd<'py>(
     b: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Matrix<'py>> {
     let (a, b) = (a.as_array(), b.as_array());
-    let x = py.detach(|| linalg::solve_spd(a, b)).map_err(|error| to_python(py, error))?;
-    Ok(x.to_pyarray(py))
+    let operations = cube(&a) / 3.0 + 2.0 * a.len() as f64 * b.ncols() as f64;
+    Ok(computed(py, operations, a, b, linalg::solve_spd)?.to_pyarray(py))
 }
 
 /// Least-squares solution of a x = b by QR with column pivoting.
@@ -46,8 +74,8 @@ pub fn lstsq<'py>(
     b: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Matrix<'py>> {
     let (a, b) = (a.as_array(), b.as_array());
-    let x = py.detach(|| linalg::lstsq(a, b)).map_err(|error| to_python(py, error))?;
-    Ok(x.to_pyarray(py))
+    let operations = 2.0 * cube(&a) + 2.0 * a.len() as f64 * b.ncols() as f64;
+    Ok(computed(py, operations, a, b, linalg::lstsq)?.to_pyarray(py))
 }
 
 /// The product a b.
@@ -58,8 +86,8 @@ pub fn matmul<'py>(
     b: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Matrix<'py>> {
     let (a, b) = (a.as_array(), b.as_array());
-    let product = py.detach(|| linalg::matmul(a, b)).map_err(|error| to_python(py, error))?;
-    Ok(product.to_pyarray(py))
+    let operations = 2.0 * a.len() as f64 * b.ncols() as f64;
+    Ok(computed(py, operations, a, b, linalg::matmul)?.to_pyarray(py))
 }
 
 fn row_major(a: &Array2<f64>) -> Array2<f64> {

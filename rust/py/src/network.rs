@@ -4,10 +4,12 @@ use numpy::{
     IntoPyArray, PyArray2, PyArrayLikeDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
+use relunet_core::control::Control;
 use relunet_core::error::Error;
-use relunet_core::network::{Network, NetworkView};
+use relunet_core::network::{Network, NetworkView, ROWS_PER_TASK};
 
 use crate::error::to_python;
+use crate::interrupt::pooled;
 
 /// The core's network with the parameters of a `relunet.ReLUNetwork` that has one output.
 pub fn from_python(network: &Bound<'_, PyAny>) -> PyResult<Network> {
@@ -62,6 +64,8 @@ pub fn predict<'py>(
     x: PyReadonlyArray2<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let (view, rows) = (network.view()?, x.as_slice()?);
-    let values = py.detach(|| view.predict(rows)).map_err(|error| to_python(py, error))?;
-    values.into_pyarray(py).reshape([x.as_array().nrows(), view.n_outputs()])
+    let control = Control::default();
+    let work = || view.predict(rows, &control);
+    let values = if x.as_array().nrows() <= ROWS_PER_TASK { py.detach(work) } else { pooled(py, &control, work)? };
+    values.map_err(|error| to_python(py, error))?.into_pyarray(py).reshape([x.as_array().nrows(), view.n_outputs()])
 }

@@ -10,7 +10,7 @@ use relunet_core::moments::Moments;
 use relunet_core::sweep::{Checkpoint, resumable_sweep};
 
 use crate::error::to_python;
-use crate::interrupt::watched;
+use crate::interrupt::{bounded, watched};
 use crate::moments::Accumulator;
 use crate::source::with_source;
 
@@ -22,7 +22,7 @@ pub fn run(
     progress: Option<Py<PyAny>>,
     checkpoint: Option<Checkpoint>,
 ) -> PyResult<(Vec<Moments>, u64)> {
-    let py = source.py();
+    let (py, n_threads) = (source.py(), bounded(n_threads));
     let sums = with_source(source, move |source| {
         let control = Control::default();
         let work = || resumable_sweep(source, &mut sums, n_threads, &control, checkpoint.as_ref());

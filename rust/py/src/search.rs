@@ -2,22 +2,22 @@
 
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use relunet_core::control::Control;
 use relunet_core::error::Error;
-use relunet_core::search::Terms;
-use relunet_core::search::{Options, search as core_search};
+use relunet_core::search::{Options, Terms, search as core_search};
 use relunet_core::sweep::pool;
 
 use crate::error::to_python;
-use crate::interrupt::watched;
+use crate::interrupt::{abandonable, bounded};
 
 type Candidate<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, f64, f64);
 
 type Start<'py> = (PyReadonlyArray1<'py, f64>, PyReadonlyArray2<'py, f64>, PyReadonlyArray1<'py, f64>);
 
 /// The best functions w·z + Σ s_i |a_i·z| found with 0, 1, ... terms: (w, A, s, train_loss, heldout_loss) each.
+///
+/// `progress` is called with the floating-point operations done, about ten times a second.
 #[pyfunction]
-#[pyo3(signature = (z, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, least_gain=0.0, budget=20_000_000_000))]
+#[pyo3(signature = (z, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, least_gain=0.0, budget=20_000_000_000, progress=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn search<'py>(
     py: Python<'py>,
@@ -32,6 +32,7 @@ pub fn search<'py>(
     tolerance: f64,
     least_gain: f64,
     budget: u64,
+    progress: Option<Py<PyAny>>,
 ) -> PyResult<Vec<Candidate<'py>>> {
     let q = z.shape()[1];
     let rows = z.as_slice().map_err(|_| to_python(py, Error::argument("z", "expected a C-contiguous array")))?;
@@ -50,13 +51,13 @@ pub fn search<'py>(
         })
         .collect();
     let options = Options { k_max, constant, seed, tolerance, least_gain, budget };
-    let control = Control::default();
-    let found = py
-        .detach(|| {
-            let work = || pool(n_threads)?.install(|| core_search(rows, q, labels, w, &starts, options, &control));
-            watched(&control, None, work)
-        })?
-        .map_err(|e| to_python(py, e))?;
+    // A step of many terms takes long and cannot be cancelled: the rows are copied, and what is interrupted abandoned.
+    let (rows, labels, w) = (rows.to_vec(), labels.to_vec(), w.map(<[f64]>::to_vec));
+    let n_threads = bounded(n_threads);
+    let found = abandonable(py, progress.as_ref(), move |control| {
+        pool(n_threads)?.install(|| core_search(&rows, q, &labels, w.as_deref(), &starts, options, control))
+    })?
+    .map_err(|e| to_python(py, e))?;
     found
         .into_iter()
         .map(|f| {

@@ -5,6 +5,8 @@
 //! to say anything. So everything here runs in double-double arithmetic (about 32 digits), with a form of the pair
 //! integral that is well conditioned at every correlation. No neurons need to be matched, and a neuron may be close to the
 //! sum of several others.
+//!
+//! Sums run in the pool of the caller.
 
 mod normal;
 mod pair;
@@ -13,6 +15,7 @@ use qd::Quad;
 use rayon::prelude::*;
 
 use self::pair::{Marginal, kink_product, product};
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::network::NetworkView;
 
@@ -31,15 +34,16 @@ pub struct Normal<'a> {
 /// `E[<f(x), g(x)>]`, summed over outputs.
 ///
 /// # Errors
-/// Networks or a distribution of different dimensions; a covariance that is not positive semi-definite.
-pub fn inner_product(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64> {
+/// Networks or a distribution of different dimensions; a covariance that is not positive semi-definite;
+/// [`Error::Cancelled`].
+pub fn inner_product(f: &NetworkView, g: &NetworkView, inputs: &Normal, control: &Control) -> Result<f64> {
     check(f, g, inputs)?;
     let (mut f, mut g) = (Expansion::new(f), Expansion::new(g));
     let (f_size, g_size) = (f.size(), g.size());
     f.divide(f_size);
     g.divide(g_size);
-    let (f_terms, g_terms) = (f.marginals(inputs)?, g.marginals(inputs)?);
-    let value = pair_sum(f.terms.len(), |i| {
+    let (f_terms, g_terms) = (f.marginals(inputs, control)?, g.marginals(inputs, control)?);
+    let value = pair_sum(f.terms.len(), control, |i| {
         let mut sum = ZERO;
         for (j, g_term) in g_terms.iter().enumerate() {
             let factor = f.factor(i, &g, j);
@@ -48,7 +52,7 @@ pub fn inner_product(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Resul
             }
         }
         sum
-    });
+    })?;
     Ok(value.0 * f_size * g_size)
 }
 
@@ -56,13 +60,13 @@ pub fn inner_product(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Resul
 ///
 /// # Errors
 /// As [`inner_product`].
-pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64> {
+pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal, control: &Control) -> Result<f64> {
     check(f, g, inputs)?;
     let mut difference = Expansion::new(f).minus(Expansion::new(g));
     let size = difference.size();
     difference.divide(size);
-    let terms = difference.marginals(inputs)?;
-    let square = pair_sum(terms.len(), |i| {
+    let terms = difference.marginals(inputs, control)?;
+    let square = pair_sum(terms.len(), control, |i| {
         let mut sum = ZERO;
         for j in 0..=i {
             let factor = difference.factor(i, &difference, j);
@@ -73,7 +77,7 @@ pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64
             }
         }
         sum
-    });
+    })?;
     Ok(square.0.max(0.0).sqrt() * size)
 }
 
@@ -83,14 +87,19 @@ pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<f64
 ///
 /// # Errors
 /// As [`inner_product`].
-pub fn neuron_distances(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<(Vec<f64>, Vec<f64>)> {
+pub fn neuron_distances(
+    f: &NetworkView,
+    g: &NetworkView,
+    inputs: &Normal,
+    control: &Control,
+) -> Result<(Vec<f64>, Vec<f64>)> {
     check(f, g, inputs)?;
     let (k_f, k_g) = (f.n_neurons(), g.n_neurons());
     let (mut f, mut g) = (Expansion::new(f), Expansion::new(g));
     let size = f.size().max(g.size());
     f.divide(size);
     g.divide(size);
-    let (f_terms, g_terms) = (f.marginals(inputs)?, g.marginals(inputs)?);
+    let (f_terms, g_terms) = (f.marginals(inputs, control)?, g.marginals(inputs, control)?);
     let squares = |a: &Expansion, terms: &[Marginal], k: usize| -> Vec<Quad> {
         let square =
             |i: usize| a.factor(i, a, i) * kink_product(&terms[i], &terms[i], a.terms[i].covariance(&terms[i]));
@@ -99,14 +108,17 @@ pub fn neuron_distances(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Re
     let (f_squares, g_squares) = (squares(&f, &f_terms, k_f), squares(&g, &g_terms, k_g));
     let root = |square: Quad| square.0.max(0.0).sqrt() * size;
     let distance = |place: usize| {
+        if control.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
         let (i, j) = (place / k_g, place % k_g);
         if f.terms[i] == g.terms[j] && f.coefficients[i] == g.coefficients[j] {
-            return 0.0;
+            return Ok(0.0);
         }
         let cross = kink_product(&f_terms[i], &g_terms[j], f.terms[i].covariance(&g_terms[j]));
-        root(f_squares[i] + g_squares[j] - f.factor(i, &g, j) * cross * Quad::from(2.0))
+        Ok(root(f_squares[i] + g_squares[j] - f.factor(i, &g, j) * cross * Quad::from(2.0)))
     };
-    let distances = (0..k_f * k_g).into_par_iter().map(distance).collect();
+    let distances = (0..k_f * k_g).into_par_iter().map(distance).collect::<Result<_>>()?;
     Ok((distances, f_squares.into_iter().map(root).collect()))
 }
 
@@ -129,9 +141,10 @@ fn check(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<()> {
 }
 
 /// Sums the rows, computed in parallel, in their order.
-fn pair_sum(n_rows: usize, row: impl Fn(usize) -> Quad + Sync + Send) -> Quad {
-    let rows: Vec<Quad> = (0..n_rows).into_par_iter().map(row).collect();
-    rows.into_iter().fold(ZERO, |sum, value| sum + value)
+fn pair_sum(n_rows: usize, control: &Control, row: impl Fn(usize) -> Quad + Sync + Send) -> Result<Quad> {
+    let row = |i| if control.is_cancelled() { Err(Error::Cancelled) } else { Ok(row(i)) };
+    let rows = (0..n_rows).into_par_iter().map(row).collect::<Result<Vec<Quad>>>()?;
+    Ok(rows.into_iter().fold(ZERO, |sum, value| sum + value))
 }
 
 /// `relu(weights.x + bias)`, or `weights.x + bias` where not rectified.
@@ -214,8 +227,9 @@ impl Expansion {
         self.coefficients[i].iter().zip(&other.coefficients[j]).fold(ZERO, |sum, (a, b)| sum + *a * *b)
     }
 
-    fn marginals(&self, inputs: &Normal) -> Result<Vec<Marginal>> {
-        self.terms.par_iter().map(|term| Marginal::new(term, inputs)).collect()
+    fn marginals(&self, inputs: &Normal, control: &Control) -> Result<Vec<Marginal>> {
+        let marginal = |term| if control.is_cancelled() { Err(Error::Cancelled) } else { Marginal::new(term, inputs) };
+        self.terms.par_iter().map(marginal).collect()
     }
 }
 

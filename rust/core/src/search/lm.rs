@@ -338,12 +338,13 @@ impl Fit {
     /// Further steps on the same rows.
     pub fn descend(mut self, rows: Rows<'_>, stop: Stop<'_>) -> Fit {
         for _ in 0..stop.steps {
-            let before = self.loss;
-            if stop.control.is_cancelled()
-                || before <= stop.floor
-                || !self.step(rows)
-                || before - self.loss <= stop.decrease * before
-            {
+            let (before, work) = (self.loss, self.work);
+            if stop.control.is_cancelled() || before <= stop.floor {
+                break;
+            }
+            let improved = self.step(rows);
+            stop.control.add(self.work - work);
+            if !improved || before - self.loss <= stop.decrease * before {
                 break;
             }
         }

@@ -16,7 +16,7 @@ use crate::source::Source;
 pub use checkpoint::Checkpoint;
 use checkpoint::Ledger;
 use plan::Plan;
-pub use pool::pool;
+pub use pool::{pool, release_pools};
 
 /// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails; returns the number of
 /// rows that were read.
@@ -71,7 +71,7 @@ pub fn resumable_sweep(
         None => run(),
         Some(ledger) => {
             n_restored = ledger.rows_done();
-            control.add_rows(n_restored);
+            control.add(n_restored);
             ledger.keep(run)
         }
     };
@@ -149,7 +149,7 @@ impl Task<'_> {
             for sum in &mut *sums {
                 sum.update(&block, &mut scratch);
             }
-            self.control.add_rows(rows.end - rows.start);
+            self.control.add(rows.end - rows.start);
             *next = rows.end;
             if let Some(ledger) = self.ledger {
                 ledger.offer(leaf, *next, sums, given, false);
@@ -235,7 +235,7 @@ pub(crate) mod tests {
                 let mut accumulators = every_kind(D);
                 let control = Control::default();
                 sweep(&generated(n_rows), &mut accumulators, Some(n_threads), &control).unwrap();
-                assert_eq!(control.rows_done(), n_rows);
+                assert_eq!(control.done(), n_rows);
                 assert!(accumulators.iter().all(|accumulator| accumulator.n_rows() == n_rows));
                 bytes(&accumulators)
             });
@@ -259,7 +259,7 @@ pub(crate) mod tests {
             let source = generated(500_000).at(200_000, || control.cancel());
             let error = sweep(&source, &mut accumulators, Some(n_threads), &control).unwrap_err();
             assert!(matches!(error, Error::Cancelled), "{error}");
-            assert!(control.rows_done() < 500_000);
+            assert!(control.done() < 500_000);
 
             let source = Generated { has_labels: false, ..generated(500) };
             let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();

@@ -1,7 +1,7 @@
-//! Pools of threads, kept from one call to the next.
+//! Pools of threads, of which the last two are kept from one call to the next.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::process;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -9,29 +9,65 @@ use crate::error::{Error, Result};
 
 /// Most threads of a pool: more than there are leaves have nothing to do, and too many are refused by the system.
 const MAX_THREADS: usize = 256;
+/// Pools kept: a fit of a sequential source alternates between one thread and `n_jobs` of them.
+const KEPT: usize = 2;
 
-/// A pool of `n_threads` threads, at most 256, or of as many as rayon chooses; kept for the next call.
+/// The pools of one process, the one used last at the end.
 ///
-/// Threads do not survive a fork, so a child process gets pools of its own.
+/// Threads do not survive a fork. A child process therefore appends a node of its own and leaves those of its ancestors
+/// alone: their locks may be held, and their pools cannot be stopped, by threads that do not exist in the child.
+struct Pools {
+    pid: u32,
+    kept: Mutex<Vec<(usize, Arc<ThreadPool>)>>,
+    child: OnceLock<Box<Pools>>,
+}
+
+static POOLS: OnceLock<Pools> = OnceLock::new();
+
+impl Pools {
+    fn of(pid: u32) -> Self {
+        Self { pid, kept: Mutex::default(), child: OnceLock::new() }
+    }
+
+    fn of_this_process() -> &'static Self {
+        let pid = process::id();
+        let mut pools = POOLS.get_or_init(|| Self::of(pid));
+        while pools.pid != pid {
+            pools = pools.child.get_or_init(|| Box::new(Self::of(pid)));
+        }
+        pools
+    }
+}
+
+/// A pool of `n_threads` threads, at most 256, or of as many as rayon chooses.
+///
+/// The threads of a pool that is no longer kept end when its last user drops it.
 ///
 /// # Errors
 /// Threads that the system refuses to start.
 pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
-    type Pools = HashMap<(u32, usize), Arc<ThreadPool>>;
-    static POOLS: LazyLock<Mutex<Pools>> = LazyLock::new(Mutex::default);
     let n_threads = n_threads.unwrap_or(0).min(MAX_THREADS);
-    let key = (std::process::id(), n_threads);
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pool) = pools.get(&key) {
-        return Ok(pool.clone());
+    let mut kept = Pools::of_this_process().kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = kept.iter().position(|(n, _)| *n == n_threads).map(|place| kept.remove(place).1);
+    let pool = match found {
+        Some(pool) => pool,
+        None => ThreadPoolBuilder::new()
+            .num_threads(n_threads)
+            .thread_name(|index| format!("relunet-{index}"))
+            .build()
+            .map(Arc::new)
+            .map_err(|error| Error::argument("n_jobs", format!("cannot start the threads: {error}")))?,
+    };
+    if kept.len() == KEPT {
+        kept.remove(0);
     }
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(n_threads)
-        .build()
-        .map_err(|error| Error::argument("n_jobs", format!("cannot start the threads: {error}")))?;
-    let pool = Arc::new(pool);
-    pools.insert(key, pool.clone());
+    kept.push((n_threads, pool.clone()));
     Ok(pool)
+}
+
+/// Keeps no pool any longer: the next calls start new threads, whatever those of before still work on.
+pub fn release_pools() {
+    Pools::of_this_process().kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
 #[cfg(test)]
@@ -42,5 +78,16 @@ mod tests {
     fn pools_have_no_more_threads_than_are_of_use() {
         assert_eq!(pool(Some(3)).unwrap().current_num_threads(), 3);
         assert_eq!(pool(Some(usize::MAX)).unwrap().current_num_threads(), MAX_THREADS);
+    }
+
+    #[test]
+    fn the_last_pools_are_kept_and_the_others_let_go() {
+        let pools = Pools::of(process::id());
+        assert!(pools.kept.lock().unwrap().is_empty());
+        for n in 1..=4 {
+            pool(Some(n)).unwrap();
+        }
+        let kept = Pools::of_this_process().kept.lock().unwrap();
+        assert!(kept.len() <= KEPT);
     }
 }
