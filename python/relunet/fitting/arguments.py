@@ -16,16 +16,12 @@ __all__ = ["check_counts", "check_labelled", "check_start", "checked_choice"]
 
 
 def check_labelled(samples: Samples) -> None:
-    """Require labelled rows, more than an affine function has parameters."""
+    """Require labelled rows, and more than one."""
     check_samples(samples)
     if not samples.has_labels:
         raise DataError("y: the samples have no labels, expected labelled ones")
-    needed = samples.n_columns + 2
-    if samples.n_rows < needed:
-        count = f"{samples.n_rows} sample{'s' if samples.n_rows != 1 else ''}"
-        raise DataError(
-            f"X: {count} of {samples.n_columns} features, at least {needed} are needed, many more for neurons"
-        )
+    if samples.n_rows < 2:
+        raise DataError(f"X: {samples.n_rows} sample, at least 2 are needed, many more for neurons")
 
 
 def check_counts(optional: Mapping[str, int | None], **counts: object) -> None:

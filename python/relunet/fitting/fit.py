@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Literal
 
@@ -20,12 +20,16 @@ from relunet.fitting.stages.orientation import orient
 from relunet.fitting.stages.polish import Free, Polished, polish
 from relunet.fitting.stages.scales import coarser, without_inactive_neurons
 from relunet.fitting.stages.subspace import Subspace, resolved_span
-from relunet.fitting.stages.validation import Risk, rounding
+from relunet.fitting.stages.validation import Risk
 from relunet.fitting.trace import Trace
 from relunet.moments import RiskMoments
 from relunet.network import ReLUNetwork
 
 __all__ = ["CachedErrors", "Fit"]
+
+
+# Weight of the mean of the labels in the scale against which a polish judges rounding.
+OF_MEAN = 0.02
 
 
 class CachedErrors:
@@ -101,8 +105,8 @@ class Fit(ABC):
         self.rms_on_all = CachedErrors(self._measured_on_all)
         # Each search has a seed of its own, so that a round without progress is not repeated.
         self.seeds = count(seed)
-        self.label_rms = float(np.sqrt(inputs.label_var + inputs.label_mean**2))
-        self.rounding = rounding(self.samples.dtype, rows.y, settings) * self.label_rms
+        # What sets the last digit of residuals: the spread of the labels, or the rounding of their mean.
+        self.label_rms = float(np.sqrt(inputs.label_var) + OF_MEAN * abs(inputs.label_mean))
         # Which neurons of the last network are active: its span needs to know as well.
         self._active: tuple[ReLUNetwork, tuple[NDArray[np.bool_], Array]] | None = None
         # Networks, what was free in their polish on all rows, and the optimum.
@@ -145,9 +149,31 @@ class Fit(ABC):
         self.trace.sweep([risk])
         return float(np.sqrt(risk.risk))
 
+    @abstractmethod
+    def rounding(self, network: ReLUNetwork) -> float:
+        """Return the RMS residual below which the labels are this network up to rounding."""
+
     def is_exact(self, network: ReLUNetwork) -> bool:
         """Return whether the labels of the rows that are fitted are this network up to rounding."""
-        return self.rms(network) <= self.rounding
+        return self.rms(network) <= self.rounding(network)
+
+    def is_explained(self, network: ReLUNetwork) -> bool:
+        """Return whether the labels are this network up to rounding, or to the digits that they are given with."""
+        return self.is_exact(network)
+
+    def improves(self, network: ReLUNetwork, other: ReLUNetwork) -> bool:
+        """Return whether a network has less risk than another, beyond the error of the comparison if that is known."""
+        if self.is_exact(other):
+            return self.is_exact(network) and network.n_neurons < other.n_neurons
+        return self.cost(network) < self.cost(other)
+
+    def affine(self) -> ReLUNetwork:
+        """Return the best affine function."""
+        return self.inputs.affine_network()
+
+    def least_useful(self, network: ReLUNetwork) -> int | None:
+        """Return the neuron that contributes least to the network, where rows in memory tell."""
+        return None
 
     def cost(self, network: ReLUNetwork) -> float:
         """Return the risk on the rows that are fitted, corrected for what its parameters take from it by chance.
@@ -161,7 +187,7 @@ class Fit(ABC):
         # The lower bound of the denominator penalises over-parameterised networks.
         left = max(1 - price / self.n_fitted, 1e-3)
         # Of several exact networks, the smallest has the least cost.
-        return max(self.rms(network), self.rounding) ** 2 * (1 + price / self.inputs.n_rows) / left
+        return max(self.rms(network), self.rounding(network)) ** 2 * (1 + price / self.inputs.n_rows) / left
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
@@ -181,12 +207,29 @@ class Fit(ABC):
             self._active = network, (heights + network.biases > 0, weight)
         return self._active[1]
 
-    def without_inactive_neurons(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the network without the neurons that are affine on the sampled rows."""
+    def rows_active(self, network: ReLUNetwork) -> Array:
+        """Return on how many rows to fit each neuron is active, in rows of equal weight."""
+        active, weight = self.active_neurons(network)
+        shares = np.sum(active * weight[:, None], axis=0) / np.sum(weight)
+        return np.where(np.all(active, axis=0), self.n_fitted, shares * self.n_fitted)
+
+    def without_inactive_neurons(self, network: ReLUNetwork, at_most: float = 0.0) -> ReLUNetwork:
+        """Return the network without the neurons that are affine on all sampled rows but so many."""
         if network.n_neurons == 0:
             return network
-        active, _ = self.active_neurons(network)
-        return without_inactive_neurons(network, active, keep_affine=self.fit_linear is not False)
+        keep_affine = self.fit_linear is not False
+        n_active = self.rows_active(network)
+        return without_inactive_neurons(network, n_active, self.n_fitted, at_most, keep_affine=keep_affine)
+
+    def supported(self, network: ReLUNetwork) -> ReLUNetwork:
+        """Return the optimum without the neurons that stand on a handful of rows, unless the network is exact."""
+        network = self.without_inactive_neurons(network)
+        while network.n_neurons and not self.is_exact(network):
+            rest = self.without_inactive_neurons(network, self.settings.rows_per_side * (self.inputs.rank + 1))
+            if rest is network:
+                break
+            network = self.without_inactive_neurons(self.polished(rest, linear=True))
+        return network
 
     def resolved_span(self, network: ReLUNetwork) -> Array:
         """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
@@ -207,6 +250,12 @@ class Fit(ABC):
         least_gain = 0.0 if closer else self.settings.smoothed
         # The linear part off the span is known already; as noise of the search it would hide small neurons.
         beyond = self.inputs.linear_beyond(network, directions)
+        linear, vectors, signs = self.inputs.projected(network, directions)
+        if self.inputs.fit_bias:
+            # Labels are centred, for a mean far from zero would cost the search as many digits.
+            constant = float(beyond.intercept) + self.inputs.label_mean
+            beyond = ReLUNetwork(beyond.weights, beyond.output_weights, None, beyond.linear, constant)
+            linear = np.append(linear[:-1], linear[-1] - self.inputs.label_mean)
         rows = self.projected_rows(directions, beyond, None if closer else network.n_neurons + 1)
         found = find_neurons(
             rows.x,
@@ -214,7 +263,7 @@ class Fit(ABC):
             limit,
             fit_bias=self.inputs.fit_bias,
             sample_weight=rows.weight,
-            starts=[Candidate(*self.inputs.projected(network, directions), np.inf, np.inf)],
+            starts=[Candidate(linear, vectors, signs, np.inf, np.inf)],
             least_gain=least_gain,
             budget=effort,
             seed=next(self.seeds),
@@ -227,8 +276,7 @@ class Fit(ABC):
     def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the least-squares optimum on all rows, with a linear part only if the network has one."""
         if network.n_neurons == 0:
-            affine = self.fit_linear is not False
-            return self.polished(network, linear=True) if affine else self.inputs.constant_network()
+            return self.affine() if self.fit_linear is not False else self.inputs.constant_network()
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
         return self.descended_on_all(network, free)
 
@@ -275,46 +323,80 @@ class Fit(ABC):
         if network.n_neurons == 0:
             return network, []
         clumps = tuple(range(network.n_neurons))
-        level = chosen = self.oriented(network)
+        level = best = chosen = self.oriented(network)
         levels = [(level, 0.0, clumps)]
         exact, dearer = self.is_exact(chosen), 0
         while self.settings.clumping and level.n_neurons and dearer < self.settings.clump_patience:
-            options = coarser(level, self.inputs)
+            options = coarser(level, self.inputs, self.least_useful(level))
             if exact and not any(self.rms(o.network) < self.settings.spare_error * self.label_rms for o in options):
                 # The kinks neither vanish nor coincide, so the network is the only one [CDGKM23, Lemma 2].
                 break
             fits = [(self.polished(option.network, linear=True), option) for option in options]
-            best, option = min(fits, key=lambda fit: self.cost(fit[0]))
-            level, clumps = self.oriented(best), option.merged(clumps)
+            fitted, option = min(fits, key=lambda fit: self.cost(fit[0]))
+            level, clumps = self.oriented(fitted), option.merged(clumps)
             levels.append((level, option.scale, clumps))
-            if self.cost(level) < self.cost(chosen) or self.is_exact(level):
+            if self.cost(level) < self.cost(best):
+                best = level
+            if self.is_exact(level) or not self.improves(best, level):
+                # What the finer networks gain is within the error of the comparison.
                 chosen, dearer = level, 0
-            elif self.cost(level) < self.settings.clump_hopeless * self.cost(chosen):
+            elif self.cost(level) < self.settings.clump_hopeless * self.cost(best):
                 dearer += 1
             else:
                 break
-        return chosen, [
-            ClumpLevel(scale, clumps, self.certified(level).mean, level is chosen) for level, scale, clumps in levels
-        ]
+        return chosen, [ClumpLevel(scale, clumps, self.cost(level), level is chosen) for level, scale, clumps in levels]
 
-    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
+    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool) -> Status:
         """Return how the fit ended, and warn the user where something can be done about it."""
         rms = self.rms_on_all(network)
         if not self.trace.errors:
             self.trace.errors.append(rms)
-        if rms <= self.rounding:
-            return "exact"
-        if network.n_neurons == 0:
-            if first_look is not None:
-                self._warn_of_rows_needed(first_look.visible_share)
-            return "no structure"
-        if self.residual_subspace(network).n_visible == 0:
+        if rms <= self.rounding(network):
+            return self.status_of_exact(network)
+        if self.explained_by_digits(network, rms):
             return "noise floor"
-        if network.n_neurons >= limit:
-            self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
-        else:
-            self.trace.warn("structure is left that the search did not resolve: more rows or another seed may do so")
+        at_limit = network.n_neurons >= limit > 0
+        if (not told and at_limit) or self.has_structure(network):
+            if at_limit:
+                self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
+            else:
+                self.trace.warn(
+                    "structure is left that the search did not resolve: more rows or another seed may do so"
+                )
+            return "budget"
+        if network.n_neurons:
+            return "noise floor"
+        if first_look is not None:
+            self._warn_of_rows_needed(first_look.visible_share)
+        return "no structure"
+
+    def visible_share(self, looks: Sequence[Subspace]) -> float:
+        """Return the part of the variance that a neuron must explain to be visible; before any look, to first order."""
+        if looks:
+            return looks[0].visible_share
+        return float((np.pi / 2 - 1) * 4 * max(self.inputs.rank, 1) / self.inputs.n_rows)
+
+    def status_of_exact(self, network: ReLUNetwork) -> Status:
+        """Return the status where the labels are a network up to rounding: exact if the rows determine its neurons."""
+        if network.n_neurons == 0:
+            return "exact"
+        on = self.rows_active(network)
+        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < self.inputs.rank + self.inputs.fit_bias)
+        if len(few) == 0:
+            return "exact"
+        self.trace.warn(
+            f"neurons {', '.join(map(str, few))}: too few rows lie on one side of the kink to determine it; the labels "
+            "of these rows are the network up to rounding, those of other rows need not be"
+        )
         return "budget"
+
+    def explained_by_digits(self, network: ReLUNetwork, rms: float) -> bool:
+        """Return whether the residual is the rounding of labels or inputs that have few digits, and if so say it."""
+        return False
+
+    def has_structure(self, network: ReLUNetwork) -> bool:
+        """Return whether the residual depends on the inputs."""
+        return self.residual_subspace(network).n_visible > 0
 
     def _warn_of_rows_needed(self, visible_share: float) -> None:
         aim = 0.1 * min(visible_share, 1.0)

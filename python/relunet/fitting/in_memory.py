@@ -8,19 +8,37 @@ import numpy as np
 
 from relunet._typing import Array
 from relunet.fitting.fit import CachedErrors, Fit
-from relunet.fitting.rows import HeldRows, StreamedRows, effective_rows, hash_threshold, sampled
+from relunet.fitting.leaving_out import left_out, lowered
+from relunet.fitting.rows import (
+    HeldRows,
+    StreamedRows,
+    effective_rows,
+    few_distinct,
+    hash_threshold,
+    own_weight,
+    sampled,
+)
 from relunet.fitting.settings import DEFAULTS, Settings
-from relunet.fitting.stages.inputs import inputs_of
+from relunet.fitting.stages.inputs import inputs_of, shrunk
 from relunet.fitting.stages.polish import Free
+from relunet.fitting.stages.precision import Precision
 from relunet.fitting.stages.scales import blurred
-from relunet.fitting.stages.subspace import Subspace, find_subspace, slice_edges
-from relunet.fitting.stages.validation import Risk, risk_on
+from relunet.fitting.stages.structure import heavy_tails, mean_structure
+from relunet.fitting.stages.subspace import Subspace, find_subspace, joint_span, slice_edges
+from relunet.fitting.stages.validation import Linearised, Risk, risk_of
 from relunet.fitting.trace import Trace
 from relunet.linalg import matmul
-from relunet.moments import InputMoments, RowSample, SliceMoments
+from relunet.moments import GradientMoments, InputMoments, RowSample, SliceMoments
 from relunet.network import ReLUNetwork
 
 __all__ = ["InMemoryFit", "rows_in_memory"]
+
+# Rows on which the rounding of predictions is measured.
+SOME = 4096
+# RMS residual, relative to the labels, below which the affine function is corrected by its own residual.
+NEARLY_AFFINE = 1e-6
+# Directions along which structure of the residual is looked for, at most.
+LOOKED_ALONG = 16
 
 
 class InMemoryFit(Fit):
@@ -58,11 +76,15 @@ class InMemoryFit(Fit):
         threshold = hash_threshold(rows_in_memory(n_rows, d, n_neurons, settings), n_rows)
         moments, sample = InputMoments(d), RowSample(d, threshold, seed)
         trace.sweep([moments, sample])
-        rows = sampled(sample, settings.held_out_every, trace.n_jobs)
+        if threshold < hash_threshold(n_rows, n_rows) and few_distinct(sample):
+            # All of few distinct rows are kept, whichever the threshold would choose.
+            sample = RowSample(d, hash_threshold(n_rows, n_rows), seed)
+            trace.sweep([sample])
+        rows = sampled(sample, settings.held_out_every, trace.n_jobs, moments.weight)
         self.fitted, self.held_out = rows.fitted(), rows.held_out()
         super().__init__(
             trace,
-            inputs_of(moments, rows.n_rows, fit_bias=fit_bias),
+            shrunk(inputs_of(moments, rows.n_rows, fit_bias=fit_bias), rows),
             rows,
             StreamedRows(trace.sweep, n_rows, self.fitted),
             fit_linear=fit_linear,
@@ -71,6 +93,11 @@ class InMemoryFit(Fit):
             settings=settings,
         )
         self.rms = CachedErrors(self.fitted.rms)
+        self.precision = Precision.of(rows.x, rows.y, self.samples.dtype)
+        # What is known of networks, keyed by id(); each network is stored so that its id is not reused.
+        self._squares: dict[int, tuple[ReLUNetwork, Array]] = {}
+        self._roundings: dict[int, tuple[ReLUNetwork, float]] = {}
+        self._affine: ReLUNetwork | None = None
 
     @property
     def n_fitted(self) -> float:
@@ -82,13 +109,133 @@ class InMemoryFit(Fit):
         enough = self.settings.rows_per_parameter * (self.inputs.rank + 1) * (n_neurons + 1)
         return self.fitted.first(max(self.settings.fewest_rows, enough))
 
+    def rounding(self, network: ReLUNetwork) -> float:
+        """Return the RMS residual below which the labels are this network up to rounding."""
+        if id(network) not in self._roundings:
+            x, y = self.rows.x[:SOME], self.rows.y[:SOME]
+            rounding = self.precision.rounding(network, x, y, self.rms(self.affine()))
+            self._roundings[id(network)] = network, rounding
+        return self._roundings[id(network)][1]
+
     def is_exact(self, network: ReLUNetwork) -> bool:
         """Return whether the labels in memory, fitted and held out, are this network up to rounding."""
-        return super().is_exact(network) and self.held_out.rms(network) <= self.rounding
+        return super().is_exact(network) and self.held_out.rms(network) <= self.rounding(network)
+
+    def is_explained(self, network: ReLUNetwork) -> bool:
+        """Return whether the labels are this network up to rounding, or to the digits that they are given with."""
+        digits = self.settings.digits * self.precision.grid_noise(network, self.rows.x[:SOME])
+        return self.is_exact(network) or self.rms(network) <= digits
+
+    def affine(self) -> ReLUNetwork:
+        """Return the best affine function; where the labels are nearly affine, to the last digits."""
+        if self._affine is None:
+            self._affine = first = self.inputs.affine_network()
+            if self.inputs.fit_bias and self.rms(first) < NEARLY_AFFINE * float(np.sqrt(self.inputs.label_var)):
+                gradient = GradientMoments(first)
+                self.trace.sweep([gradient])
+                along, constant = gradient.gradient[0, :-1], float(gradient.gradient[0, -1])
+                slope = self.inputs.raw(self.inputs.against((along - constant * self.inputs.mean)[None, :]))[0]
+                constant += float(first.intercept) - float(np.sum(slope * self.inputs.mean))
+                better = ReLUNetwork(first.weights, first.output_weights, None, first.linear + slope, constant)
+                self._affine = min(first, better, key=self.rms)
+        return self._affine
+
+    def squares(self, network: ReLUNetwork) -> Array:
+        """Return the squared residuals of the rows in memory, leave-one-out residuals for those that are fitted."""
+        if id(network) not in self._squares:
+            residual = self.rows.y - network.predict(self.rows.x)
+            n, squares = self.fitted.n_rows, residual**2
+            squares[:n] = self._left_out(network, self.fitted, residual[:n], 1.0, self.settings.searched)
+            self._squares[id(network)] = network, np.maximum(squares, self.rounding(network) ** 2)
+        return self._squares[id(network)][1]
+
+    def _left_out(
+        self, network: ReLUNetwork, rows: HeldRows, residual: Array, times: float, searched: float = 1.0
+    ) -> Array:
+        """Return squared leave-one-out residuals of rows in a fit to `times` as many."""
+        if network.n_neurons == 0 and self.inputs.fit_bias and np.any(network.linear):
+            z = self.inputs.against(rows.x - self.inputs.mean)
+            along = np.sum(z**2 * self.inputs.shrinkage, axis=1)
+            leverage = (1 + along) * own_weight(rows.weight) / (np.sum(rows.weight) * times)
+        else:
+            linearised = Linearised(network, self.inputs, self.inputs.fit_bias, bool(np.any(network.linear)))
+            leverage = linearised.leverages(rows.x, rows.weight, times, rows.n_jobs)
+        deviation = rows.y - self.inputs.label_mean if self.inputs.fit_bias else rows.y
+        return left_out(residual, leverage, deviation, searched)
+
+    def cost(self, network: ReLUNetwork) -> float:
+        """Return the risk on the rows in memory, from leave-one-out residuals of those that are fitted."""
+        if self.is_exact(network):
+            return self.rounding(network) ** 2
+        return float(np.sum(self.squares(network) * self.rows.weight) / np.sum(self.rows.weight))
+
+    def improves(self, network: ReLUNetwork, other: ReLUNetwork) -> bool:
+        """Return whether a network has less risk than another beyond the standard error of the paired difference.
+
+        The rows held out, which had no part in the choice of kinks, must not speak against it; and where few rows make
+        that standard error large, they may speak for it alone.
+        """
+        if self.is_exact(other):
+            return self.is_exact(network) and network.n_neurons < other.n_neurons
+        if self.is_exact(network):
+            return True
+        before, after, weight, n = self.squares(other), self.squares(network), self.rows.weight, self.fitted.n_rows
+        mean, error = lowered(before, after, weight)
+        unseen, unseen_error = lowered(before[n:], after[n:], weight[n:])
+        beyond = self.settings.beyond
+        return mean > 0 and (
+            (mean > beyond * error and unseen > -unseen_error) or (unseen > 2 * beyond * unseen_error > 0)
+        )
+
+    def least_useful(self, network: ReLUNetwork) -> int | None:
+        """Return the neuron that is nearest to an affine function of its own height on the rows to fit."""
+        rows = self.fitted.first(SOME)
+        heights = matmul(rows.x, network.weights.T) + network.biases
+        share = (rows.weight / np.sum(rows.weight))[:, None]
+        values = np.maximum(heights, 0.0)
+        heights = heights - np.sum(share * heights, axis=0)
+        values = values - np.sum(share * values, axis=0)
+        variance = np.sum(share * heights**2, axis=0)
+        slope = np.sum(share * heights * values, axis=0) / np.where(variance > 0, variance, 1.0)
+        rest = np.sum(share * (values - slope * heights) ** 2, axis=0)
+        return int(np.argmin(rest * network.output_weights**2))
 
     def certified(self, network: ReLUNetwork) -> Risk:
-        """Return the risk on the rows held out."""
-        return risk_on(network, self.held_out.x, self.held_out.y, self.held_out.weight)
+        """Return the risk of a network that was fitted to all rows, from leave-one-out residuals of those in memory."""
+        rows = self.rows.all()
+        residual = rows.y - network.predict(rows.x)
+        squares = self._left_out(network, rows, residual, self.inputs.n_rows / effective_rows(rows.weight))
+        return risk_of(squares, rows.weight, "the network that is returned")
+
+    def explained_by_digits(self, network: ReLUNetwork, rms: float) -> bool:
+        """Return whether the residual is the rounding of labels or inputs that have few digits, and if so say it."""
+        if not self.precision.explains(rms, network, self.rows.x[:SOME]):
+            return False
+        self.trace.warn(
+            f"the residual, {rms:.2g}, is the rounding of labels or inputs to the few digits that they are given with: "
+            "more digits would show more"
+        )
+        return True
+
+    def has_structure(self, network: ReLUNetwork) -> bool:
+        """Return whether the mean of the residual depends on the inputs, and say what else there is to know of it."""
+        look = self.residual_subspace(network)
+        visible = look.directions[:, : look.n_visible]
+        z = self.inputs.against(self.rows.x - self.inputs.mean)
+        residual = (self.rows.y - network.predict(self.rows.x)) * np.sqrt(self.rows.weight)
+        along = joint_span(self.resolved_span(network), visible)[:, :LOOKED_ALONG]
+        if mean_structure(z, residual, along, 0) > self.settings.structure:
+            return True
+        if heavy_tails(residual):
+            self.trace.warn("the noise has heavy tails: loss='huber' bounds what single rows do to the fit")
+        elif look.n_visible:
+            spread = np.sqrt(np.sum(self.inputs.unwhiten**2, axis=0))
+            column = self.samples.columns[int(np.argmax(np.abs(self.inputs.raw(visible[:, :1].T)[0] * spread)))]
+            self.trace.warn(
+                f"the size of the noise depends on the inputs, most on column {column!r}: weights of 1 / variance "
+                "would make the fit more precise"
+            )
+        return False
 
     def residual_subspace(self, network: ReLUNetwork) -> Subspace:
         """Return the directions in which slices of y - f(x) differ."""
@@ -119,7 +266,7 @@ class InMemoryFit(Fit):
         have.
         """
         if network.n_neurons == 0:
-            return self.inputs.affine_network()
+            return self.affine()
         if not self.settings.polish:
             return network
         free = Free(self.inputs.fit_bias, linear)

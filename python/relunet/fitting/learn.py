@@ -146,15 +146,15 @@ def learn(
     with trace.stage("inputs"):
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
         fit = kind(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state, settings=settings)
-        network = fit.inputs.affine_network()
+        network = fit.affine()
         trace.errors_on_sample.append(fit.rms(network))
     if start is not None and start.n_neurons:
         with trace.stage("polish"):
-            network = min(network, fit.without_inactive_neurons(fit.polished(start, linear=True)), key=fit.cost)
+            network = min(network, fit.supported(fit.polished(start, linear=True)), key=fit.cost)
     directions = fit.resolved_span(network)
     looks: list[Subspace] = []
     limit, idle, efforts = min(at_most, fit.affordable_neurons()), 0, settings.efforts
-    while limit and not fit.is_exact(network) and len(looks) < settings.max_rounds and idle < len(efforts):
+    while limit and not fit.is_explained(network) and len(looks) < settings.max_rounds and idle < len(efforts):
         # The directions that the residual shows and the span of the present neurons are the space to search.
         with trace.stage("subspace"):
             # Residuals on all rows contain the error of a fit to a subset; where that may dominate, refit on all rows
@@ -176,24 +176,25 @@ def learn(
             effort = settings.last_effort if last else efforts[idle]
             found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
         with trace.stage("polish"):
-            better = min(
-                (fit.without_inactive_neurons(fit.polished(candidate, linear=True)) for candidate in found),
-                key=fit.cost,
-            )
-        gain = 1 - fit.cost(better) / fit.cost(network)
-        network = min(network, better, key=fit.cost)
-        if gain < settings.least_progress:
-            idle += 1
+            better = min((fit.supported(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
+            # Slices see the whole distribution of the residual and propose; the mean decides.
+            gain = 1 - fit.cost(better) / fit.cost(network) if fit.improves(better, network) else 0.0
+            if gain > 0:
+                network = better
+        # A network with as many neurons as the default allows is that of no narrow one, unless it is nearly found.
+        is_wide = n_neurons is None and network.n_neurons >= limit
+        if gain < (settings.at_limit if is_wide else settings.least_progress):
+            idle += 1 + is_wide
         if last and gain < fit.inputs.rank / fit.n_fitted:
             break
     # Clumps and orientations are chosen in memory; then the remaining parameters are fitted to all rows.
     with trace.stage("scales"):
         network, levels = fit.clumped(network)
     with trace.stage("polish"):
-        certified = fit.certified(network)
         network = fit.polished_on_all(network)
     with trace.stage("validation"):
-        status = fit.status(network, limit, looks[0] if looks else None)
+        certified = fit.certified(network)
+        status = fit.status(network, limit, looks[0] if looks else None, told=n_neurons is not None)
 
     report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:
@@ -221,7 +222,7 @@ def _report(
         rank=rank,
         spectrum=tuple(float(v) for v in looks[0].spectrum) if looks else (),
         bulk_edge=looks[0].bulk_edge if looks else 0.0,
-        visible_share=looks[0].visible_share if looks else 0.0,
+        visible_share=fit.visible_share(looks),
         scales=tuple(levels),
         risk=certified.mean,
         risk_interval=certified.interval,

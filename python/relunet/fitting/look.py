@@ -100,7 +100,7 @@ def look(
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
         fit = kind(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)
     with trace.stage("subspace"):
-        affine = fit.inputs.affine_network()
+        affine = fit.affine()
         found = fit.residual_subspace(affine)
         # Slices of rounding errors differ too.
         n_visible = 0 if fit.is_exact(affine) else found.n_visible

@@ -21,10 +21,18 @@ __all__ = [
     "SampledRows",
     "SketchedRows",
     "StreamedRows",
+    "counts_repetitions",
     "effective_rows",
+    "few_distinct",
     "hash_threshold",
+    "own_weight",
     "sampled",
 ]
+
+# Samples with fewer distinct rows than this, and than one in so many rows, are treated as few rows that are repeated.
+FEW_DISTINCT, COPIES = 512, 8
+# Rows as which few distinct rows are kept.
+REPEATED_ROWS = 8192
 
 
 class FittedRows(Protocol):
@@ -192,30 +200,74 @@ def hash_threshold(sample_size: int, n_rows: int) -> int:
     return min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
 
 
-def sampled(sample: RowSample, held_out_every: int, n_jobs: int | None) -> SampledRows:
-    """Return the rows of a sample that have a weight, those held out last.
+def sampled(sample: RowSample, held_out_every: int, n_jobs: int | None, total: float | None = None) -> SampledRows:
+    """Return the rows of a sample that have a weight, those held out last; equal rows are one with their weights' sum.
+
+    `total` is the sum of the weights of all rows, where these are a part of them.
 
     Raises
     ------
     DataError
-        Fewer rows of positive weight than an affine function takes.
+        Fewer than two rows of positive weight.
     """
     hashes, x, y, weight = sample.rows(held_out=held_out_every)
     used = weight > 0
-    n_used, needed = int(np.sum(used)), sample.n_features + 2
-    if n_used * sample.n_rows < needed * len(weight) or n_used == 0:
-        # As large a part of all rows as of those sampled.
-        n_weighted = round(n_used * sample.n_rows / max(len(weight), 1))
-        counts = f"{n_weighted} of {sample.n_rows} rows have a weight above zero"
-        raise DataError(f"sample_weight: {counts}, at least {needed} are needed, many more for neurons")
-    n_rows = sample.n_rows / len(weight) * effective_rows(weight)
-    if n_used < len(weight):
+    if not np.all(used):
         hashes, x, y, weight = hashes[used], x[used], y[used], weight[used]
+    if len(y) == 0 or (len(y) == 1 and effective_rows(weight) < 2):
+        counts = f"{len(y)} of {sample.n_rows} rows have a weight above zero"
+        raise DataError(f"sample_weight: {counts}, at least 2 are needed, many more for neurons")
+    n_sampled = effective_rows(weight)
+    n_rows = n_sampled if total is None else n_sampled * total / float(np.sum(weight))
+    # Equal rows have equal hashes, and are next to each other.
+    first = np.append(True, (hashes[1:] != hashes[:-1]) | np.any(x[1:] != x[:-1], axis=1) | (y[1:] != y[:-1]))
+    if not np.all(first):
+        starts = np.flatnonzero(first)
+        weight = np.add.reduceat(weight, starts)
+        hashes, x, y = hashes[starts], x[starts], y[starts]
+        if len(y) < FEW_DISTINCT and COPIES * len(y) < n_sampled:
+            weight = weight * (n_sampled / np.sum(weight))
+            return _repeated(HeldRows(x, y, weight, n_jobs), held_out_every, n_rows)
     n_held_out = int(np.sum((hashes >> np.uint64(3)) % np.uint64(held_out_every) == 0))
-    return SampledRows(x, y, weight, n_used - (n_held_out if 0 < n_held_out < n_used else 1), n_rows, n_jobs)
+    n_fitted = len(y) - (n_held_out if 0 < n_held_out < len(y) else 1)
+    return SampledRows(x, y, weight, max(n_fitted, 1), n_rows, n_jobs)
+
+
+def few_distinct(sample: RowSample) -> bool:
+    """Tell whether a sample holds so few distinct rows that they may be all there are."""
+    return len(np.unique(sample.rows()[0])) < FEW_DISTINCT
+
+
+def _repeated(rows: HeldRows, held_out_every: int, n_rows: float) -> SampledRows:
+    """Return few distinct rows as many: each in proportion to its weight, and some copies of each held out."""
+    copies = np.rint(rows.weight / np.sum(rows.weight) * REPEATED_ROWS)
+    copies = np.maximum(copies, 2 * held_out_every).astype(int)
+    at = np.repeat(np.arange(rows.n_rows), copies)
+    # Copies of a row are spread evenly over the order.
+    rank = np.concatenate([(np.arange(c) + 0.5) / c for c in copies])
+    held_out = np.concatenate([np.arange(c) % held_out_every == 0 for c in copies])
+    order = np.lexsort((at, rank, held_out))
+    at = at[order]
+    weight = (rows.weight / copies)[at]
+    return SampledRows(rows.x[at], rows.y[at], weight, int(np.sum(~held_out)), n_rows, rows.n_jobs)
+
+
+def counts_repetitions(weight: Array) -> bool:
+    """Tell whether weights are whole numbers: a weight of 2 is then a row given twice."""
+    return bool(np.sum(weight) < 2.0**53 and np.all(weight == np.rint(weight)))
 
 
 def effective_rows(weight: Array) -> float:
-    """Return how many rows of equal weight have means as certain as those of rows with these weights."""
+    """Return how many rows of equal weight have means as certain as those of rows with these weights.
+
+    These are Σ w where weights count repetitions, else (Σ w)² / Σ w².
+    """
+    if counts_repetitions(weight):
+        return float(np.sum(weight))
     share = weight / np.max(weight)
     return float(np.sum(share) ** 2 / np.sum(share**2))
+
+
+def own_weight(weight: Array) -> Array:
+    """Return the weight of a single copy of each row."""
+    return np.ones_like(weight) if counts_repetitions(weight) else weight

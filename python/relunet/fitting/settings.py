@@ -94,7 +94,23 @@ class Settings:
     far_mean : float
         A warning is given where the mean of a feature is so many times its standard deviation.
     exact_double, exact_single : float
-        Relative RMS residual below which a fit counts as exact, for labels in double and in single precision.
+        Relative RMS residual below which a sketched fit counts as exact, in double and in single precision; a dense fit
+        measures the rounding of its labels and inputs.
+    searched : float
+        Optimism of a fit in units of that of a linear one, as the best of several optima, where its leave-one-out
+        residuals decide.
+    beyond : float
+        Standard errors of the paired difference by which a network has to have less risk than one with fewer neurons.
+    rows_per_side : float
+        Rows that each side of a kink needs, in units of the parameters of a neuron.
+    structure : float
+        Standard errors by which a sign of structure in the mean of the residual has to stand out.
+    digits : float
+        A residual of at most so many times the rounding of digits that labels and inputs are given with needs no
+        further neuron.
+    at_limit : float
+        Relative decrease of the risk below which a round counts as one without progress for a network that has as many
+        neurons as `max_neurons` allows.
     """
 
     max_dense: int = 1000
@@ -145,6 +161,13 @@ class Settings:
     far_mean: float = 1e6
     exact_double: float = 1e-10
     exact_single: float = 3e-7
+
+    searched: float = 1.25
+    beyond: float = 2.0
+    rows_per_side: float = 2.0
+    structure: float = 5.0
+    digits: float = 1.05
+    at_limit: float = 0.1
 
 
 DEFAULTS = Settings()

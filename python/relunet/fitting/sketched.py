@@ -61,7 +61,7 @@ class SketchedFit(Fit):
         sums, gradient = SketchMoments(d, no_vectors, [], [[1.0]]), GradientMoments(ReLUNetwork(no_vectors, []))
         sample = RowSample(d, threshold, seed, no_vectors)
         trace.sweep([sums, gradient, sample])
-        rows = sampled(sample, settings.held_out_every, trace.n_jobs)
+        rows = sampled(sample, settings.held_out_every, trace.n_jobs, float(sums.weights[0]))
         self.sketched = SketchedRows(trace.sweep, d, threshold, seed, settings.held_out_every, trace.n_jobs)
         self.n_directions = min(n_neurons, settings.most_columns) + settings.spare_columns
         super().__init__(
@@ -89,6 +89,14 @@ class SketchedFit(Fit):
         y = rows.y - rows.x[:, -1] - float(beyond.intercept)
         return HeldRows(rows.x[:, :-1] - shift, y, rows.weight, rows.n_jobs)
 
+    def rounding(self, network: ReLUNetwork) -> float:
+        """Return the RMS residual below which the labels are this network up to rounding."""
+        y = self.rows.y
+        with np.errstate(over="ignore", under="ignore"):
+            single = self.samples.dtype == np.float32 or bool(np.all(y == y.astype(np.float32)))
+        part = self.settings.exact_single if single else self.settings.exact_double
+        return part * float(np.sqrt(self.inputs.label_var + self.inputs.label_mean**2))
+
     def certified(self, network: ReLUNetwork) -> Risk:
         """Return the risk on all rows, which had a part in the fit."""
         return Risk(self.rms(network) ** 2, "the network fitted to all rows")
@@ -114,9 +122,9 @@ class SketchedFit(Fit):
             return network
         return self.descended_on_all(network, Free(self.inputs.fit_bias, linear))
 
-    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None) -> Status:
+    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool) -> Status:
         """Return how the fit ended, and warn the user where something can be done about it."""
-        status = super().status(network, limit, first_look)
+        status = super().status(network, limit, first_look, told=told)
         if status == "budget":
             d = self.samples.n_columns
             self.trace.warn(f"so many features count as uncorrelated: where they are not, max_dense={d} may find more")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from relunet._typing import Array
 from relunet.errors import DataError
+from relunet.fitting.leaving_out import left_out
+from relunet.fitting.rows import SampledRows, own_weight
 from relunet.fitting.stages.whitening import Whitening
 from relunet.linalg import eigh, matmul
 from relunet.moments import GradientMoments, InputMoments, SketchMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Inputs", "inputs_of", "scaled_inputs_of"]
+__all__ = ["Inputs", "inputs_of", "scaled_inputs_of", "shrunk"]
 
-# Directions whose variance is below this part of the largest are constant but for rounding.
-RANK_TOLERANCE = 1e-13
+# Eigenvalues of the correlation matrix below this part of the largest are rounding; and a feature is constant if its
+# standard deviation is below this part of its mean.
+RANK_TOLERANCE, CONSTANT = 1e-13, 16 * float(np.finfo(np.float64).eps)
+# Penalties of the slopes of standardised features that are tried, in units of the variance of a feature.
+PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 28)])
+# So many rows a parameter need no penalty; nor does a risk that the best penalty lowers by no more than this part.
+PLENTY, NEGLIGIBLE = 50, 1e-3
 # Sizes of inputs and of labels whose powers and products are within the range of numbers.
 SMALLEST, LARGEST = 1e-50, 1e50
 # Rows whose sums are rounded one after the other: these or one of so many parts of all, whichever are more.
@@ -39,6 +46,10 @@ class Inputs(Whitening):
         Covariance of the labels with z.
     farthest_mean : float
         Largest mean of a feature, in its standard deviations.
+    spread : ndarray of shape (r,) or float
+        Variance of the standardised inputs along each coordinate of z.
+    shrinkage : ndarray of shape (r,) or float
+        Factors of the slopes of the affine function along z: below 1 where a penalty lowers the risk.
     """
 
     n_rows: float
@@ -47,6 +58,8 @@ class Inputs(Whitening):
     label_var: float
     label_cov: Array
     farthest_mean: float = 0.0
+    spread: Array | float = 1.0
+    shrinkage: Array | float = 1.0
 
     def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
         """Return weights (m, d) and biases (m,) of affine functions of rows projected on whitened `directions` (r, q).
@@ -100,7 +113,7 @@ class Inputs(Whitening):
     def affine_network(self) -> ReLUNetwork:
         """Return the best affine function of the inputs; a linear one where there are no biases."""
         if self.fit_bias:
-            slope, constant = self.label_cov, self.label_mean
+            slope, constant = self.label_cov * self.shrinkage, self.label_mean
         else:
             # The inverse of the second moment I + m mᵀ of z + m, by Sherman and Morrison.
             m = self.origin
@@ -137,22 +150,58 @@ def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs
     _check_size("sample_weight", moments.weight / max(n_rows, 1))
     _check_size("X", moments.mean, np.diagonal(moments.cov))
     _check_size("y", moments.label_mean, moments.label_var)
-    values, vectors = eigh(moments.cov)
-    kept = values > RANK_TOLERANCE * max(values[-1], 0.0)
-    kept &= values > 0
+    scale = np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))
+    varies = scale > CONSTANT * np.abs(moments.mean)
+    unit = np.where(varies, scale, 1.0)
+    # The rank does not depend on units: it is that of the correlations, judged against the rounding of their sums.
+    correlation = np.where(varies[:, None] & varies, moments.cov / unit / unit[:, None], 0.0)
+    values, vectors = eigh(correlation)
+    # Far means leave fewer digits of what varies about them.
+    farthest = _farthest(moments.mean, scale)
+    lost = (farthest * float(np.finfo(np.float64).eps)) ** 2
+    kept = values > max(RANK_TOLERANCE, lost) * max(values[-1], 1.0)
     roots, basis = np.sqrt(values[kept]), vectors[:, kept]
-    whiten = basis / roots
+    whiten = basis / roots / unit[:, None]
     return Inputs(
         n_rows=n_rows,
         fit_bias=fit_bias,
         mean=moments.mean,
         whiten=whiten,
-        unwhiten=(basis * roots).T.copy(),
+        unwhiten=(basis * roots).T * np.where(varies, scale, 0.0),
         label_mean=moments.label_mean,
         label_var=max(moments.label_var, 0.0),
         label_cov=matmul(moments.label_cov, whiten),
-        farthest_mean=_farthest(moments.mean, np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))),
+        farthest_mean=farthest,
+        spread=values[kept],
     )
+
+
+def shrunk(inputs: Inputs, rows: SampledRows) -> Inputs:
+    """Return the inputs with the shrinkage of slopes that has the least leave-one-out risk.
+
+    The penalty is that of ridge regression on standardised features: along an eigenvector of their correlation matrix
+    with the eigenvalue v, the slope is multiplied by v / (v + penalty).
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Mean and covariance of all rows.
+    rows : SampledRows
+        A sample of them.
+    """
+    if not inputs.fit_bias or inputs.n_rows > PLENTY * (inputs.rank + 1) or inputs.rank == 0:
+        return inputs
+    z = inputs.against(rows.x - inputs.mean)
+    deviation, squared = rows.y - inputs.label_mean, z**2
+    own = own_weight(rows.weight) / np.sum(rows.weight)
+    tried = []
+    for penalty in PENALTIES:
+        factors = inputs.spread / (inputs.spread + penalty)
+        residual = deviation - matmul(z, inputs.label_cov * factors)
+        squares = left_out(residual, own * (1 + matmul(squared, factors)), deviation)
+        tried.append((float(np.sum(rows.weight * squares)), factors))
+    best = min(tried, key=lambda pair: pair[0])
+    return inputs if tried[0][0] <= (1 + NEGLIGIBLE) * best[0] else replace(inputs, shrinkage=best[1])
 
 
 def scaled_inputs_of(sums: SketchMoments, gradient: GradientMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
@@ -210,5 +259,5 @@ def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> 
 
 def _farthest(mean: Array, deviation: Array) -> float:
     """Return the largest mean in standard deviations, of features that are not constant."""
-    varies = deviation > np.finfo(np.float64).eps * np.abs(mean)
+    varies = deviation > CONSTANT * np.abs(mean)
     return float(np.max(np.abs(mean[varies]) / deviation[varies], initial=0.0))

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.fitting.settings import DEFAULTS, Settings
@@ -46,8 +45,8 @@ class Coarser:
         return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
 
 
-def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
-    """Return the two least coarsenings of a network: the closest lines fused, the smallest neuron left out.
+def coarser(network: ReLUNetwork, law: Whitening, useless: int | None = None) -> list[Coarser]:
+    """Return the least coarsenings of a network: the closest lines fused, the smallest neuron left out.
 
     Parameters
     ----------
@@ -55,6 +54,8 @@ def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
         A network with at least one neuron.
     law : Whitening
         Mean and covariance of the inputs: angles are those of (w, b) as functions of whitened ones.
+    useless : int, optional
+        A neuron that is left out in another coarsening.
     """
     signs = np.sign(network.output_weights)
     a = network.weights * np.abs(network.output_weights)[:, None]
@@ -63,7 +64,8 @@ def coarser(network: ReLUNetwork, law: Whitening) -> list[Coarser]:
     seen = np.concatenate([law.whitened(a), centred[:, None]], axis=1)
     size = np.sqrt(np.sum(seen**2, axis=1))
     smallest = int(np.argmin(size))
-    levels = [Coarser(_without(network, a, b, signs, smallest), np.pi / 2, (smallest, smallest))]
+    dispensable = [smallest] if useless is None or useless == smallest else [smallest, useless]
+    levels = [Coarser(_without(network, a, b, signs, i), np.pi / 2, (i, i)) for i in dispensable]
     if len(a) > 1:
         unit = seen / np.where(size > 0, size, 1.0)[:, None]
         cosine = matmul(unit, unit.T)
@@ -126,24 +128,30 @@ def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening, set
     return u[:, s > 0.3 * s[0]]
 
 
-def without_inactive_neurons(network: ReLUNetwork, active: NDArray[np.bool_], *, keep_affine: bool) -> ReLUNetwork:
-    """Return the network without the neurons whose kinks have all rows on one side: those are affine on the rows.
+def without_inactive_neurons(
+    network: ReLUNetwork, n_active: Array, n_rows: float, at_most: float = 0.0, *, keep_affine: bool
+) -> ReLUNetwork:
+    """Return the network without the neurons whose kinks have few rows on one side: those are affine on the others.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with one output.
-    active : ndarray of shape (n, k), bool
-        Which neurons are active on which rows.
+    n_active : ndarray of shape (k,)
+        On how many rows each neuron is active.
+    n_rows : float
+        Number of rows.
+    at_most : float, default=0.0
+        So many rows on one side are few.
     keep_affine : bool
-        Whether neurons that are active on all rows become part of the affine function; they stay otherwise.
+        Whether neurons that are active on all rows but few become part of the affine function; they stay otherwise.
 
     Returns
     -------
     ReLUNetwork
         The same object where all neurons stay.
     """
-    always, never = np.all(active, axis=0) & keep_affine, ~np.any(active, axis=0)
+    always, never = (n_rows - n_active <= at_most) & keep_affine, n_active <= at_most
     kept = ~(always | never)
     if np.all(kept):
         return network

@@ -1,4 +1,9 @@
-"""The last stage: what the rows held out say of a network, and how a fit ended."""
+"""The last stage: what rows say of a network that was fitted to them, each judged without its own part in the fit.
+
+A row with the leverage h that is left out of a least-squares fit has the residual e / (1 - h), e its residual in the
+fit to all rows. That holds for a network as long as no kink moves across a row, and gives the risk of a fit, its
+standard error, and the difference between two fits, from residuals of whatever size and shape they have.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,24 @@ from statistics import NormalDist
 import numpy as np
 
 from relunet._typing import Array
-from relunet.fitting.settings import DEFAULTS, Settings
+from relunet.fitting.leaving_out import lowered
+from relunet.fitting.rows import HeldRows, own_weight
+from relunet.fitting.stages.whitening import Whitening
+from relunet.linalg import eigh, matmul
+from relunet.moments import CurvatureMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Risk", "risk_on", "rounding"]
+__all__ = ["Linearised", "Risk", "risk_of"]
+
+# Rows whose leverages are computed, and the most parameters for which they are.
+LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
+# Eigenvalues of the normal matrix, scaled to unit diagonal, below this part of the largest are undetermined.
+UNDETERMINED = 1e-11
 
 
 @dataclass(frozen=True)
 class Risk:
-    """Mean squared residual of a network.
+    """Mean squared residual of a network on fresh rows.
 
     Attributes
     ----------
@@ -25,7 +39,7 @@ class Risk:
     network : str
         Which network it is the risk of.
     interval : tuple of float or None
-        Normal confidence interval at level `level`, from rows that had no part in the fit; None where there are none.
+        Normal confidence interval at level `level`; None where there is none.
     level : float
         Its confidence level.
     """
@@ -36,23 +50,98 @@ class Risk:
     level: float = 0.95
 
 
-def risk_on(network: ReLUNetwork, x: Array, y: Array, weight: Array, level: float = 0.95) -> Risk:
-    """Return the risk of a network on rows that had no part in its fit."""
-    squares = (y - network.predict(x)) ** 2
-    share = weight / weight.sum()
-    mean = float(np.sum(share * squares))
-    error = float(np.sqrt(np.sum(share**2 * (squares - mean) ** 2)))
-    width = NormalDist().inv_cdf((1 + level) / 2) * error
-    fitted = "the network fitted to the sampled rows that were not held out"
-    return Risk(mean, fitted, (max(mean - width, 0.0), mean + width), level)
+@dataclass(frozen=True)
+class Linearised:
+    """A network as a linear function of its parameters, its neurons on at the rows where they are on now.
 
+    Parameters are those of whitened inputs: neurons by row, the affine part last.
 
-def rounding(dtype: np.dtype[np.generic], y: Array, settings: Settings = DEFAULTS) -> float:
-    """Return the relative RMS residual below which a fit counts as exact.
-
-    It is that of single precision where the inputs have it, or where all labels `y` are numbers of single precision,
-    whatever they are stored as.
+    Attributes
+    ----------
+    network : ReLUNetwork
+        The network.
+    law : Whitening
+        Mean and covariance of the inputs.
+    biases, linear : bool
+        Whether neurons have biases and the network an intercept, and whether it has a linear part.
     """
-    with np.errstate(over="ignore", under="ignore"):
-        single = dtype == np.float32 or bool(np.all(y == y.astype(np.float32)))
-    return settings.exact_single if single else settings.exact_double
+
+    network: ReLUNetwork
+    law: Whitening
+    biases: bool
+    linear: bool
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters."""
+        k = self.network.n_neurons
+        return (k + self.linear) * self.law.rank + self.biases * (k + 1)
+
+    def rows(self, x: Array) -> Array:
+        """Return whitened rows; without biases, rows that are scaled alike but not centred."""
+        return self.law.against(x - self.law.mean if self.biases else x)
+
+    def jacobian(self, x: Array) -> Array:
+        """Return the derivatives (n, p) of predictions at rows x with respect to the parameters."""
+        z = self.rows(x)
+        if self.biases:
+            z = np.concatenate([z, np.ones((len(z), 1))], axis=1)
+        on = matmul(x, self.network.weights.T) + self.network.biases > 0
+        parts = [z * gate[:, None] for gate in on.T]
+        affine = z if self.linear else z[:, z.shape[1] - self.biases :]
+        return np.concatenate([*parts, affine], axis=1)
+
+    def normal_matrix(self, x: Array, weight: Array, n_jobs: int | None = None) -> Array:
+        """Return the weighted mean (p, p) of outer products of the derivatives at rows."""
+        biases = self.network.biases
+        if self.biases:
+            biases = biases + matmul(self.network.weights, self.law.mean)
+        gates = ReLUNetwork(self.law.whitened(self.network.weights), self.network.output_weights, biases)
+        curvature = CurvatureMoments(gates)
+        HeldRows(self.rows(x), np.zeros(len(x)), weight, n_jobs).sweep([curvature])
+        free = np.ones((self.network.n_neurons + 1, self.law.rank + 1), dtype=bool)
+        free[:, -1] = self.biases
+        free[-1, :-1] = self.linear
+        at = np.flatnonzero(free)
+        return curvature.normal_matrix[at[:, None], at]
+
+    def leverages(self, x: Array, weight: Array, times: float = 1.0, n_jobs: int | None = None) -> Array:
+        """Return the leverages of the first rows in a fit to `times` as many rows, of which these are a sample.
+
+        None where parameters are too many.
+        """
+        if not 0 < self.n_parameters <= LEVERED_PARAMETERS:
+            return np.zeros(0 if self.n_parameters else min(len(x), LEVERED_ROWS))
+        root = inverse_root(self.normal_matrix(x, weight, n_jobs))
+        spread = np.sum(matmul(self.jacobian(x[:LEVERED_ROWS]), root) ** 2, axis=1)
+        return np.asarray(spread * own_weight(weight)[: len(spread)] / (np.sum(weight) * times))
+
+    def covariance_root(
+        self, x: Array, squares: Array, weight: Array, times: float, n_jobs: int | None = None
+    ) -> Array:
+        """Return F (p, q) with F Fᵀ the sandwich covariance of the parameters, from squared residuals at rows."""
+        root = inverse_root(self.normal_matrix(x, weight, n_jobs))
+        spread = weight * own_weight(weight) * squares
+        total = float(np.sum(spread))
+        if total == 0:
+            return root * 0.0
+        middle = matmul(matmul(root.T, self.normal_matrix(x, spread / total, n_jobs)), root) * total
+        values, vectors = eigh(middle)
+        return matmul(root, vectors * np.sqrt(np.maximum(values, 0.0))) / (float(np.sum(weight)) * np.sqrt(times))
+
+
+def inverse_root(normal: Array) -> Array:
+    """Return R (p, q) with R Rᵀ the inverse of a normal matrix on its range."""
+    scale = np.sqrt(np.maximum(np.diagonal(normal), 0.0))
+    scale = np.where(scale > 0, scale, 1.0)
+    values, vectors = eigh(normal / scale / scale[:, None])
+    kept = values > UNDETERMINED * max(values.max(initial=0.0), 1e-300)
+    root: Array = vectors[:, kept] / np.sqrt(values[kept]) / scale[:, None]
+    return root
+
+
+def risk_of(squares: Array, weight: Array, network: str, level: float = 0.95) -> Risk:
+    """Return the risk that squared residuals of rows left out, or not fitted, tell."""
+    mean, error = lowered(squares, np.zeros_like(squares), weight)
+    width = NormalDist().inv_cdf((1 + level) / 2) * error
+    return Risk(mean, network, (max(mean - width, 0.0), mean + width), level)

@@ -34,17 +34,18 @@ pub struct RiskSums {
 }
 
 impl RiskSums {
-    /// Adds one row.
+    /// Adds one row; a row without weight counts for nothing, however large its residual.
     pub fn add(&mut self, w: f64, r: f64) {
+        if w == 0.0 {
+            return;
+        }
         let square = r * r;
         self.weight += w;
         self.weight2 += w * w;
         self.square += w * square;
         self.weight2_square += w * w * square;
         self.weight2_fourth += w * w * square * square;
-        if w > 0.0 {
-            self.largest = self.largest.max(r.abs());
-        }
+        self.largest = self.largest.max(r.abs());
     }
 
     /// Adds other rows.

@@ -1,5 +1,6 @@
 //! Rows chosen by a hash of their content: the same rows whatever their order, their source or the split into parts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bytes::{Reader, Writer, damaged};
@@ -13,7 +14,8 @@ use crate::skinny::Directions;
 
 /// The rows whose hash lies at or below a threshold; with the threshold q 2⁶⁴ a fraction q of all rows.
 ///
-/// Of inputs that are too many to keep, projections are kept: the same rows, whatever the directions.
+/// Of inputs that are too many to keep, projections are kept: the same rows, whatever the directions. Equal rows of a
+/// block are one row with the sum of their weights, so that few distinct rows take little memory however often they come.
 #[derive(Clone, Debug)]
 pub struct RowSample {
     n_features: usize,
@@ -164,7 +166,18 @@ impl Accumulator for RowSample {
             projection.project(&rows, chosen.len(), &mut scratch.lanes, Ahead::default());
         }
         let (n_columns, is_projected) = (self.n_columns(), self.projection.is_some());
+        // Where the first of equal rows stands among the chosen: the others add their weight to it.
+        let mut first: HashMap<u64, usize> = HashMap::with_capacity(chosen.len());
+        let mut weights: Vec<f64> = chosen.iter().map(|(p, _)| row_weight(block, *p)).collect();
+        let mut is_copy = vec![false; chosen.len()];
         for (i, &(p, hash)) in chosen.iter().enumerate() {
+            let at = *first.entry(hash).or_insert(i);
+            is_copy[i] = at != i && of(chosen[at].0) == of(p) && label(chosen[at].0) == label(p);
+            if is_copy[i] {
+                weights[at] += weights[i];
+            }
+        }
+        for (i, &(p, hash)) in chosen.iter().enumerate().filter(|(i, _)| !is_copy[*i]) {
             let Some(part) = self.open_part() else { return };
             part.hashes.push(hash);
             if is_projected {
@@ -172,7 +185,7 @@ impl Accumulator for RowSample {
             } else {
                 part.rows.extend_from_slice(&block.x[p * n_columns..][..n_columns]);
             }
-            part.rows.extend([label(p), row_weight(block, p)]);
+            part.rows.extend([label(p), weights[i]]);
         }
     }
 

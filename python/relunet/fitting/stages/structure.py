@@ -1,0 +1,95 @@
+"""Whether residuals are noise: tests of their mean given the inputs that hold whatever their variance does.
+
+Under noise each residual has mean zero given the inputs, and no more is asked of it. Then products of residuals of
+neighbouring rows have mean zero, sums of residuals over rows in a slice of a direction have the variance Σ e², and the
+moment Σ e (z zᵀ - I) is as large as with random signs of the residuals.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relunet._typing import Array
+from relunet.linalg import eigh, matmul
+
+__all__ = ["heavy_tails", "mean_structure"]
+
+# Rows of the comparison of neighbours, and neighbours of a row.
+ROWS, NEIGHBOURS = 3000, 3
+# Slices of a direction, and draws of random signs.
+SLICES, DRAWS = 24, 16
+# Rows of the moment, and the most features for which it is formed.
+MOMENT_ROWS, MOMENT_FEATURES = 20_000, 200
+# Part of the largest squares, and the part of their sum above which tails are heavy.
+TAIL, HEAVY = 0.01, 0.25
+
+
+def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> float:
+    """Return by how many standard errors the strongest sign of a mean that depends on the inputs stands out.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, r)
+        Whitened rows.
+    residual : ndarray of shape (n,)
+        Residuals times the roots of the rows' weights.
+    directions : ndarray of shape (r, q)
+        Orthonormal directions, as columns, along which structure is likely.
+    seed : int
+        Chooses random signs.
+    """
+    if not np.any(residual) or len(z) < 2 * SLICES:
+        return 0.0
+    along = matmul(z, directions)
+    found = [_of_slices(column, residual) for column in along.T]
+    if 0 < along.shape[1] < z.shape[1]:
+        found.append(_of_neighbours(along[:ROWS], residual[:ROWS]))
+    found.append(_of_neighbours(z[:ROWS], residual[:ROWS]))
+    if z.shape[1] <= MOMENT_FEATURES:
+        found.append(_of_moment(z[:MOMENT_ROWS], residual[:MOMENT_ROWS], seed))
+    return max(found)
+
+
+def heavy_tails(residual: Array) -> bool:
+    """Tell whether few residuals hold so much of the sum of squares that a robust loss would gain much."""
+    squares = np.sort(residual**2)[::-1]
+    total = float(np.sum(squares))
+    return total > 0 and float(np.sum(squares[: max(int(TAIL * len(squares)), 1)])) > HEAVY * total
+
+
+def _of_slices(height: Array, residual: Array) -> float:
+    """Return how far Σ (Σ e)²/Σ e² over slices of a direction is above its expectation, in standard deviations."""
+    order = np.argsort(height, kind="stable")
+    edges = np.linspace(0, len(order), SLICES + 1).astype(int)[:-1]
+    sums, squares = np.add.reduceat(residual[order], edges), np.add.reduceat(residual[order] ** 2, edges)
+    seen = squares > 0
+    statistic = float(np.sum(sums[seen] ** 2 / squares[seen]))
+    return (statistic - float(np.sum(seen))) / float(np.sqrt(2 * SLICES))
+
+
+def _of_neighbours(z: Array, residual: Array) -> float:
+    """Return Σ e_i e_j over pairs of neighbouring rows, in standard deviations."""
+    n = len(z)
+    size = np.sum(z**2, axis=1)
+    distance = size[:, None] + size - 2 * matmul(z, z.T)
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argpartition(distance, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+    rows = np.repeat(np.arange(n), NEIGHBOURS)
+    others = nearest.ravel()
+    pairs = np.unique(np.minimum(rows, others) * n + np.maximum(rows, others))
+    products = residual[pairs // n] * residual[pairs % n]
+    spread = float(np.sqrt(np.sum(products**2)))
+    return float(np.sum(products)) / spread if spread > 0 else 0.0
+
+
+def _of_moment(z: Array, residual: Array, seed: int) -> float:
+    """Return how far the largest eigenvalue of Σ e (z zᵀ - I) is above those with random signs, in their deviations."""
+    signs = np.random.Generator(np.random.PCG64(seed)).integers(0, 2, (DRAWS, len(z))) * 2.0 - 1
+
+    def largest(e: Array) -> float:
+        moment = matmul((z * e[:, None]).T, z) - np.sum(e) * np.eye(z.shape[1])
+        return float(np.max(np.abs(eigh(moment)[0])))
+
+    drawn = np.array([largest(residual * row) for row in signs])
+    spread = float(np.std(drawn)) + 0.02 * float(np.mean(drawn))
+    return (largest(residual) - float(np.mean(drawn))) / spread if spread > 0 else 0.0
