@@ -153,7 +153,7 @@ def learn(
             network = min(network, fit.supported(fit.polished(start, linear=True)), key=fit.cost)
     directions = fit.resolved_span(network)
     looks: list[Subspace] = []
-    limit, idle, efforts = min(at_most, fit.affordable_neurons()), 0, settings.efforts
+    limit, idle, efforts, is_wide = min(at_most, fit.affordable_neurons()), 0, settings.efforts, False
     while limit and not fit.is_explained(network) and len(looks) < settings.max_rounds and idle < len(efforts):
         # The directions that the residual shows and the span of the present neurons are the space to search.
         with trace.stage("subspace"):
@@ -173,7 +173,7 @@ def learn(
                 visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            effort = settings.last_effort if last else efforts[idle]
+            effort = settings.last_effort if last else efforts[0 if is_wide else idle]
             found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
         with trace.stage("polish"):
             better = min((fit.supported(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
@@ -181,9 +181,9 @@ def learn(
             gain = 1 - fit.cost(better) / fit.cost(network) if fit.improves(better, network) else 0.0
             if gain > 0:
                 network = better
-        # A network with as many neurons as the default allows is that of no narrow one, unless it is nearly found.
-        is_wide = n_neurons is None and network.n_neurons >= limit
-        if gain < (settings.at_limit if is_wide else settings.least_progress):
+        # Labels that take so many neurons are those of no narrow network, unless each round gains much.
+        is_wide = n_neurons is None and network.n_neurons > settings.wide
+        if gain < (settings.wide_progress if is_wide else settings.least_progress):
             idle += 1 + is_wide
         if last and gain < fit.inputs.rank / fit.n_fitted:
             break

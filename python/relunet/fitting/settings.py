@@ -108,9 +108,9 @@ class Settings:
     digits : float
         A residual of at most so many times the rounding of digits that labels and inputs are given with needs no
         further neuron.
-    at_limit : float
-        Relative decrease of the risk below which a round counts as one without progress for a network that has as many
-        neurons as `max_neurons` allows.
+    wide, wide_progress : int and float
+        A network with more than `wide` neurons that nobody asked for is of no use unless each round decreases its risk
+        by `wide_progress`: labels that take so many are those of no narrow network.
     """
 
     max_dense: int = 1000
@@ -167,7 +167,8 @@ class Settings:
     rows_per_side: float = 2.0
     structure: float = 5.0
     digits: float = 1.05
-    at_limit: float = 0.1
+    wide: int = 16
+    wide_progress: float = 0.1
 
 
 DEFAULTS = Settings()
