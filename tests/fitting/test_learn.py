@@ -323,11 +323,21 @@ def test_too_few_rows_for_a_neuron():
     assert result.report.status == "no structure"
 
 
-@pytest.mark.parametrize("n_rows", [1, 2, 6])
-def test_too_few_rows_for_anything(n_rows):
-    x = np.random.default_rng(0).standard_normal((n_rows, 5))
-    with pytest.raises(DataError, match=f"{n_rows} sample.* at least 7"):
+def test_one_row_is_too_few_for_anything():
+    x = np.random.default_rng(0).standard_normal((1, 5))
+    with pytest.raises(DataError, match="X: 1 sample, at least 2 are needed"):
         learn(scan_array(x, x[:, 0]))
+
+
+@pytest.mark.parametrize("n_rows", [2, 3, 6, 30])
+def test_fewer_rows_than_features_give_a_regularised_affine_function(n_rows):
+    x = np.random.default_rng(0).standard_normal((n_rows + 200, 40))
+    y = x[:, 0] + 0.1 * np.random.default_rng(1).standard_normal(len(x))
+    with pytest.warns(UserWarning, match=f"{n_rows} rows are too few for a neuron"):
+        network = learn(scan_array(x[:n_rows], y[:n_rows])).network
+    assert network.n_neurons == 0
+    fresh = np.mean((network.predict(x[n_rows:]) - y[n_rows:]) ** 2)
+    assert fresh < 1.1 * np.mean((np.mean(y[:n_rows]) - y[n_rows:]) ** 2)
 
 
 @pytest.mark.parametrize(("place", "value"), [("X", np.nan), ("X", -np.inf), ("y", np.inf), ("y", np.nan)])

@@ -36,15 +36,20 @@ def test_neurons_are_as_many_for_every_type(planted, x_type, y_type, max_dense):
     teacher, x, _ = planted
     x = (1000 * x if x_type == "i4" else x).astype(x_type)
     y = teacher.network.predict(x.astype(np.float64)).astype(y_type)
-    for labels in (y, y.astype(np.float64)):  # what they are stored as says nothing
-        report = learn(scan_array(x, labels), max_dense=max_dense).report
-        assert (report.status, report.n_neurons) == ("exact", 3)
+    for labels in (y, y.astype(np.float64)):
+        samples = scan_array(x, labels)
+        # Of samples in double precision, labels with the digits of single precision are rounded ones.
+        rounded = y_type == "f4" and samples.dtype != np.float32 and max_dense > 1
+        report = learn(samples, max_dense=max_dense).report
+        assert (report.status, report.n_neurons) == ("noise floor" if rounded else "exact", 3)
+        assert any("few digits" in message for message in report.messages) == rounded
 
 
 def test_labels_in_single_precision_of_a_larger_network():
     x, y = teachers.generic(10, 3, rng=0).sample(20_000, rng=1)
     report = learn(scan_array(x, y.astype(np.float32))).report
-    assert (report.status, report.n_neurons) == ("exact", 3)
+    assert (report.status, report.n_neurons) == ("noise floor", 3)
+    assert any("few digits" in message for message in report.messages)
 
 
 # Sizes of numbers.
@@ -106,8 +111,8 @@ def test_constant_features_of_many_rows_are_constant_in_sketches():
 def test_rows_without_weight_are_not_counted(max_dense):
     rng = np.random.default_rng(0)
     x, y, weight = rng.standard_normal((3000, 4)), rng.standard_normal(3000), np.zeros(3000)
-    weight[:5] = 1.0
-    with pytest.raises(DataError, match="sample_weight: 5 of 3000 rows have a weight above zero, at least 6 are"):
+    weight[:1] = 1.0
+    with pytest.raises(DataError, match="sample_weight: 1 of 3000 rows have a weight above zero, at least 2 are"):
         learn(scan_array(x, y, weight), max_dense=max_dense)
     weight[:9] = 1.0
     with pytest.warns(UserWarning, match="9 rows are too few for a neuron, about"):
@@ -267,7 +272,7 @@ def test_a_spent_budget_says_what_to_try(planted, kind):
 def test_the_network_of_the_risk_is_named(planted):
     _, x, y = planted
     dense, sketched = (learn(scan_array(x, y), 3, max_dense=max_dense).report for max_dense in (1000, 1))
-    assert dense.risk_network == "the network fitted to the sampled rows that were not held out"
+    assert dense.risk_network == "the network that is returned"
     assert sketched.risk_network == "the network fitted to all rows"
 
 

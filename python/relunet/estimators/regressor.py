@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from relunet.errors import DataError
 from relunet.estimators.base import Estimator, seed_of
 from relunet.estimators.metadata import ScoreRequest
 from relunet.fitting.learn import learn
-from relunet.fitting.report import ClumpLevel, Report
+from relunet.fitting.report import ClumpLevel, Report, StandardErrors
 from relunet.network import ReLUNetwork
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
@@ -71,6 +71,10 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         The clumps of neurons, from the finest scale to the coarsest.
     report_ : Report
         How the fit ended and what it saw; `print` it.
+    standard_errors_ : StandardErrors or None
+        Standard errors of the parameters of `network_`, its neurons scaled so that output weights are 1 or -1, from a
+        sandwich covariance that is right for noise of uneven size. None where the fit is exact, or has too many
+        features or parameters.
     n_features_in_ : int
         Number of features seen by `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
@@ -98,6 +102,7 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
     spectrum_: npt.NDArray[np.float64]
     scales_: list[ClumpLevel]
     report_: Report
+    standard_errors_: StandardErrors | None
 
     _fitted = "network_"
 
@@ -168,21 +173,33 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         self.spectrum_ = result.spectrum
         self.scales_ = result.scales
         self.report_ = result.report
+        self._uncertainty = result.uncertainty
+        self.standard_errors_ = None if result.uncertainty is None else result.uncertainty.standard_errors()
         self._keep_features(X, result.network.n_features)
         return self
 
-    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> _Column: ...
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[_Column, _Column]: ...
+    def predict(self, X: Any, return_std: bool = False) -> _Column | tuple[_Column, _Column]:
         """Return the network at the rows of `X`.
 
         Parameters
         ----------
         X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
             Inputs; labels of `Samples` are ignored.
+        return_std : bool, default=False
+            Whether the standard errors of f(x) are returned as well: those of the mean of the labels at x, without the
+            noise of a single label.
 
         Returns
         -------
         ndarray of shape (n_rows,), float64
             f(x) for each row.
+        ndarray of shape (n_rows,), float64
+            Standard error of f(x) for each row, if `return_std`: zero where the fit is exact, NaN where it has too many
+            features or parameters for their covariance.
 
         Raises
         ------
@@ -194,7 +211,14 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         """
         self._check_fitted()
         samples = self._features_of(X, X if isinstance(X, Samples) else scan_array(X))
-        return np.concatenate([predicted for _, predicted, _ in self._predictions(samples)])
+        predicted = np.concatenate([predicted for _, predicted, _ in self._predictions(samples)])
+        if not return_std:
+            return predicted
+        if self._uncertainty is None:
+            return predicted, np.full(len(predicted), 0.0 if self.report_.status == "exact" else np.nan)
+        uncertainty = self._uncertainty
+        blocks = (np.asarray(X, dtype=np.float64) for X, *_ in samples.blocks())
+        return predicted, np.concatenate([uncertainty.deviations(block) for block in blocks])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         r"""Return the coefficient of determination, 1 - E[(y - f(x))²] / Var(y).

@@ -20,7 +20,7 @@ from relunet.fitting.stages.orientation import orient
 from relunet.fitting.stages.polish import Free, Polished, polish
 from relunet.fitting.stages.scales import coarser, without_inactive_neurons
 from relunet.fitting.stages.subspace import Subspace, resolved_span
-from relunet.fitting.stages.validation import Risk
+from relunet.fitting.stages.validation import Risk, Uncertainty
 from relunet.fitting.trace import Trace
 from relunet.moments import RiskMoments
 from relunet.network import ReLUNetwork
@@ -346,7 +346,7 @@ class Fit(ABC):
                 break
         return chosen, [ClumpLevel(scale, clumps, self.cost(level), level is chosen) for level, scale, clumps in levels]
 
-    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool) -> Status:
+    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool = True) -> Status:
         """Return how the fit ended, and warn the user where something can be done about it."""
         rms = self.rms_on_all(network)
         if not self.trace.errors:
@@ -369,6 +369,10 @@ class Fit(ABC):
         if first_look is not None:
             self._warn_of_rows_needed(first_look.visible_share)
         return "no structure"
+
+    def uncertainty(self, network: ReLUNetwork) -> Uncertainty | None:
+        """Return the covariance of the parameters of a network, where rows in memory tell."""
+        return None
 
     def visible_share(self, looks: Sequence[Subspace]) -> float:
         """Return the part of the variance that a neuron must explain to be visible; before any look, to first order."""

@@ -25,7 +25,7 @@ from relunet.fitting.stages.precision import Precision
 from relunet.fitting.stages.scales import blurred
 from relunet.fitting.stages.structure import heavy_tails, mean_structure
 from relunet.fitting.stages.subspace import Subspace, find_subspace, joint_span, slice_edges
-from relunet.fitting.stages.validation import Linearised, Risk, risk_of
+from relunet.fitting.stages.validation import Linearised, Risk, Uncertainty, risk_of
 from relunet.fitting.trace import Trace
 from relunet.linalg import matmul
 from relunet.moments import GradientMoments, InputMoments, RowSample, SliceMoments
@@ -149,6 +149,10 @@ class InMemoryFit(Fit):
             self._squares[id(network)] = network, np.maximum(squares, self.rounding(network) ** 2)
         return self._squares[id(network)][1]
 
+    def _linearised(self, network: ReLUNetwork) -> Linearised:
+        """Return a network as a linear function of its parameters."""
+        return Linearised(network, self.inputs, self.inputs.fit_bias, bool(np.any(network.linear)))
+
     def _left_out(
         self, network: ReLUNetwork, rows: HeldRows, residual: Array, times: float, searched: float = 1.0
     ) -> Array:
@@ -158,8 +162,7 @@ class InMemoryFit(Fit):
             along = np.sum(z**2 * self.inputs.shrinkage, axis=1)
             leverage = (1 + along) * own_weight(rows.weight) / (np.sum(rows.weight) * times)
         else:
-            linearised = Linearised(network, self.inputs, self.inputs.fit_bias, bool(np.any(network.linear)))
-            leverage = linearised.leverages(rows.x, rows.weight, times, rows.n_jobs)
+            leverage = self._linearised(network).leverages(rows.x, rows.weight, times, rows.n_jobs)
         deviation = rows.y - self.inputs.label_mean if self.inputs.fit_bias else rows.y
         return left_out(residual, leverage, deviation, searched)
 
@@ -207,6 +210,20 @@ class InMemoryFit(Fit):
         squares = self._left_out(network, rows, residual, self.inputs.n_rows / effective_rows(rows.weight))
         return risk_of(squares, rows.weight, "the network that is returned")
 
+    def uncertainty(self, network: ReLUNetwork) -> Uncertainty | None:
+        """Return the covariance of the parameters of a network that was fitted to all rows; None if it has too many."""
+        linearised = self._linearised(network)
+        if not 0 < linearised.n_parameters <= self.settings.max_newton:
+            return None
+        rows = self.rows.all()
+        times = self.inputs.n_rows / effective_rows(rows.weight)
+        squares = self._left_out(network, rows, rows.y - network.predict(rows.x), times)
+        root = linearised.covariance_root(rows.x, squares, rows.weight, times, rows.n_jobs)
+        if network.n_neurons == 0 and linearised.linear:
+            # A penalty shrinks errors with the slopes.
+            root[: self.inputs.rank] *= np.broadcast_to(self.inputs.shrinkage, self.inputs.rank)[:, None]
+        return Uncertainty(linearised, root)
+
     def explained_by_digits(self, network: ReLUNetwork, rms: float) -> bool:
         """Return whether the residual is the rounding of labels or inputs that have few digits, and if so say it."""
         if not self.precision.explains(rms, network, self.rows.x[:SOME]):
@@ -227,7 +244,9 @@ class InMemoryFit(Fit):
         if mean_structure(z, residual, along, 0) > self.settings.structure:
             return True
         if heavy_tails(residual):
-            self.trace.warn("the noise has heavy tails: loss='huber' bounds what single rows do to the fit")
+            self.trace.warn(
+                "the noise has heavy tails: few rows make most of the risk, and least squares is not the best loss"
+            )
         elif look.n_visible:
             spread = np.sqrt(np.sum(self.inputs.unwhiten**2, axis=0))
             column = self.samples.columns[int(np.argmax(np.abs(self.inputs.raw(visible[:, :1].T)[0] * spread)))]

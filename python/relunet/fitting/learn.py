@@ -16,7 +16,7 @@ from relunet.fitting.report import ClumpLevel, Report, Status
 from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.sketched import SketchedFit
 from relunet.fitting.stages.subspace import Subspace, joint_span, span
-from relunet.fitting.stages.validation import Risk
+from relunet.fitting.stages.validation import Risk, Uncertainty
 from relunet.fitting.trace import Trace
 from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
@@ -40,6 +40,8 @@ class FitResult(NamedTuple):
         Eigenvalues of the matrix that finds the subspace, descending.
     scales : list of ClumpLevel
         The clumps of neurons from the finest scale to the coarsest that was tried.
+    uncertainty : Uncertainty or None
+        Covariance of the parameters; None where the fit is exact, or has too many features or parameters.
     """
 
     network: ReLUNetwork
@@ -47,6 +49,7 @@ class FitResult(NamedTuple):
     subspace: Array
     spectrum: Array
     scales: list[ClumpLevel]
+    uncertainty: Uncertainty | None = None
 
 
 def learn(
@@ -195,12 +198,13 @@ def learn(
     with trace.stage("validation"):
         certified = fit.certified(network)
         status = fit.status(network, limit, looks[0] if looks else None, told=n_neurons is not None)
+        uncertainty = None if status == "exact" else fit.uncertainty(network)
 
     report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:
         print(report)  # noqa: T201
     basis = span(fit.inputs.raw(directions.T).T)
-    return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels)
+    return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels, uncertainty)
 
 
 def _report(

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from relunet._typing import Array
 from relunet.errors import ArgumentError
 
-__all__ = ["ClumpLevel", "Report", "Stage", "Status"]
+__all__ = ["ClumpLevel", "Report", "Stage", "StandardErrors", "Status"]
 
 Status = Literal["exact", "noise floor", "budget", "no structure"]
 
@@ -36,6 +37,27 @@ class Stage(NamedTuple):
     name: str
     seconds: float
     sweeps: int
+
+
+class StandardErrors(NamedTuple):
+    """Standard errors of the parameters of a network whose neurons are scaled so that output weights are 1 or -1.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (k, d)
+        Those of the weights, neuron by neuron.
+    biases : ndarray of shape (k,)
+        Those of the biases.
+    linear : ndarray of shape (d,)
+        Those of the linear part.
+    intercept : float
+        That of the intercept.
+    """
+
+    weights: Array
+    biases: Array
+    linear: Array
+    intercept: float
 
 
 @dataclass(frozen=True)

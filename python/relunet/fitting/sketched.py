@@ -122,7 +122,7 @@ class SketchedFit(Fit):
             return network
         return self.descended_on_all(network, Free(self.inputs.fit_bias, linear))
 
-    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool) -> Status:
+    def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool = True) -> Status:
         """Return how the fit ended, and warn the user where something can be done about it."""
         status = super().status(network, limit, first_look, told=told)
         if status == "budget":

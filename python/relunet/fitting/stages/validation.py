@@ -14,13 +14,14 @@ import numpy as np
 
 from relunet._typing import Array
 from relunet.fitting.leaving_out import lowered
+from relunet.fitting.report import StandardErrors
 from relunet.fitting.rows import HeldRows, own_weight
 from relunet.fitting.stages.whitening import Whitening
 from relunet.linalg import eigh, matmul
 from relunet.moments import CurvatureMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Linearised", "Risk", "risk_of"]
+__all__ = ["Linearised", "Risk", "Uncertainty", "risk_of"]
 
 # Rows whose leverages are computed, and the most parameters for which they are.
 LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
@@ -128,6 +129,44 @@ class Linearised:
         middle = matmul(matmul(root.T, self.normal_matrix(x, spread / total, n_jobs)), root) * total
         values, vectors = eigh(middle)
         return matmul(root, vectors * np.sqrt(np.maximum(values, 0.0))) / (float(np.sum(weight)) * np.sqrt(times))
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Sandwich covariance N⁻¹ G N⁻¹ of the parameters of a network, right for noise of uneven size.
+
+    N is the sum over rows of the outer products of the derivatives of the prediction, G the same with squared
+    leave-one-out residuals as weights (HC3).
+
+    Attributes
+    ----------
+    linearised : Linearised
+        The network as a function of its parameters.
+    root : ndarray of shape (p, q)
+        F with F Fᵀ the covariance.
+    """
+
+    linearised: Linearised
+    root: Array
+
+    def deviations(self, x: Array) -> Array:
+        """Return the standard errors (n,) of predictions at rows x."""
+        spread: Array = np.sqrt(np.sum(matmul(self.linearised.jacobian(x), self.root) ** 2, axis=1))
+        return spread
+
+    def standard_errors(self) -> StandardErrors:
+        """Return the standard errors of the parameters; parameters that are not fitted have none, which is zero."""
+        law, k = self.linearised.law, self.linearised.network.n_neurons
+        r, biases, d = law.rank, int(self.linearised.biases), len(law.mean)
+        weights, constants, at = np.zeros((k + 1, d)), np.zeros(k + 1), 0
+        for i in range(k + 1):
+            slopes = r if i < k or self.linearised.linear else 0
+            raw = law.raw(self.root[at : at + slopes].T) if slopes else np.zeros((self.root.shape[1], d))
+            weights[i] = np.sqrt(np.sum(raw**2, axis=0))
+            if biases:
+                constants[i] = np.sqrt(np.sum((self.root[at + slopes] - matmul(raw, law.mean)) ** 2))
+            at += slopes + biases
+        return StandardErrors(weights[:k], constants[:k], weights[k], float(constants[k]))
 
 
 def inverse_root(normal: Array) -> Array:

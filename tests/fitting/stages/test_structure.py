@@ -1,0 +1,37 @@
+"""Structure of the mean is told from structure of the variance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relunet.fitting.stages.structure import heavy_tails, mean_structure
+
+Z = np.random.default_rng(0).standard_normal((3000, 5))
+NOISE = np.random.default_rng(1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "size",
+    [np.ones(3000), np.abs(Z[:, 0]), np.exp(Z[:, 1]), np.where(Z[:, 2] > 1, 5.0, 0.1)],
+    ids=["even", "grows", "lognormal", "jump"],
+)
+def test_noise_of_any_size_has_no_structure_of_the_mean(size, seed):
+    for noise in (NOISE.standard_normal(3000), NOISE.standard_t(3, 3000)):
+        assert mean_structure(Z, size * noise, np.eye(5)[:, :2], seed) < 5
+
+
+@pytest.mark.parametrize(
+    "mean", [np.abs(Z[:, 0]), np.sin(3 * Z[:, 1]), Z[:, 2] * Z[:, 3], np.sign(Z[:, 0] * Z[:, 1])], ids="aspq"
+)
+def test_a_mean_is_found_whatever_the_variance(mean):
+    residual = mean - mean.mean() + np.abs(Z[:, 0]) * np.random.default_rng(5).standard_normal(3000)
+    assert mean_structure(Z, residual, np.eye(5)[:, :2], 0) > 5
+
+
+def test_tails():
+    rng = np.random.default_rng(0)
+    assert not heavy_tails(rng.standard_normal(2000))
+    assert heavy_tails(rng.standard_t(2, 2000))
+    assert not heavy_tails(np.zeros(10))
