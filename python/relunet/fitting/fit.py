@@ -229,6 +229,8 @@ class Fit(ABC):
         if network.n_neurons == 0:
             affine = self.fit_linear is not False
             return self.polished(network, linear=True) if affine else self.inputs.constant_network()
+        if not self.settings.polish:
+            return network
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
         return self.descended_on_all(network, free)
 
