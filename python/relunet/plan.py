@@ -7,7 +7,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf, log
 from pathlib import Path
@@ -42,9 +42,11 @@ SLICES = 16
 MEASURED_BYTES = 2**25
 # Seconds for which a kind of sweep is repeated, and the most neurons and columns of what is timed: larger sizes are
 # extrapolated, so that a plan takes seconds whatever is asked.
-MEASURED_SECONDS, MEASURED_NEURONS, MEASURED_COLUMNS = 0.1, 4, 128
+MEASURED_SECONDS, MEASURED_NEURONS, MEASURED_COLUMNS = 0.05, 4, 128
 # Rows of the fit that is timed, and the part of its time that grows with the rows in memory, without and with noise.
 FEW_ROWS, GROWING = 10_000, (0.03, 0.25)
+# The search of the timed fit may spend a quarter of the usual operations, for which it takes about half the time.
+EFFORT, SLOWER = 4, 2
 # Neurons up to which the time of a search hardly grows, for it is bounded, and the power with which it grows beyond:
 # measured at 2 to 24 neurons on 10,000 rows of 64 columns.
 EASY_NEURONS, SEARCH_GROWTH = 8, 2
@@ -308,6 +310,14 @@ METHODS: dict[str, Callable[..., object]] = {
 """The plan of each learner, by the name that ``relunet plan --method`` takes."""
 
 
+# A fit whose searches spend a part of the usual operations.
+_SHORT = replace(
+    DEFAULTS,
+    efforts=tuple(effort // EFFORT for effort in DEFAULTS.efforts),
+    last_effort=DEFAULTS.last_effort // EFFORT,
+)
+
+
 def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int | None = None) -> Rates:
     """Measure the speed of this machine, in about two seconds.
 
@@ -330,7 +340,8 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
     sketched = n_columns > DEFAULTS.max_dense
     d, k = min(n_columns, 2 * DEFAULTS.max_dense), min(n_neurons, MEASURED_NEURONS)
     rng = np.random.Generator(np.random.PCG64(0))
-    n_rows = max(MEASURED_BYTES // (8 * d), 1000)
+    # No more rows than dense sums of d columns, or the sums of a few columns, take in a fraction of a second.
+    n_rows = min(max(MEASURED_BYTES // (8 * d), 1000), max(2**29 // d**2, 1000), 2**19)
     teacher = generic(d, k, rng=rng)
     X, y = teacher.sample(n_rows, rng=rng, noise=0.1 if noisy else 0.0)
     network = teacher.network
@@ -368,17 +379,17 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
     for name in ("slices", "gradient", "risk") if sketched else ("gradient", "risk"):
         swept[name] *= n_neurons / k
     # The search for sketched features sees no more of them than the neurons span.
-    few, searched = min(n_rows, FEW_ROWS), min(n_columns, MEASURED_COLUMNS)
-    if sketched:
-        few, searched = FEW_ROWS, k + 1
+    searched = k + 1 if sketched else min(n_columns, MEASURED_COLUMNS)
+    few = min(max(MEASURED_BYTES // (8 * searched), 1000), FEW_ROWS)
     X, y = generic(searched, k, rng=rng).sample(few, rng=rng, noise=0.1 if noisy else 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        report = learn(scan_array(X, y), k, n_jobs=n_jobs).report
+        report = learn(scan_array(X, y), k, n_jobs=n_jobs, settings=_SHORT).report
+    seconds = sum((SLOWER if stage.name == "discovery" else 1) * stage.seconds for stage in report.stages)
     growth = max(n_neurons / EASY_NEURONS, 1.0) ** SEARCH_GROWTH
     if not sketched:
         growth *= n_columns / searched
-    return Rates(**swept, search=growth * sum(stage.seconds for stage in report.stages), search_rows=few)
+    return Rates(**swept, search=growth * seconds, search_rows=few)
 
 
 def _time(seconds: float) -> str:
