@@ -70,12 +70,12 @@ class ArraySource(_Source):
 class NpySource(_Source):
     def __new__(
         cls,
-        x_path: str | os.PathLike[str],
-        y_path: str | os.PathLike[str] | None = None,
+        x_paths: Sequence[str | os.PathLike[str]],
+        y_paths: Sequence[str | os.PathLike[str]] | None = None,
         *,
         target: int | None = None,
         columns: Sequence[int] | None = None,
-        weight: int | str | os.PathLike[str] | None = None,
+        weight: int | Sequence[str | os.PathLike[str]] | None = None,
     ) -> NpySource: ...
     @property
     def columns(self) -> list[int]: ...
@@ -84,18 +84,21 @@ class NpySource(_Source):
 class TableSource(_Source):
     @property
     def columns(self) -> list[str]: ...
+    @property
+    def is_sequential(self) -> bool: ...
 
 def open_parquet(
-    paths: Sequence[str | os.PathLike[str]],
+    files: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     *,
     target: int | str | None = None,
     columns: Sequence[int | str] | None = None,
     weight: int | str | None = None,
 ) -> TableSource: ...
 def open_csv(
-    paths: Sequence[str | os.PathLike[str]],
+    files: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     delimiter: int,
     names: Sequence[str] | None = None,
+    header: bool | None = None,
     *,
     target: int | str | None = None,
     columns: Sequence[int | str] | None = None,
