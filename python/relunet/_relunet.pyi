@@ -25,9 +25,11 @@ __all__ = [
     "SliceMoments",
     "TableSource",
     "bound_threads",
+    "conditional_mean",
     "eigh",
     "gaussian_distance",
     "gaussian_inner",
+    "gradient_moment",
     "lstsq",
     "matmul",
     "neuron_distances",
@@ -35,6 +37,7 @@ __all__ = [
     "open_parquet",
     "predict",
     "search",
+    "sobol",
     "solve_spd",
     "svd",
     "sweep",
@@ -280,6 +283,13 @@ def gaussian_distance(f: Parameters, g: Parameters, mean: _Array | None = None, 
 def neuron_distances(
     f: Parameters, g: Parameters, mean: _Array | None = None, cov: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
+def sobol(
+    network: Parameters, mean: _Array | None, scale: _Array | None, groups: Sequence[Sequence[int]]
+) -> tuple[_Array, _Array, _Array, _Array]: ...
+def conditional_mean(
+    network: Parameters, mean: _Array | None, scale: _Array | None, features: Sequence[int], values: _Array
+) -> _Array: ...
+def gradient_moment(network: Parameters, mean: _Array | None, cov: _Array | None) -> _Array: ...
 
 # search
 def search(
