@@ -14,6 +14,7 @@ from relunet.errors import (
 )
 from relunet.estimators.regressor import ReLUNetRegressor
 from relunet.estimators.transformer import ReLUSubspace
+from relunet.fitting.distillation import distill
 from relunet.fitting.learn import FitResult, learn
 from relunet.fitting.report import Report
 from relunet.network import NeuronMatch, ReLUNetwork
@@ -34,6 +35,7 @@ __all__ = [
     "RelunetError",
     "Report",
     "Samples",
+    "distill",
     "learn",
     "moments",
     "scan_array",

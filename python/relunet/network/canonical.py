@@ -14,7 +14,7 @@ __all__ = ["canonical"]
 _SAME_LINE = 16 * np.finfo(np.float64).eps
 """Kinks whose normalised parameters differ by no more are one kink: what rounding does to a rescaled neuron."""
 
-_NO_LINEAR_PART = 1e-12
+_NO_LINEAR_PART = 16 * np.finfo(np.float64).eps
 """Largest linear part that counts as rounding, in units of the sum of the neurons' slopes and the linear part."""
 
 _EXHAUSTIVE = 40
@@ -103,7 +103,7 @@ def _flips(moves: Array, linear: Array) -> NDArray[np.bool_]:
     first, second = _subset_sums(steps[:half]), _subset_sums(steps[half:])
     order = np.argsort(second, kind="stable")
     second = second[order]
-    slack = 10 * _NO_LINEAR_PART * (np.abs(steps).sum() + abs(target))
+    slack = 100 * _NO_LINEAR_PART * (np.abs(steps).sum() + abs(target))
     low = np.searchsorted(second, target - first - slack, side="left")
     high = np.searchsorted(second, target - first + slack, side="right")
     pairs = [(i, int(j)) for i in np.flatnonzero(high > low) for j in order[low[i] : high[i]]]

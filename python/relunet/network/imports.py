@@ -14,7 +14,7 @@ from relunet._typing import Array
 from relunet.errors import ArgumentError, FileError
 from relunet.network.parameters import Parameters
 
-__all__ = ["from_onnx", "from_sklearn", "from_torch"]
+__all__ = ["from_onnx", "from_sklearn", "from_torch", "load_onnx"]
 
 Found = tuple[Parameters, tuple[str, ...] | None]
 
@@ -110,16 +110,19 @@ def from_onnx(path: str | os.PathLike[str]) -> Found:
     The graph is followed from its input: every tensor is kept as an affine function of the inputs and of the hidden
     units, which each Relu of an affine function adds to.
     """
+    return _Graph(*load_onnx(path), os.fspath(path)).network()
+
+
+def load_onnx(path: str | os.PathLike[str]) -> tuple[Any, Any]:
+    """Return the package onnx and the model in a file."""
     try:
         onnx: Any = import_module("onnx")
     except ImportError as error:
-        raise ImportError('ReLUNetwork.from_onnx needs onnx: pip install "relunet[onnx]"') from error
-    name = os.fspath(path)
+        raise ImportError('reading ONNX files needs onnx: pip install "relunet[onnx]"') from error
     try:
-        model = onnx.load(name)
+        return onnx, onnx.load(os.fspath(path))
     except Exception as error:
-        raise FileError(f"{name}: not a readable ONNX file ({error})") from error
-    return _Graph(onnx, model, str(name)).network()
+        raise FileError(f"{os.fspath(path)}: not a readable ONNX file ({error})") from error
 
 
 class _Graph:

@@ -46,7 +46,7 @@ pub fn sobol(
     f.standardise(mean, scale);
     let size = f.size();
     f.divide(size);
-    let marginals = f.marginals(&Normal::default())?;
+    let marginals = f.marginals(&Normal::default(), control)?;
     let (n_terms, m) = (f.terms.len(), network.n_outputs());
 
     // Cov(f(x), f(x')), one entry an output, where the pre-activations of two terms have the given covariance.
@@ -173,7 +173,7 @@ pub fn gradient_moment(network: &NetworkView, inputs: &Normal, control: &Control
     let mut f = Expansion::new(network);
     let size = f.size();
     f.divide(size);
-    let marginals = f.marginals(inputs)?;
+    let marginals = f.marginals(inputs, control)?;
     let (n_terms, d) = (f.terms.len(), network.n_features);
     let row = |i: usize| {
         if control.is_cancelled() {
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!((all.first[1], all.total[1]), (0.0, 0.0));
         let cov = [4.0, 0.0, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0, 1.0];
         let inputs = Normal { mean: Some(&mean), cov: Some(&cov) };
-        let square = super::super::inner_product(&network.view(), &network.view(), &inputs).expect("fits");
+        let square = super::super::inner_product(&network.view(), &network.view(), &inputs, &control).expect("fits");
         assert!((square - all.mean[0] * all.mean[0] - all.variance[0]).abs() < 1e-12 * square);
     }
 
