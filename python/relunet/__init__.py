@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from relunet import moments, teachers
+from relunet.distill import distill
 from relunet.errors import (
     ArgumentError,
     DataError,
@@ -14,7 +15,6 @@ from relunet.errors import (
 )
 from relunet.estimators.regressor import ReLUNetRegressor
 from relunet.estimators.transformer import ReLUSubspace
-from relunet.fitting.distillation import distill
 from relunet.fitting.learn import FitResult, learn
 from relunet.fitting.report import Report
 from relunet.network import NeuronMatch, ReLUNetwork

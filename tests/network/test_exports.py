@@ -84,12 +84,55 @@ def linear(x, weight, bias=None):
     return product if bias is None else product + np.asarray(bias)
 
 
+class Linear(Module):
+    """What `torch.nn.Linear` does."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = Parameter(np.zeros((out_features, in_features), dtype=np.float32))
+        self.bias = Parameter(np.zeros(out_features, dtype=np.float32))
+
+    def forward(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class ReLU(Module):
+    """What `torch.nn.ReLU` does."""
+
+    def forward(self, x):
+        return np.maximum(x, 0.0)
+
+
+class Sequential(Module):
+    """What `torch.nn.Sequential` does."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = layers
+
+    def children(self):
+        return iter(self.layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def state_dict(self):
+        return {f"{i}.{name}": v for i, layer in enumerate(self.layers) for name, v in layer.state_dict().items()}
+
+
 @pytest.fixture(scope="module")
 def torch():
     """Stand in for PyTorch, which is gigabytes: what the export uses of it, with its semantics."""
     torch = types.ModuleType("torch")
     torch.nn = types.SimpleNamespace(
-        Module=Module, Parameter=Parameter, functional=types.SimpleNamespace(linear=linear)
+        Module=Module,
+        Parameter=Parameter,
+        Linear=Linear,
+        ReLU=ReLU,
+        Sequential=Sequential,
+        functional=types.SimpleNamespace(linear=linear),
     )
     torch.relu, torch.from_numpy = lambda x: np.maximum(x, 0.0), from_numpy
     with pytest.MonkeyPatch.context() as patch:
@@ -107,6 +150,26 @@ def test_torch_module_has_the_values_and_the_parameters(torch, network):
     state = module.state_dict()
     assert {values.dtype for values in state.values()} == {np.dtype(np.float64)}
     assert ReLUNetwork(**state) == network
+
+
+@given(networks())
+def test_torch_sequences_have_the_values_and_come_back(torch, network):
+    module, X = network.to_torch_sequential(), rows_for(network)
+    assert [type(layer).__name__ for layer in module.children()] == ["Linear", "ReLU", "Linear"]
+    assert_values(np.asarray(module(X)).reshape(network.predict(X).shape), network, X)
+    for again in (module, Sequential(Sequential(*module.layers[:2]), module.layers[2])):
+        back = ReLUNetwork.from_torch(again)
+        assert_values(back.predict(X).reshape(network.predict(X).shape), network, X)
+    own = ReLUNetwork.from_torch(network.to_torch())
+    assert all(map(np.array_equal, own.parameters, network.parameters))
+
+
+def test_torch_modules_that_are_not_such_networks(torch):
+    module = ReLUNetwork([[1.0]], [1.0]).to_torch_sequential()
+    with pytest.raises(ArgumentError, match=r"layers \['Linear', 'ReLU'\]"):
+        ReLUNetwork.from_torch(Sequential(*module.layers[:2]))
+    with pytest.raises(ArgumentError, match="module: int, expected a torch.nn.Module"):
+        ReLUNetwork.from_torch(3)
 
 
 def test_torch_modules_are_of_one_class_and_can_be_pickled(torch):
@@ -271,6 +334,7 @@ def test_perceptron_is_one_of_scikit_learn():
     ("module", "export", "extra"),
     [
         ("torch", lambda network: network.to_torch(), "torch"),
+        ("omlt.neuralnet", lambda network: network.to_omlt([[0.0, 1.0]]), "omlt"),
         ("onnx", lambda network: network.to_onnx("network.onnx"), "onnx"),
         ("sklearn.neural_network", lambda network: network.to_sklearn(), "sklearn"),
     ],

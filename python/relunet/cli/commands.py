@@ -18,9 +18,9 @@ from relunet.atomic import replacing
 from relunet.cli.inputs import InputFiles
 from relunet.cli.options import column
 from relunet.cli.outputs import PICTURES, PREDICTIONS, check_outputs, require, write_predictions
+from relunet.distill import distill as distillation
+from relunet.distill import open_onnx
 from relunet.errors import ArgumentError, FileError, warn
-from relunet.fitting.distillation import distill as distillation
-from relunet.fitting.distillation import open_onnx
 from relunet.fitting.learn import FitResult, learn
 from relunet.moments import InputMoments
 from relunet.network import ReLUNetwork

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet import linalg
 from relunet._typing import Array
+from relunet.linalg import lstsq, svd
 from relunet.network.parameters import Parameters
 
 __all__ = ["canonical"]
@@ -89,10 +89,10 @@ def _without_linear_part(network: Parameters) -> Parameters:
 def _flips(moves: Array, linear: Array) -> NDArray[np.bool_]:
     """Return candidates, one a row, for sets of neurons whose moves add up to minus the linear part."""
     k = len(moves)
-    _, values, vt = linalg.svd(moves)
+    _, values, vt = svd(moves)
     rank = int(np.count_nonzero(values > 1e-10 * values[0])) if values.size else 0
     if rank == k:
-        flips = linalg.lstsq(moves.T, -linear)
+        flips = lstsq(moves.T, -linear)
         return flips[None, :] > 0.5
     if k > _EXHAUSTIVE:
         return np.zeros((1, k), dtype=bool)

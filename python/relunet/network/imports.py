@@ -12,6 +12,7 @@ import numpy as np
 
 from relunet._typing import Array
 from relunet.errors import ArgumentError, FileError
+from relunet.linalg import matmul
 from relunet.network.parameters import Parameters
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch", "load_onnx"]
@@ -255,7 +256,7 @@ class _Graph:
         if matrix.ndim != 2 or len(matrix) != len(value.constant):
             raise self.refused(f"a matrix of shape {matrix.shape} meets {len(value.constant)} columns")
         rows = matrix.T
-        return _Value(rows @ value.linear, rows @ value.output_weights, rows @ value.constant)
+        return _Value(*(matmul(rows, array) for array in value))
 
     def row(self, constant: Array, m: int) -> Array:
         """Return a constant as one entry a column."""

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relunet import _relunet, linalg
+from relunet import _relunet
 from relunet._typing import Array
 from relunet.errors import ArgumentError
+from relunet.linalg import eigh
 from relunet.network.parameters import Parameters, as_distribution, as_real
 
 __all__ = ["ActiveSubspace", "SobolIndices", "active_subspace", "conditional_mean", "sobol_indices"]
@@ -146,7 +147,7 @@ def conditional_mean(
 def active_subspace(network: Parameters, mean: ArrayLike | None, cov: ArrayLike | None) -> ActiveSubspace:
     """Return the spectrum of the second moment of the gradient; see `ReLUNetwork.active_subspace`."""
     moment = _relunet.gradient_moment(network, *as_distribution(mean, cov, network.weights.shape[1]))
-    values, vectors = linalg.eigh(moment)
+    values, vectors = eigh(moment)
     return ActiveSubspace(np.maximum(values[::-1], 0.0), np.ascontiguousarray(vectors[:, ::-1]))
 
 
