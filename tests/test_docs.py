@@ -176,6 +176,18 @@ def test_stored_accumulators_are_read_as_documented(data):
     np.testing.assert_array_equal(np.reshape(read[8][7], (3, 4))[1:], sketch.products[0])
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["uses"])
+def test_pages_run_from_top_to_bottom(name, tmp_path, monkeypatch):
+    if name == "uses":
+        for package in ("omlt", "pyomo", "highspy", "gurobi_ml", "pyscipopt_ml", "sklearn"):
+            pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    for block in re.findall(r"```python\n(.*?)```", TEXTS[name], flags=re.DOTALL):
+        exec(block, space)
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_links_lead_somewhere(name):
     text = re.sub(r"```.*?```", "", TEXTS[name], flags=re.DOTALL)

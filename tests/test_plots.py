@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -56,14 +57,76 @@ def test_spectrum_separates_bulk_from_seen():
     assert set(edge[:, 1]) == {0.2}
 
 
-def test_clumps_join_at_the_angles_between_lines():
+def test_clumps_join_where_the_fit_fused_them():
     ax = plots.clumps(NETWORK, REPORT)
-    joins = [line for line in lines(ax) if len(line) == 4]
-    assert [join[1, 1] for join in joins] == pytest.approx([0.02, 0.3, 0.98], rel=1e-9)
+    (join,) = [line for line in lines(ax) if len(line) == 4]
+    assert join[:, 1].tolist() == [0.0025, 0.1, 0.1, 0.0025]
+    order = [int(label.get_text()) for label in ax.get_xticklabels()]
+    assert sorted(order) == [0, 1, 2, 3]
+    assert abs(order.index(0) - order.index(1)) == 1
     levels = [line for line in lines(ax) if len(line) == 2]
     assert [level[0, 1] for level in levels] == [0.01, 0.1]
-    assert [text.get_text() for text in ax.texts] == ["4 of 4\nrisk 1e-04", "3 of 4\nrisk 1e-02"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "2", "3"]
+    assert [text.get_text() for text in ax.texts] == ["4 of 4, risk 1e-04", "3 of 4, risk 1e-02"]
+    positive, negative = ax.collections
+    assert len(positive.get_offsets()) == 3
+    assert len(negative.get_offsets()) == 1
+
+
+def report_of(*levels):
+    return dataclasses.replace(REPORT, scales=tuple(ClumpLevel(*level) for level in levels))
+
+
+def test_scales_that_do_not_ascend_make_a_tree():
+    report = report_of(
+        (0.0, (0, 1, 2, 3), 1.0, True), (0.3, (0, 0, 1, 2), 1.0), (0.2, (0, 0, 1, 1), 1.0), (0.1, (0, 0, 0, 0), 1.0)
+    )
+    ax = plots.clumps(NETWORK, report)
+    joins = [line for line in lines(ax) if len(line) == 4]
+    assert [join[1, 1] for join in joins] == [0.3, 0.2, 0.3]
+    assert [join[-1, 1] for join in joins] == [0.025, 0.025, 0.2]
+
+
+def boxes(ax):
+    ax.figure.canvas.draw()
+    texts = [text for text in [*ax.texts, *ax.get_xticklabels()] if text.get_text()]
+    return [text.get_window_extent() for text in texts]
+
+
+@pytest.mark.parametrize("k", [2, 12, 60])
+def test_labels_do_not_overlap(k):
+    levels = [(1e-3 * 1.05**i, tuple(max(j - i, 0) for j in range(k)), 1.0, i == 3 % k) for i in range(k)]
+    angles = np.arange(float(k))
+    network = ReLUNetwork(np.c_[np.cos(angles), np.sin(angles)], np.ones(k))
+    ax = plots.clumps(network, report_of(*levels))
+    drawn = boxes(ax)
+    assert not any(a.overlaps(b) for i, a in enumerate(drawn) for b in drawn[:i])
+    assert any(text.get_text().startswith(f"{k - 3 % k} of {k}") for text in ax.texts), "the chosen level has a label"
+
+
+def test_leaves_have_no_sign_where_the_neurons_are_others():
+    fewer = ReLUNetwork(NETWORK.weights[:2], NETWORK.output_weights[:2])
+    (leaves,) = plots.clumps(fewer, REPORT).collections
+    assert len(leaves.get_offsets()) == 4
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
+def test_directions_are_whole_numbers(n):
+    report = dataclasses.replace(REPORT, spectrum=tuple(1.0 / np.arange(1, n + 1)))
+    ax = plots.spectrum(report)
+    ax.figure.canvas.draw()
+    assert all(tick == round(tick) for tick in ax.get_xticks())
+
+
+def test_what_there_is_nothing_of_is_said():
+    nothing = dataclasses.replace(REPORT, scales=(), spectrum=(), n_neurons=0, status="no structure")
+    affine = ReLUNetwork(np.zeros((0, 2)), [])
+    for ax, text in (
+        (plots.clumps(affine, nothing), "no neurons"),
+        (plots.spectrum(nothing), "no directions were searched"),
+    ):
+        assert [drawn.get_text() for drawn in ax.texts] == [text]
+        assert not ax.lines
+        assert ax.get_yscale() == "linear"
 
 
 def test_errors_sweep_by_sweep():
@@ -87,10 +150,13 @@ def test_picture_of_a_fit(tmp_path):
     assert again.get_suptitle() == figure.get_suptitle()
 
 
-def test_network_without_neurons_has_a_picture():
-    X = np.random.default_rng(3).standard_normal((500, 3))
-    result = learn(scan_array(X, X[:, 0] + 1))
-    plots.fit_report(result).canvas.draw()
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("slope", [0.0, 1.0])
+def test_networks_without_neurons_and_with_noise_have_pictures(noise, slope):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((500, 3))
+    y = X[:, 0] + 1 + slope * np.abs(X[:, 1]) + noise * rng.standard_normal(500)
+    plots.fit_report(learn(scan_array(X, y))).canvas.draw()
 
 
 def test_missing_matplotlib_is_named():

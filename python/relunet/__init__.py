@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from relunet import moments, teachers
+from relunet.distill import distill
 from relunet.errors import (
     ArgumentError,
     DataError,
@@ -34,6 +35,7 @@ __all__ = [
     "RelunetError",
     "Report",
     "Samples",
+    "distill",
     "learn",
     "moments",
     "scan_array",

@@ -25,9 +25,11 @@ __all__ = [
     "SliceMoments",
     "TableSource",
     "bound_threads",
+    "conditional_mean",
     "eigh",
     "gaussian_distance",
     "gaussian_inner",
+    "gradient_moment",
     "lstsq",
     "matmul",
     "neuron_distances",
@@ -35,6 +37,7 @@ __all__ = [
     "open_parquet",
     "predict",
     "search",
+    "sobol",
     "solve_spd",
     "svd",
     "sweep",
@@ -70,12 +73,12 @@ class ArraySource(_Source):
 class NpySource(_Source):
     def __new__(
         cls,
-        x_path: str | os.PathLike[str],
-        y_path: str | os.PathLike[str] | None = None,
+        x_paths: Sequence[str | os.PathLike[str]],
+        y_paths: Sequence[str | os.PathLike[str]] | None = None,
         *,
         target: int | None = None,
         columns: Sequence[int] | None = None,
-        weight: int | str | os.PathLike[str] | None = None,
+        weight: int | Sequence[str | os.PathLike[str]] | None = None,
     ) -> NpySource: ...
     @property
     def columns(self) -> list[int]: ...
@@ -84,18 +87,21 @@ class NpySource(_Source):
 class TableSource(_Source):
     @property
     def columns(self) -> list[str]: ...
+    @property
+    def is_sequential(self) -> bool: ...
 
 def open_parquet(
-    paths: Sequence[str | os.PathLike[str]],
+    files: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     *,
     target: int | str | None = None,
     columns: Sequence[int | str] | None = None,
     weight: int | str | None = None,
 ) -> TableSource: ...
 def open_csv(
-    paths: Sequence[str | os.PathLike[str]],
+    files: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     delimiter: int,
     names: Sequence[str] | None = None,
+    header: bool | None = None,
     *,
     target: int | str | None = None,
     columns: Sequence[int | str] | None = None,
@@ -277,6 +283,13 @@ def gaussian_distance(f: Parameters, g: Parameters, mean: _Array | None = None, 
 def neuron_distances(
     f: Parameters, g: Parameters, mean: _Array | None = None, cov: _Array | None = None
 ) -> tuple[_Array, _Array]: ...
+def sobol(
+    network: Parameters, mean: _Array | None, scale: _Array | None, groups: Sequence[Sequence[int]]
+) -> tuple[_Array, _Array, _Array, _Array]: ...
+def conditional_mean(
+    network: Parameters, mean: _Array | None, scale: _Array | None, features: Sequence[int], values: _Array
+) -> _Array: ...
+def gradient_moment(network: Parameters, mean: _Array | None, cov: _Array | None) -> _Array: ...
 
 # search
 def search(

@@ -17,6 +17,8 @@ from relunet.errors import ArgumentError, DataError, RelunetError
 from relunet.moments import Accumulator
 from relunet.samples import Rows, Samples, scan_array
 from relunet.samples.identity import rows_hash
+from relunet.samples.names import default_names, feature_names, order_of
+from relunet.samples.paths import checked_column, checked_columns
 from relunet.samples.protocol import SweepFile
 
 __all__ = ["DaskSamples", "scan_dask"]
@@ -83,20 +85,30 @@ def scan_dask(
     if weight is not None and sample_weight is not None:
         raise ArgumentError("weight: expected None beside sample_weight")
     parts, lengths = _partitions(X, y, sample_weight)
-    chosen = _Chosen(target, weight, None if columns is None else tuple(columns))
+    names = checked_columns("columns", columns)
+    chosen = _Chosen(
+        checked_column("target", target), checked_column("weight", weight), None if names is None else tuple(names)
+    )
     partitions = [_Partition(number, *part, chosen) for number, part in enumerate(parts)]
     if lengths is None:
         facts = list(dask.compute(*(dask.delayed(_facts)(*partition) for partition in partitions)))
     else:
         # What arrays tell of themselves need not be asked for.
-        names = tuple(f"x{column}" for column in range(X.shape[1]))
-        facts = [_Facts(length, names, X.dtype == np.float32, y is not None) for length in lengths]
+        columns_of_X = default_names(X.shape[1])
+        facts = [_Facts(length, columns_of_X, False, X.dtype == np.float32, y is not None) for length in lengths]
     filled = [number for number, fact in enumerate(facts) if fact.n_rows]
     if not filled:
         raise DataError(f"X: no rows in {len(facts)} partitions, expected at least one")
     first = facts[filled[0]]
+    if first.has_names:
+        chosen = chosen._replace(columns=first.columns)
     for number in filled:
-        if (facts[number].columns, facts[number].has_labels) != (first.columns, first.has_labels):
+        if first.has_names and facts[number].has_names:
+            order_of(facts[number].columns, first.columns, f"X: partition {number}")
+            partitions[number] = partitions[number]._replace(chosen=chosen)
+        elif (facts[number].columns, facts[number].has_names) != (first.columns, first.has_names):
+            raise DataError(f"X: partition {number} has {facts[number]}, partition {filled[0]} {first}")
+        if facts[number].has_labels != first.has_labels:
             raise DataError(f"X: partition {number} has {facts[number]}, partition {filled[0]} {first}")
     single = all(facts[number].is_single for number in filled)
     return DaskSamples(
@@ -105,6 +117,7 @@ def scan_dask(
         first.columns,
         np.dtype(np.float32 if single else np.float64),
         first.has_labels,
+        first.columns if first.has_names else None,
     )
 
 
@@ -123,6 +136,8 @@ class DaskSamples:
         Type of the inputs.
     has_labels : bool
         Whether rows carry labels.
+    feature_names : tuple of str or None, default=None
+        The names of the columns, where they have names of their own.
     """
 
     def __init__(
@@ -132,10 +147,11 @@ class DaskSamples:
         columns: tuple[str, ...],
         dtype: np.dtype[Any],
         has_labels: bool,
+        feature_names: tuple[str, ...] | None = None,
     ) -> None:
         self._partitions, self._lengths = partitions, lengths
         self.n_rows, self.n_columns, self.columns = sum(lengths), len(columns), columns
-        self.dtype, self.has_labels = dtype, has_labels
+        self.dtype, self.has_labels, self.feature_names = dtype, has_labels, feature_names
 
     @property
     def can_resume(self) -> bool:
@@ -272,9 +288,9 @@ def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | N
 class _Chosen(NamedTuple):
     """Columns of data frames: labels, weights, inputs; None for those that are not chosen by name."""
 
-    target: str | None
-    weight: str | None
-    columns: tuple[str, ...] | None
+    target: int | str | None
+    weight: int | str | None
+    columns: tuple[int | str, ...] | None
 
 
 class _Partition(NamedTuple):
@@ -292,6 +308,7 @@ class _Facts(NamedTuple):
 
     n_rows: int
     columns: tuple[str, ...]
+    has_names: bool
     is_single: bool
     has_labels: bool
 
@@ -323,8 +340,9 @@ def _facts(*partition: Any) -> _Facts:
     """Return what is to know of a partition before it is swept."""
     samples = _scanned(*partition)
     if samples is None:
-        return _Facts(0, (), True, False)
-    return _Facts(samples.n_rows, samples.columns, samples.dtype == np.float32, samples.has_labels)
+        return _Facts(0, (), False, True, False)
+    has_names = feature_names(samples) is not None
+    return _Facts(samples.n_rows, samples.columns, has_names, samples.dtype == np.float32, samples.has_labels)
 
 
 def _sums(

@@ -1,11 +1,13 @@
-"""What a fit will take before it is begun: sweeps, bytes, memory and time, or machines for a deadline."""
+"""The cost of a fit before it begins: sweeps, bytes, memory and time, or machines for a deadline."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, inf, log
 from pathlib import Path
@@ -38,28 +40,36 @@ __all__ = ["METHODS", "Plan", "PlannedStage", "Rates", "measure", "plan"]
 SLICES = 16
 # Bytes of the file that is read to measure rates: more than caches hold.
 MEASURED_BYTES = 2**25
-# Rows of the fit that is timed, and how much of its time grows with the rows in memory, without noise and with it.
+# Seconds for which a kind of sweep is repeated, and the most neurons and columns of what is timed: larger sizes are
+# extrapolated, so that a plan takes seconds whatever is asked.
+MEASURED_SECONDS, MEASURED_NEURONS, MEASURED_COLUMNS = 0.05, 4, 128
+# Rows of the fit that is timed, and the part of its time that grows with the rows in memory, without and with noise.
 FEW_ROWS, GROWING = 10_000, (0.03, 0.25)
-# Rows, as a multiple of those in memory, beyond which they show the error of a fit to these.
+# The search of the timed fit may spend a quarter of the usual operations, for which it takes about half the time.
+EFFORT, SLOWER = 4, 2
+# Neurons up to which the time of a search hardly grows, for it is bounded, and the power with which it grows beyond:
+# measured at 2 to 24 neurons on 10,000 rows of 64 columns.
+EASY_NEURONS, SEARCH_GROWTH = 8, 2
+# Multiple of the rows in memory above which all rows show the error of a fit to those in memory.
 FAR_MORE = 5
-# Sums that are held at once beside one a thread: those of the tree that wait to be merged, and their bytes.
+# Sums that are held at once, beside one for each thread: those of the tree that wait to be merged.
 WAITING = 8
-# Memory of the interpreter and its libraries, and copies of the rows in memory that the search works on.
+# Memory of the interpreter and its libraries, and copies of the rows in memory that the search uses.
 BASE_BYTES, COPIES = 120_000_000, 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Seconds that this machine takes.
+    """Speed of a machine.
 
     Attributes
     ----------
     inputs, slices, gradient, risk : float
-        Seconds a row of the four kinds of sweep, from files that the system holds in memory.
+        Seconds for each row of the four kinds of sweep, from files that the system has cached.
     search : float
         Seconds of the work on rows in memory, for `search_rows` of them.
     search_rows : int
-        Rows of that search.
+        Number of these rows.
     """
 
     inputs: float
@@ -79,9 +89,9 @@ class PlannedStage:
     name : str
         Name of the stage.
     sweeps : int
-        How often it reads every row.
+        Number of sweeps over all rows.
     seconds : float
-        Time on one machine, the work on rows in memory included.
+        Time on one machine, with the work on rows in memory.
     """
 
     name: str
@@ -91,26 +101,26 @@ class PlannedStage:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a fit will take; printed, it reads as text.
+    """The cost of a fit; `print` shows it as text.
 
     Attributes
     ----------
     n_rows, n_columns, n_neurons : int
-        What was asked about.
+        Size of the samples and of the network.
     stages : tuple of PlannedStage
-        The stages in their order.
+        The stages, in their order.
     bytes_a_sweep : int
         Bytes of all rows.
     memory : int
-        Bytes a machine needs.
+        Bytes that a machine needs.
     seconds : float
         Time on one machine.
     seconds_in_memory : float
         The part of it that more machines do not shorten.
     deadline : float or None
-        Seconds within which the fit is to end.
+        Seconds within which the fit should end.
     machines : int or None
-        Machines like this one that the deadline takes; None without a deadline, and where none would do.
+        Machines like this one that meet the deadline; None without a deadline, or if no number of them does.
     """
 
     n_rows: int
@@ -126,7 +136,7 @@ class Plan:
 
     @property
     def sweeps(self) -> int:
-        """How often every row is read."""
+        """Number of sweeps over all rows."""
         return sum(stage.sweeps for stage in self.stages)
 
     @property
@@ -149,7 +159,7 @@ class Plan:
             if self.machines:
                 answer = f"{self.machines:,} machine{'s' if self.machines != 1 else ''} like this"
             else:
-                answer = f"too short, {_time(self.seconds_in_memory)} in memory are not shared by machines"
+                answer = f"too short: {_time(self.seconds_in_memory)} in memory are not shared by machines"
             lines.append(f"  deadline   {_time(self.deadline)}: {answer}")
         return "\n".join(lines)
 
@@ -166,30 +176,30 @@ def plan(
     deadline: float | None = None,
     rates: Rates | None = None,
 ) -> Plan:
-    """Say what a fit will take, for a network of the ordinary kind: hidden ones take more rounds.
+    """Return the cost of a fit, for a network of the ordinary kind; networks that cancel take more rounds.
 
-    On clean labels the search in memory ends exact, and each stage reads all rows once. On noisy ones the subspace and
+    With clean labels, the search in memory ends exact and each stage reads all rows once. With noise, the subspace and
     the validation read them twice, and the polish 1 + log(m / 100 N) / log(p / m) times: m rows in memory leave an
-    error p / m, each sweep over N rows multiplies it by as much again, and a hundredth of p / N is left to chance.
-    Where N is several times m, all rows show that error: they are then fitted before a third look at what is left.
-    Beyond 1000 features block iteration takes about 8 sweeps, and all rows are polished from the start.
+    error p / m for p parameters, each sweep over N rows multiplies it by p / m, and the polish ends at a hundredth of
+    p / N. If N is several times m, all rows show that error, and they are fitted before a third search. Above 1000
+    features, block iteration takes about 8 sweeps and all rows are polished from the start.
 
     Parameters
     ----------
     n_rows, n_columns, n_neurons : int
-        Size of the samples, and neurons expected.
-    noisy : bool, default True
+        Size of the samples, and expected number of neurons.
+    noisy : bool, default=True
         Whether labels have noise.
-    row_bytes : int, default None
-        Bytes of a row as it is stored; None means eight a value.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    read_rate : float, default inf
-        Bytes a second that the storage delivers.
-    deadline : float, default None
-        Seconds within which the fit is to end, for the number of machines.
-    rates : Rates, default None
-        How fast a machine is; None measures this one, in about two seconds.
+    row_bytes : int, default=None
+        Bytes of a stored row; None means eight for each value.
+    n_jobs : int, default=None
+        Number of threads; None, 0 or less means one for each core.
+    read_rate : float, default=inf
+        Bytes per second that the storage delivers.
+    deadline : float, default=None
+        Seconds within which the fit should end, for the number of machines.
+    rates : Rates, default=None
+        Speed of a machine; None measures this one, in about two seconds.
 
     Returns
     -------
@@ -198,11 +208,11 @@ def plan(
     Raises
     ------
     ArgumentError
-        Sizes, rates or deadlines below what makes sense.
+        For sizes below 1, and for rates and deadlines that are not positive.
 
     Examples
     --------
-    On paper, for 10¹² rows:
+    With given rates, for 10¹² rows:
 
     >>> rates = Rates(inputs=2e-8, slices=2e-8, gradient=1e-8, risk=1e-8, search=2.0, search_rows=10_000)
     >>> cluster = plan(10**12, 20, 4, deadline=3600.0, rates=rates)
@@ -241,7 +251,7 @@ def plan(
         machines = max(1, ceil((total - in_memory) / (deadline - in_memory)))
     columns = 3 * (n_neurons + DEFAULTS.spare_columns) if sketched else (SLICES + 1) * (n_columns + 1)
     sums = 8 * columns * (n_columns + 1)
-    threads = n_jobs or 1
+    threads = n_jobs if n_jobs is not None and n_jobs > 0 else os.cpu_count() or 1
     return Plan(
         n_rows=n_rows,
         n_columns=n_columns,
@@ -259,7 +269,7 @@ def plan(
 def _sweeps(
     n_rows: int, n_columns: int, n_neurons: int, noisy: bool, kept: int
 ) -> tuple[dict[str, dict[str, int]], float]:
-    """Return the sweeps of each stage by their kinds, and the searches in memory beside that of `measure`."""
+    """Return the sweeps of each stage by their kinds, and the number of searches in units of that of `measure`."""
     rounds, fits, validation, polish = 1, 0, {"risk": 1}, 1
     if noisy:
         validation = {"risk": 1, "slices": 1}
@@ -279,7 +289,7 @@ def _sweeps(
 def _sketched_sweeps(
     n_rows: int, n_columns: int, n_neurons: int, noisy: bool
 ) -> tuple[dict[str, dict[str, int]], float]:
-    """Return the same for features that are sketched: a fit of all rows takes a sweep for each √(p/N) that it gains."""
+    """Return the same for features that are sketched: each sweep of a fit to all rows gains a factor √(p/N)."""
     share = min(n_neurons * n_columns / n_rows, 0.5)
     fit = ceil(2 * log(1e-2 * share if noisy else 1e-15) / log(share)) + (1 if noisy else 7)
     counts = {
@@ -297,39 +307,55 @@ METHODS: dict[str, Callable[..., object]] = {
     "default": plan,
     **{name: partial(calculators.beside, name, plan) for name in calculators.METHODS},
 }
-"""How to plan for each learner, by the name that ``relunet plan --method`` takes."""
+"""The plan of each learner, by the name that ``relunet plan --method`` takes."""
+
+
+# A fit whose searches spend a part of the usual operations.
+_SHORT = replace(
+    DEFAULTS,
+    efforts=tuple(effort // EFFORT for effort in DEFAULTS.efforts),
+    last_effort=DEFAULTS.last_effort // EFFORT,
+)
 
 
 def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int | None = None) -> Rates:
-    """Measure how fast this machine sweeps and searches, in about two seconds.
+    """Measure the speed of this machine, in about two seconds.
+
+    What grows with the number of neurons or columns is measured up to some size and extrapolated from there: sweeps
+    linearly, and the search with the square of the neurons, which is a rough guess for more than a few dozen.
 
     Parameters
     ----------
     n_columns, n_neurons : int
         Size of the rows and of the network.
-    noisy : bool, default True
+    noisy : bool, default=True
         Whether labels have noise.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
+    n_jobs : int, default=None
+        Number of threads; None, 0 or less means one for each core.
+
+    Returns
+    -------
+    Rates
     """
+    sketched = n_columns > DEFAULTS.max_dense
+    d, k = min(n_columns, 2 * DEFAULTS.max_dense), min(n_neurons, MEASURED_NEURONS)
     rng = np.random.Generator(np.random.PCG64(0))
-    n_rows = max(MEASURED_BYTES // (8 * n_columns), 1000)
-    teacher = generic(n_columns, n_neurons, rng=rng)
-    X = rng.standard_normal((n_rows, n_columns))
-    y = teacher.network.predict(X)
-    y += (0.1 if noisy else 0.0) * y.std() * rng.standard_normal(n_rows)
+    # No more rows than dense sums of d columns, or the sums of a few columns, take in a fraction of a second.
+    n_rows = min(max(MEASURED_BYTES // (8 * d), 1000), max(2**29 // d**2, 1000), 2**19)
+    teacher = generic(d, k, rng=rng)
+    X, y = teacher.sample(n_rows, rng=rng, noise=0.1 if noisy else 0.0)
     network = teacher.network
     edges = np.unique(np.quantile(y, np.arange(1, SLICES) / SLICES))
-    affine = ReLUNetwork(np.zeros((0, n_columns)), np.zeros(0), linear=np.zeros(n_columns))
+    affine = ReLUNetwork(np.zeros((0, d)), np.zeros(0), linear=np.zeros(d))
     kinds: dict[str, Callable[[], list[Accumulator]]] = {
-        "inputs": lambda: [InputMoments(n_columns), RowSample(n_columns, 2**54, 0)],
-        "slices": lambda: [SliceMoments(n_columns, edges, affine)],
+        "inputs": lambda: [InputMoments(d), RowSample(d, 2**54, 0)],
+        "slices": lambda: [SliceMoments(d, edges, affine)],
     }
-    if n_columns > DEFAULTS.max_dense:
-        directions, functions = X[: n_neurons + DEFAULTS.spare_columns], np.ones((len(edges) + 1, 3))
+    if sketched:
+        directions, functions = X[: k + DEFAULTS.spare_columns], np.ones((len(edges) + 1, 3))
         kinds = {
-            "inputs": lambda: [SketchMoments(n_columns, directions[:0], [], [[1.0]])],
-            "slices": lambda: [SketchMoments(n_columns, directions, edges, functions, affine)],
+            "inputs": lambda: [SketchMoments(d, directions[:0], [], [[1.0]])],
+            "slices": lambda: [SketchMoments(d, directions, edges, functions, affine)],
         }
     kinds |= {
         "gradient": lambda: [GradientMoments(network)],
@@ -344,20 +370,26 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
         def seconds_a_row(accumulators: Callable[[], list[Accumulator]]) -> float:
             sweep(samples, accumulators(), n_jobs=n_jobs)
             n_sweeps, start = 0, time.perf_counter()
-            while n_sweeps == 0 or time.perf_counter() - start < 0.2:
+            while n_sweeps == 0 or time.perf_counter() - start < MEASURED_SECONDS:
                 sweep(samples, accumulators(), n_jobs=n_jobs)
                 n_sweeps += 1
             return (time.perf_counter() - start) / (n_sweeps * n_rows)
 
-        swept = {name: seconds_a_row(make) for name, make in kinds.items()}
-    few = min(n_rows, FEW_ROWS)
-    if n_columns > DEFAULTS.max_dense:
-        # The search in memory sees no more of sketched features than the neurons span.
-        few, teacher = FEW_ROWS, generic(n_neurons + 1, n_neurons, rng=rng)
-        X, y = teacher.sample(few, rng=rng, noise=0.1 if noisy else 0.0)
-    report = learn(scan_array(X[:few], y[:few]), n_neurons, n_jobs=n_jobs).report
-    search = sum(stage.seconds for stage in report.stages)
-    return Rates(**swept, search=search, search_rows=few)
+        swept = {name: seconds_a_row(make) * n_columns / d for name, make in kinds.items()}
+    for name in ("slices", "gradient", "risk") if sketched else ("gradient", "risk"):
+        swept[name] *= n_neurons / k
+    # The search for sketched features sees no more of them than the neurons span.
+    searched = k + 1 if sketched else min(n_columns, MEASURED_COLUMNS)
+    few = min(max(MEASURED_BYTES // (8 * searched), 1000), FEW_ROWS)
+    X, y = generic(searched, k, rng=rng).sample(few, rng=rng, noise=0.1 if noisy else 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = learn(scan_array(X, y), k, n_jobs=n_jobs, settings=_SHORT).report
+    seconds = sum((SLOWER if stage.name == "discovery" else 1) * stage.seconds for stage in report.stages)
+    growth = max(n_neurons / EASY_NEURONS, 1.0) ** SEARCH_GROWTH
+    if not sketched:
+        growth *= n_columns / searched
+    return Rates(**swept, search=growth * seconds, search_rows=few)
 
 
 def _time(seconds: float) -> str:

@@ -39,6 +39,9 @@ def spectrum(report: Report, ax: Axes | None = None) -> Axes:
         The axes that were drawn on.
     """
     ax = _axes(ax)
+    ax.set(title="Spectrum of the label slices", xlabel="direction", ylabel="eigenvalue")
+    if not report.spectrum:
+        return _empty(ax, "no directions were searched")
     values = np.abs(np.array(report.spectrum))
     number = np.arange(1, len(values) + 1)
     seen = np.array(report.spectrum) > report.bulk_edge
@@ -46,20 +49,21 @@ def spectrum(report: Report, ax: Axes | None = None) -> Axes:
     ax.plot(number[~seen], values[~seen], "o", color=_BULK, markersize=4, label="bulk")
     if report.bulk_edge > 0:
         ax.axhline(report.bulk_edge, color=_EDGE, linewidth=1, label="edge of the bulk")
-    if values.size and values.min() > 0:
+    if values.min() > 0:
         ax.set_yscale("log")
-    ax.set(title="Spectrum of the label slices", xlabel="direction", ylabel="eigenvalue")
+    ax.xaxis.set_major_locator(_ticker().MaxNLocator(integer=True, min_n_ticks=1))
     ax.legend(frameon=False)
     return ax
 
 
 def clumps(network: ReLUNetwork, report: Report, ax: Axes | None = None) -> Axes:
-    """Draw which neurons become one clump at which scale, with the scale that the fit went on with.
+    """Draw which neurons the fit fused at which scale, with the scale that it went on with.
 
-    The tree joins the neurons of the network by the smallest angle between the lines of their directions (single
-    linkage): clumps at any scale are the branches that a line at that angle cuts; leaves are coloured by the sign of
-    the output weight. The scales that the fit looked at are the levels of `report.scales`, marked with their number of
-    clumps and held-out risk.
+    The tree is that of `report.scales`: its leaves are the neurons of the finest level, and two branches join at the
+    scale of the level that fused them, an angle between neurons as functions of the whitened inputs. A join at π/2 is a
+    neuron that was left out. Levels are marked with their number of clumps and risk; where labels would overlap, some
+    are left out, but never that of the level that was chosen. Leaves are coloured by the sign of the output weight of
+    the neuron that they became.
 
     Parameters
     ----------
@@ -67,7 +71,7 @@ def clumps(network: ReLUNetwork, report: Report, ax: Axes | None = None) -> Axes
         The network.
     report : Report
         Report of its fit.
-    ax : matplotlib.axes.Axes, default None
+    ax : matplotlib.axes.Axes, default=None
         Where to draw; None makes a new figure.
 
     Returns
@@ -77,34 +81,32 @@ def clumps(network: ReLUNetwork, report: Report, ax: Axes | None = None) -> Axes
     """
     ax = _axes(ax)
     ax.set(title="Clumps over scales", xlabel="neuron", ylabel="angle (radians)")
-    joins = _single_linkage(_angles(np.asarray(network.weights)))
-    heights = [join[2] for join in joins] + [level.scale for level in report.scales if level.scale > 0]
-    floor = min([height for height in heights if height > 0], default=0.1) / 4
-    order = _leaves(joins, network.n_neurons)
+    if not report.scales:
+        return _empty(ax, "no neurons")
+    finest = report.scales[0].labels
+    joins = _joins(report)
+    floor = (
+        min([join[2] for join in joins] + [level.scale for level in report.scales if level.scale > 0], default=0.1) / 4
+    )
+    order = _leaves(joins, len(finest))
     place = {neuron: (float(position), floor) for position, neuron in enumerate(order)}
-    for number, (left, right, angle) in enumerate(joins, start=network.n_neurons):
+    for number, (left, right, angle) in enumerate(joins, start=len(finest)):
         (x0, y0), (x1, y1) = place[left], place[right]
-        top = max(angle, floor)
-        ax.plot([x0, x0, x1, x1], [y0, top, top, y1], color=_SEEN, linewidth=1.5)
-        place[number] = ((x0 + x1) / 2, top)
-    for level in report.scales:
-        height = max(level.scale, floor)
-        colour, style = (_EDGE, "-") if level.chosen else (_BULK, ":")
-        ax.axhline(height, color=colour, linestyle=style, linewidth=1, zorder=0)
-        text = f"{level.n_clumps} of {len(level.labels)}\nrisk {level.risk:.0e}"
-        where = (1.02, height)
-        ax.annotate(text, where, xycoords=("axes fraction", "data"), fontsize=8, color=colour, va="center")
-    positive = np.sum(np.atleast_2d(network.output_weights), axis=0) > 0
-    for kind, colour, label in ((True, _SEEN, "output weight > 0"), (False, _NEGATIVE, "< 0")):
-        at = [position for position, neuron in enumerate(order) if positive[neuron] == kind]
-        if at:
-            ax.scatter(at, [floor] * len(at), s=60, color=colour, label=label, clip_on=False, zorder=3)
-    if order:
-        ax.legend(frameon=False, loc="upper center", ncols=2)
-    ax.set_xticks(range(len(order)), [str(neuron) for neuron in order], fontsize=8)
-    ax.tick_params(axis="x", length=0, pad=8)
+        ax.plot([x0, x0, x1, x1], [y0, angle, angle, y1], color=_SEEN, linewidth=1.5)
+        place[number] = ((x0 + x1) / 2, angle)
     ax.set_yscale("log")
     ax.set_ylim(floor, np.pi / 2 * 2.2)
+    _mark_levels(ax, report, floor)
+    for kind, colour, label in ((1.0, _SEEN, "output weight > 0"), (-1.0, _NEGATIVE, "< 0"), (0.0, _BULK, None)):
+        at = [position for position, sign in enumerate(_signs(network, report)[order]) if sign == kind]
+        if at:
+            ax.scatter(at, [floor] * len(at), s=60, color=colour, label=label, clip_on=False, zorder=3)
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, loc="upper center", ncols=2)
+    shown = range(0, len(order), 1 + len(order) // 24)
+    ax.set_xticks(shown, [str(order[position]) for position in shown], fontsize=8)
+    ax.set_xlim(-0.5, len(order) - 0.5)
+    ax.tick_params(axis="x", length=0, pad=8)
     return ax
 
 
@@ -179,34 +181,68 @@ def _pyplot() -> ModuleType:
     return pyplot
 
 
+def _ticker() -> ModuleType:
+    from matplotlib import ticker
+
+    return ticker
+
+
 def _axes(ax: Axes | None) -> Axes:
     drawn: Axes = _pyplot().subplots(layout="constrained")[1] if ax is None else ax
     drawn.spines[["top", "right"]].set_visible(False)
     return drawn
 
 
-def _angles(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the angles between the lines of the rows, from the chord, which stays right where a cosine does not."""
-    units = weights / np.maximum(np.sqrt(np.sum(weights**2, axis=1, keepdims=True)), np.finfo(float).tiny)
-    chords = [np.sqrt(np.sum((units[:, None] - sign * units) ** 2, axis=2)) for sign in (1, -1)]
-    angles: npt.NDArray[np.float64] = 2 * np.arcsin(np.minimum(np.minimum(*chords) / 2, 1.0))
-    return angles
+def _empty(ax: Axes, text: str) -> Axes:
+    """Write what there is nothing of in the middle of axes without ticks."""
+    ax.set(xticks=[], yticks=[])
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=_BULK)
+    return ax
 
 
-def _single_linkage(distances: npt.NDArray[np.float64]) -> list[tuple[int, int, float]]:
-    """Return the joins of single linkage, nearest first; the i-th makes cluster n + i out of two clusters."""
-    clusters = {number: [number] for number in range(len(distances))}
+def _joins(report: Report) -> list[tuple[int, int, float]]:
+    """Return the joins of the levels, finest first; the i-th makes branch n + i out of two branches."""
+    n = len(report.scales[0].labels)
+    branch = list(range(n))
+    height = dict.fromkeys(range(n), 0.0)
     joins: list[tuple[int, int, float]] = []
-    while len(clusters) > 1:
-        names = sorted(clusters)
-        near, left, right = min(
-            (float(distances[np.ix_(clusters[a], clusters[b])].min()), a, b)
-            for i, a in enumerate(names)
-            for b in names[i + 1 :]
-        )
-        clusters[len(distances) + len(joins)] = clusters.pop(left) + clusters.pop(right)
-        joins.append((left, right, near))
+    for level in report.scales[1:]:
+        clumped: dict[int, int] = {}
+        for neuron, label in enumerate(level.labels):
+            first, second = clumped.setdefault(label, branch[neuron]), branch[neuron]
+            if first != second:
+                made = n + len(joins)
+                # Levels are fitted again before they are fused further: scales need not ascend, but a tree does.
+                height[made] = max(level.scale, height[first], height[second])
+                joins.append((first, second, height[made]))
+                branch = [made if b in (first, second) else b for b in branch]
+                clumped[label] = made
     return joins
+
+
+def _signs(network: ReLUNetwork, report: Report) -> npt.NDArray[np.float64]:
+    """Return the sign of each leaf's neuron in the network, 0 where there is no telling which that is."""
+    chosen = next((level for level in report.scales if level.chosen), report.scales[0])
+    totals = np.sum(np.atleast_2d(network.output_weights), axis=0)
+    if sorted(set(chosen.labels)) != list(range(network.n_neurons)):
+        return np.zeros(len(chosen.labels))
+    signs: npt.NDArray[np.float64] = np.sign(totals)[list(chosen.labels)]
+    return signs
+
+
+def _mark_levels(ax: Axes, report: Report, floor: float, gap: float = 0.045) -> None:
+    """Draw a line at each level, with a label where there is room: labels are `gap` of the height of the axes apart."""
+    marked: list[float] = []
+    low, high = np.log(ax.get_ylim())
+    for level in sorted(report.scales, key=lambda level: not level.chosen):
+        height = max(level.scale, floor)
+        colour, style = (_EDGE, "-") if level.chosen else (_BULK, ":")
+        ax.axhline(height, color=colour, linestyle=style, linewidth=1, zorder=0)
+        at = (np.log(height) - low) / (high - low)
+        if all(abs(at - other) >= gap for other in marked):
+            marked.append(at)
+            text = f"{level.n_clumps} of {len(level.labels)}, risk {level.risk:.0e}"
+            ax.annotate(text, (1.02, at), xycoords="axes fraction", fontsize=8, color=colour, va="center")
 
 
 def _leaves(joins: list[tuple[int, int, float]], n: int) -> list[int]:

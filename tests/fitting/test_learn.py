@@ -18,6 +18,7 @@ from relunet import (
     scan_npy,
     teachers,
 )
+from relunet.fitting.settings import Settings
 
 
 def exactly(result, teacher, at_most=1e-11):
@@ -422,6 +423,36 @@ def test_report_tells_what_happened(generic):
     assert report.label_rms == pytest.approx(np.std(y))
     assert report.errors_per_sweep[-1] < 1e-12
     assert [level.n_clumps for level in report.scales if level.chosen] == [3]
+
+
+def test_the_error_of_the_affine_function_is_the_first_that_is_recorded(generic):
+    _, x, y = generic
+    report = learn(scan_array(x, y), 3).report
+    affine = np.column_stack([x, np.ones(len(x))])
+    residual = y - affine @ np.linalg.lstsq(affine, y, rcond=None)[0]
+    # It is measured on the rows that are fitted, seven in eight.
+    assert report.errors_on_sample[0] == pytest.approx(np.sqrt(np.mean(residual**2)), rel=0.05)
+
+
+def test_sums_that_are_restored_are_not_counted_as_read(generic, tmp_path):
+    _, x, y = generic
+    first, again = (learn(scan_array(x, y), 3, checkpoint=tmp_path).report for _ in range(2))
+    assert first.rows_read == first.sweeps * len(y) > 0
+    assert (again.sweeps, again.rows_read) == (0, 0)
+    assert again.risk == first.risk
+
+
+@pytest.mark.parametrize("switch", [{"clumping": False}, {"polish": False}, {"blur_widths": ()}, {"max_rounds": 1}])
+def test_settings_switch_ideas_off(generic, switch):
+    _, x, y = generic
+    noisy = y + 0.1 * np.random.default_rng(0).standard_normal(len(y))
+    whole, without = (learn(scan_array(x, noisy), 3, settings=Settings(**s)).report for s in ({}, switch))
+    if switch == {"polish": False}:
+        assert without.risk > whole.risk
+        assert len(without.errors_per_sweep) == 1
+    if switch == {"clumping": False}:
+        assert len(without.scales) == 1 < len(whole.scales)
+    assert "polish" in {stage.name for stage in without.stages}
 
 
 def test_progress_counts_the_rows(generic):

@@ -84,12 +84,55 @@ def linear(x, weight, bias=None):
     return product if bias is None else product + np.asarray(bias)
 
 
+class Linear(Module):
+    """What `torch.nn.Linear` does."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.weight = Parameter(np.zeros((out_features, in_features), dtype=np.float32))
+        self.bias = Parameter(np.zeros(out_features, dtype=np.float32))
+
+    def forward(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class ReLU(Module):
+    """What `torch.nn.ReLU` does."""
+
+    def forward(self, x):
+        return np.maximum(x, 0.0)
+
+
+class Sequential(Module):
+    """What `torch.nn.Sequential` does."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = layers
+
+    def children(self):
+        return iter(self.layers)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def state_dict(self):
+        return {f"{i}.{name}": v for i, layer in enumerate(self.layers) for name, v in layer.state_dict().items()}
+
+
 @pytest.fixture(scope="module")
 def torch():
     """Stand in for PyTorch, which is gigabytes: what the export uses of it, with its semantics."""
     torch = types.ModuleType("torch")
     torch.nn = types.SimpleNamespace(
-        Module=Module, Parameter=Parameter, functional=types.SimpleNamespace(linear=linear)
+        Module=Module,
+        Parameter=Parameter,
+        Linear=Linear,
+        ReLU=ReLU,
+        Sequential=Sequential,
+        functional=types.SimpleNamespace(linear=linear),
     )
     torch.relu, torch.from_numpy = lambda x: np.maximum(x, 0.0), from_numpy
     with pytest.MonkeyPatch.context() as patch:
@@ -109,6 +152,26 @@ def test_torch_module_has_the_values_and_the_parameters(torch, network):
     assert ReLUNetwork(**state) == network
 
 
+@given(networks())
+def test_torch_sequences_have_the_values_and_come_back(torch, network):
+    module, X = network.to_torch_sequential(), rows_for(network)
+    assert [type(layer).__name__ for layer in module.children()] == ["Linear", "ReLU", "Linear"]
+    assert_values(np.asarray(module(X)).reshape(network.predict(X).shape), network, X)
+    for again in (module, Sequential(Sequential(*module.layers[:2]), module.layers[2])):
+        back = ReLUNetwork.from_torch(again)
+        assert_values(back.predict(X).reshape(network.predict(X).shape), network, X)
+    own = ReLUNetwork.from_torch(network.to_torch())
+    assert all(map(np.array_equal, own.parameters, network.parameters))
+
+
+def test_torch_modules_that_are_not_such_networks(torch):
+    module = ReLUNetwork([[1.0]], [1.0]).to_torch_sequential()
+    with pytest.raises(ArgumentError, match=r"layers \['Linear', 'ReLU'\]"):
+        ReLUNetwork.from_torch(Sequential(*module.layers[:2]))
+    with pytest.raises(ArgumentError, match="module: int, expected a torch.nn.Module"):
+        ReLUNetwork.from_torch(3)
+
+
 def test_torch_modules_are_of_one_class_and_can_be_pickled(torch):
     network = ReLUNetwork([[1.0, 2.0]], [3.0], linear=[0.0, 1.0])
     module = network.to_torch()
@@ -126,11 +189,16 @@ def test_training_a_module_leaves_the_network_alone(torch):
     assert ReLUNetwork(**module.state_dict()) == ReLUNetwork([[2.0, 3.0]], [3.0])
 
 
-def exported(network, path, *names):
-    network.to_onnx(path, *names)
+def exported(network, path, *names, bounds=None):
+    network.to_onnx(path, *names, bounds=bounds)
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def evaluated(model, rows):
+    (values,) = ReferenceEvaluator(model).run(None, {"x": rows})
+    return values
 
 
 @given(network=networks())
@@ -138,30 +206,69 @@ def test_onnx_graph_has_the_values(tmp_path_factory, network):
     model = exported(network, tmp_path_factory.getbasetemp() / "network.onnx")
     X = rows_for(network)
     for rows in (X, X[:1], X[:0]):
-        (values,) = ReferenceEvaluator(model).run(None, {"x": rows})
-        assert_values(values, network, rows)
-    operators = {node.op_type for node in model.graph.node}
-    assert operators <= {"Gemm", "Relu", "Squeeze"}
-    assert ("Squeeze" in operators) == (np.shape(network.intercept) == ())
-    assert ("Relu" in operators) == (network.n_neurons > 0)
-    stored = {tensor.name for tensor in model.graph.initializer}
-    assert ("linear" in stored) == (bool(np.any(network.linear)) or network.n_neurons == 0)
+        values = evaluated(model, rows)
+        assert values.shape == (len(rows), network.n_outputs)
+        assert_values(values.reshape(network.predict(rows).shape), network, rows)
+    assert [node.op_type for node in model.graph.node] == ["Gemm", "Relu", "Gemm"]
+    assert all(node.name for node in model.graph.node)
+    for node in model.graph.node[::2]:
+        assert {a.name for a in node.attribute} == {"alpha", "beta", "transA", "transB"}
+
+
+def n_units(model):
+    return next(tensor.dims[0] for tensor in model.graph.initializer if tensor.name == "weights")
+
+
+@given(network=networks(), low=st.floats(-3, 3), width=st.floats(0, 4))
+def test_onnx_graph_with_bounds_has_one_unit_for_a_linear_part(tmp_path_factory, network, low, width):
+    path = tmp_path_factory.getbasetemp() / "bounded.onnx"
+    bounds = np.column_stack([np.full(network.n_features, low), np.full(network.n_features, low + width)])
+    model = exported(network, path, bounds=bounds)
+    skipped = np.count_nonzero(np.any(network.linear.reshape(-1, network.n_features), axis=1))
+    assert n_units(model) == max(network.n_neurons + skipped, 1)
+    assert n_units(exported(network, path)) == max(network.n_neurons + 2 * skipped, 1)
+    corners = low + width * np.random.default_rng(0).integers(0, 2, (8, network.n_features))
+    inside = low + width * np.random.default_rng(0).uniform(size=(8, network.n_features))
+    for rows in (corners, inside):
+        expected = network.predict(rows).reshape(8, -1)
+        np.testing.assert_allclose(evaluated(model, rows), expected, rtol=1e-12, atol=1e-11)
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    assert json.loads(metadata["bounds"]) == bounds.tolist()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([[0.0, 1.0]], r"bounds: shape \(1, 2\), expected \(2, 2\)"),
+        ([[0.0, 1.0], [2.0, 1.0]], r"bounds: \[2.0, 1.0\] at index 1, expected lower <= upper"),
+        ([[0.0, np.inf], [0.0, 1.0]], "bounds: inf"),
+    ],
+)
+def test_bounds_that_do_not_fit(tmp_path, bounds, message):
+    network = ReLUNetwork([[1.0, 2.0]], [1.0])
+    with pytest.raises(ArgumentError, match=message):
+        network.to_onnx(tmp_path / "network.onnx", bounds=bounds)
+    with pytest.raises(ArgumentError, match=message):
+        network.to_omlt(bounds)
 
 
 def dimensions(value):
     return [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
 
 
-@pytest.mark.parametrize(("outputs", "shape"), [((), ["n"]), ((1,), ["n", 1]), ((3,), ["n", 3])])
+@pytest.mark.parametrize(("outputs", "shape"), [((), ["n", 1]), ((1,), ["n", 1]), ((3,), ["n", 3])])
 def test_onnx_file_says_what_goes_in_and_comes_out(tmp_path, outputs, shape):
     network = ReLUNetwork(np.eye(2, 4), np.ones((*outputs, 2)))
     model = exported(network, tmp_path / "plain.onnx")
     assert [(value.name, dimensions(value)) for value in model.graph.input] == [("x", ["n", 4])]
     assert [(value.name, dimensions(value)) for value in model.graph.output] == [("y", shape)]
     assert not model.metadata_props
-    named = exported(network, tmp_path / "named.onnx", ["a", "b", "c, d", "é"])
-    metadata = {prop.key: prop.value for prop in named.metadata_props}
-    assert json.loads(metadata["feature_names"]) == ["a", "b", "c, d", "é"]
+    names = ["a", "b", "c, d", "\u00e9"]
+    kept = ReLUNetwork(np.eye(2, 4), np.ones((*outputs, 2)), feature_names=names)
+    for named in (exported(network, tmp_path / "named.onnx", names), exported(kept, tmp_path / "kept.onnx")):
+        metadata = {prop.key: prop.value for prop in named.metadata_props}
+        assert json.loads(metadata["feature_names"]) == names
+    assert ReLUNetwork.from_onnx(tmp_path / "kept.onnx").feature_names == tuple(names)
 
 
 def test_onnx_file_is_the_same_each_time_and_whole(tmp_path):
@@ -185,7 +292,7 @@ def test_command_line_exports(tmp_path, monkeypatch, capsys):
     network.save("network.safetensors")
     assert cli.main(["export", "network.safetensors", "network.onnx", "--names", "a,b"]) == 0
     (values,) = ReferenceEvaluator("network.onnx").run(None, {"x": np.array([[3.0, 1.0]])})
-    assert values.tolist() == [4.5]
+    assert values.tolist() == [[4.5]]
     assert "feature_names" in {prop.key for prop in onnx.load("network.onnx").metadata_props}
     assert cli.main(["export", "missing.safetensors", "other.onnx"]) == 2
     assert "missing.safetensors" in capsys.readouterr().err
@@ -227,6 +334,7 @@ def test_perceptron_is_one_of_scikit_learn():
     ("module", "export", "extra"),
     [
         ("torch", lambda network: network.to_torch(), "torch"),
+        ("omlt.neuralnet", lambda network: network.to_omlt([[0.0, 1.0]]), "omlt"),
         ("onnx", lambda network: network.to_onnx("network.onnx"), "onnx"),
         ("sklearn.neural_network", lambda network: network.to_sklearn(), "sklearn"),
     ],

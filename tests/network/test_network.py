@@ -212,6 +212,66 @@ def test_the_canonical_form_leaves_out_what_is_not_a_neuron():
     assert ReLUNetwork([[1e-300]], [1.0], [1e10]).canonical().intercept == 1e10
 
 
+KINDS = {
+    "generic": (8, 5, 8),
+    "plane": (6, 7, 2),
+    "overcomplete": (3, 12, 3),
+    "fan of many": (4, 32, 2),
+    "many": (60, 50, 60),
+}
+
+
+@pytest.mark.parametrize("m", [None, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_canonical_form_keeps_networks_without_a_linear_part(kind, m):
+    d, k, rank = KINDS[kind]
+    rng = np.random.default_rng(3)
+    outputs = () if m is None else (m,)
+    weights = rng.standard_normal((k, rank)) @ rng.standard_normal((rank, d))
+    f = ReLUNetwork(weights, rng.standard_normal((*outputs, k)), rng.standard_normal(k), None, np.zeros(outputs))
+    order, flip = rng.permutation(k), rng.integers(0, 2, k).astype(bool)
+    flipped = np.asarray(f.output_weights) * flip
+    sign = np.where(flip, -1.0, 1.0)
+    g = ReLUNetwork(
+        (f.weights * sign[:, None])[order],
+        np.asarray(f.output_weights)[..., order],
+        (f.biases * sign)[order],
+        flipped @ f.weights,
+        flipped @ f.biases,
+    )
+    first, second = f.canonical(), g.canonical()
+    assert not np.any(first.linear)
+    assert not np.any(first.intercept)
+    assert not np.any(second.linear)
+    for name in ("weights", "output_weights", "biases"):
+        np.testing.assert_allclose(getattr(first, name), getattr(second, name), rtol=1e-10, atol=1e-10)
+    X = rng.standard_normal((50, d))
+    np.testing.assert_allclose(second.predict(X), f.predict(X), rtol=1e-11, atol=1e-10)
+    again = first.canonical()
+    np.testing.assert_allclose(again.weights, first.weights, rtol=1e-14, atol=1e-15)
+
+
+def test_the_canonical_form_of_symmetric_networks_is_the_smallest_intercept_and_the_first():
+    # Both choices of orientations leave no linear part: relu(x + 1) + relu(-x + 1) and its mirror image plus 2.
+    there = ReLUNetwork([[1.0], [-1.0]], [1.0, 1.0], [1.0, 1.0])
+    back = ReLUNetwork([[-1.0], [1.0]], [1.0, 1.0], [-1.0, -1.0], intercept=2.0)
+    for f in (there, back):
+        g = f.canonical()
+        assert (g.linear.tolist(), g.intercept) == ([0.0], 0.0)
+        np.testing.assert_array_equal(g.weights, [[-1.0], [1.0]])
+    level = ReLUNetwork([[1.0, 0.0], [-1.0, 1.0], [0.0, -1.0]], [1.0, 1.0, 1.0]).canonical()
+    mirrored = ReLUNetwork([[-1.0, 0.0], [1.0, -1.0], [0.0, 1.0]], [1.0, 1.0, 1.0]).canonical()
+    assert not level.linear.any()
+    np.testing.assert_allclose(level.weights, mirrored.weights, rtol=1e-14, atol=1e-15)
+
+
+def test_the_canonical_form_keeps_small_linear_parts():
+    f = ReLUNetwork([[1.0, 2.0], [-1.0, 0.5]], [1.0, -1.0], linear=[0.0, 1e-9])
+    g = f.canonical()
+    assert g.linear.any()
+    np.testing.assert_allclose(g.predict(np.eye(2)), f.predict(np.eye(2)), rtol=1e-14)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5), st.integers(0, 3), st.integers(0, 2**32 - 1))
 def test_assignment_is_optimal(n_rows, surplus, seed):

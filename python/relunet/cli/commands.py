@@ -18,14 +18,17 @@ from relunet.atomic import replacing
 from relunet.cli.inputs import InputFiles
 from relunet.cli.options import column
 from relunet.cli.outputs import PICTURES, PREDICTIONS, check_outputs, require, write_predictions
+from relunet.distill import distill as distillation
+from relunet.distill import open_onnx
 from relunet.errors import ArgumentError, FileError, warn
 from relunet.fitting.learn import FitResult, learn
+from relunet.moments import InputMoments
 from relunet.network import ReLUNetwork
 from relunet.plan import METHODS
 from relunet.progress import ProgressLine, as_bytes, row_bytes
 from relunet.samples import Samples
 
-__all__ = ["draw", "export", "fit", "inspect", "learn_with_progress", "norm", "plan", "predict"]
+__all__ = ["distill", "draw", "export", "fit", "inspect", "learn_with_progress", "norm", "plan", "predict"]
 
 
 def fit(arguments: argparse.Namespace) -> None:
@@ -168,6 +171,43 @@ def export(arguments: argparse.Namespace) -> None:
     """Write a saved network as ONNX."""
     check_outputs([("onnx", arguments.onnx, (".onnx",))], None, arguments.network)
     ReLUNetwork.load(arguments.network).to_onnx(arguments.onnx, arguments.names)
+
+
+def distill(arguments: argparse.Namespace) -> None:
+    """Find the narrowest network with the values of an ONNX model."""
+    like = None
+    if arguments.like:
+        like = InputFiles(
+            paths=arguments.like,
+            columns=_columns(arguments.columns),
+            format=arguments.format,
+            delimiter=arguments.delimiter,
+            names=arguments.names,
+        )
+    check_outputs([("--output", arguments.output, (".safetensors",))], like, arguments.model)
+    onnx = open_onnx(arguments.model)
+    if onnx.n_features is None:
+        raise ArgumentError(f"{arguments.model}: expected an input of shape (n, d) with a known d")
+    distribution: dict[str, Any] = {}
+    if like is not None:
+        inputs = InputMoments(onnx.n_features)
+        like.scan().sweep([inputs], n_jobs=arguments.jobs)
+        distribution = {"mean": inputs.mean, "cov": inputs.cov}
+    with ProgressLine() as line:
+        result = distillation(
+            onnx,
+            onnx.n_features,
+            arguments.neurons,
+            n_rows=arguments.rows,
+            max_neurons=arguments.max_neurons,
+            random_state=arguments.seed,
+            n_jobs=arguments.jobs,
+            progress=None if arguments.quiet else line,
+            **distribution,
+        )
+    print(result.report)
+    print(_table(result.network), flush=True)
+    result.network.save(arguments.output)
 
 
 def plan(arguments: argparse.Namespace) -> None:

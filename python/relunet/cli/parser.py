@@ -199,6 +199,38 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("onnx", help="file of the model, .onnx; it appears whole or not at all")
     export.set_defaults(run=commands.export)
 
+    distill = subparsers.add_parser(
+        "distill",
+        parents=[quiet, files],
+        help='find the smallest network with the values of a model (the extra "onnx")',
+    )
+    distill.add_argument("model", help="model with one output, .onnx")
+    distill.add_argument("-k", "--neurons", type=options.positive, metavar="K", help="at most so many neurons")
+    distill.add_argument(
+        "--max-neurons", type=options.positive, default=32, metavar="K", help="bound without -k (default %(default)s)"
+    )
+    distill.add_argument(
+        "--rows", type=options.count, metavar="N", help="rows to ask the model for (default: until the fit is settled)"
+    )
+    distill.add_argument(
+        "--like",
+        nargs="+",
+        metavar="FILE",
+        help="files of inputs whose mean and covariance the Gaussian rows have (default: standard ones)",
+    )
+    distill.add_argument(
+        "--columns",
+        type=options.names,
+        metavar="A,B,...",
+        help="columns of these files that are the inputs (default: all)",
+    )
+    distill.add_argument("--seed", type=options.seed, default=0, help="seed of the rows (default %(default)s)")
+    distill.add_argument(
+        "--jobs", type=options.positive, metavar="N", help="number of threads (default: one for each core)"
+    )
+    distill.add_argument("-o", "--output", metavar="FILE", required=True, help="file of the network, .safetensors")
+    distill.set_defaults(run=commands.distill)
+
     planned = subparsers.add_parser("plan", help="print what a fit takes: sweeps, bytes, memory, time, machines")
     planned.add_argument("--rows", type=options.count, required=True, metavar="N", help="number of rows, such as 1e9")
     planned.add_argument("--columns", type=options.count, required=True, metavar="D", help="number of input columns")

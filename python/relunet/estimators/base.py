@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from relunet.errors import ArgumentError, DataError, NotFittedError, warn
-from relunet.estimators.features import feature_names, mismatch
+from relunet.estimators.features import mismatch
 from relunet.samples import Samples, scan_array
+from relunet.samples.names import feature_names
+from relunet.samples.reordered import reordered
 
 __all__ = ["Estimator", "not_fitted_error", "seed_of"]
 
@@ -126,6 +128,9 @@ class Estimator:
     def _features_of(self, X: Any, samples: Samples) -> Samples:
         """Return the samples of `X`, whose features have to be those of the fit in number and, if named, in name.
 
+        Columns of `Samples` are matched by name; a data frame has to have those of the fit in the same order, as
+        scikit-learn has it.
+
         Raises
         ------
         DataError
@@ -139,7 +144,9 @@ class Estimator:
         elif names is None:
             warn(f"X does not have valid feature names, but {owner} was fitted with feature names")
         elif list(names) != list(seen):
-            raise mismatch(names, seen)
+            if not isinstance(X, Samples) or sorted(names) != sorted(seen):
+                raise mismatch(names, seen)
+            samples = reordered(samples, seen.tolist())
         if samples.n_columns != self.n_features_in_:
             raise DataError(
                 f"X has {samples.n_columns} features, but {owner} is expecting {self.n_features_in_} features as input"

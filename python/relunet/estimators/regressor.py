@@ -62,7 +62,9 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
     Attributes
     ----------
     network_ : ReLUNetwork
-        The network that was found; it has the names of the features if these have names.
+        The network that was found, with the names of the features if these have names. Its neurons are oriented so that
+        the linear part vanishes where some choice of orientations allows that, and is smallest otherwise;
+        `network_.canonical()` has unit weights in a fixed order.
     subspace_ : ndarray of shape (n_features, rank), float64
         Orthonormal basis of the subspace in which neurons were searched.
     spectrum_ : ndarray of float64

@@ -11,6 +11,7 @@ from relunet._relunet import Accumulator
 from relunet._typing import Rows
 from relunet.atomic import replacing
 from relunet.errors import ArgumentError, FileError
+from relunet.samples.names import feature_names
 from relunet.samples.protocol import Samples, SweepFile
 
 __all__ = ["CheckpointedSamples"]
@@ -53,6 +54,7 @@ class CheckpointedSamples:
     def __init__(self, samples: Samples, folder: str | os.PathLike[str], *, every: float = 60.0) -> None:
         self._samples, self._folder, self._identity, self._every = samples, Path(folder), samples.identity(), every
         self.n_rows, self.n_columns, self.columns = samples.n_rows, samples.n_columns, samples.columns
+        self.feature_names = feature_names(samples)
         self.dtype, self.has_labels, self.can_resume = samples.dtype, samples.has_labels, False
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Networks for other libraries: a module of PyTorch, an ONNX file, a perceptron of scikit-learn."""
+"""Networks for other libraries: ONNX files, modules of PyTorch, estimators of scikit-learn, definitions of OMLT."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from relunet.atomic import replacing
 from relunet.network.parameters import Parameters
+from relunet.network.perceptron import as_bounds, as_perceptron
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPRegressor
     from torch.nn import Module
 
-__all__ = ["to_onnx", "to_sklearn", "to_torch"]
+__all__ = ["to_omlt", "to_onnx", "to_sklearn", "to_torch", "to_torch_sequential"]
 
 # Of 2021: runtimes refuse what is newer than they are, and nothing newer is needed.
 _OPSET, _IR_VERSION = 14, 7
@@ -29,68 +32,99 @@ def to_torch(network: Parameters, outputs: tuple[int, ...]) -> Module:
     return _torch_class(_extra("torch", "torch"))(network, outputs)
 
 
+def to_torch_sequential(network: Parameters) -> Module:
+    """Return a network as a sequence of PyTorch's layers; see `ReLUNetwork.to_torch_sequential`."""
+    torch = _extra("torch", "torch", "to_torch_sequential")
+    hidden, hidden_biases, output, output_biases = as_perceptron(network)
+
+    def layer(weights: Any, biases: Any) -> Any:
+        made = torch.nn.Linear(weights.shape[1], weights.shape[0])
+        made.weight = torch.nn.Parameter(torch.from_numpy(np.array(weights)))
+        made.bias = torch.nn.Parameter(torch.from_numpy(np.array(biases)))
+        return made
+
+    return torch.nn.Sequential(layer(hidden, hidden_biases), torch.nn.ReLU(), layer(output, output_biases))
+
+
 def to_onnx(
-    network: Parameters, outputs: tuple[int, ...], path: str | os.PathLike[str], feature_names: Sequence[str] | None
+    network: Parameters,
+    path: str | os.PathLike[str],
+    feature_names: Sequence[str] | None,
+    bounds: ArrayLike | None,
 ) -> None:
     """Write a network to an ONNX file; see `ReLUNetwork.to_onnx`."""
     onnx = _extra("onnx", "onnx")
-    k, d = network.weights.shape
-    constants = {"intercept": network.intercept}
-    nodes = []
+    (_, d), m = network.weights.shape, len(network.intercept)
+    box = None if bounds is None else as_bounds(bounds, d)
+    hidden, hidden_biases, output, output_biases = as_perceptron(network, box)
+    constants = {
+        "weights": hidden,
+        "biases": hidden_biases,
+        "output_weights": output,
+        "intercept": output_biases,
+    }
 
-    def gemm(inputs: str, weights: str, values: np.ndarray[Any, Any], addend: str) -> str:
-        """Add inputs @ weights.T + addend to the graph; return its name."""
-        constants[weights] = values
-        made = f"with_{weights}"
-        nodes.append(onnx.helper.make_node("Gemm", [inputs, weights, addend], [made], transB=1))
-        return made
+    def gemm(inputs: str, weights: str, addend: str, made: str) -> Any:
+        # All attributes are written, and every node is named: parsers rely on them.
+        product = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
+        return onnx.helper.make_node("Gemm", [inputs, weights, addend], [made], name=f"{made}_gemm", **product)
 
-    values = "intercept"
-    if np.any(network.linear) or not k:
-        values = gemm("x", "linear", network.linear, values)
-    if k:
-        constants["biases"] = network.biases
-        nodes.append(onnx.helper.make_node("Relu", [gemm("x", "weights", network.weights, "biases")], ["neurons"]))
-        values = gemm("neurons", "output_weights", network.output_weights, values)
-    if outputs:
-        nodes[-1].output[0] = "y"
-    else:
-        constants["axis"] = np.array([1])
-        nodes.append(onnx.helper.make_node("Squeeze", [values, "axis"], ["y"]))
+    nodes = [
+        gemm("x", "weights", "biases", "hidden"),
+        onnx.helper.make_node("Relu", ["hidden"], ["neurons"], name="neurons_relu"),
+        gemm("neurons", "output_weights", "intercept", "y"),
+    ]
     double = onnx.TensorProto.DOUBLE
     graph = onnx.helper.make_graph(
         nodes,
         "relunet",
         [onnx.helper.make_tensor_value_info("x", double, ["n", d])],
-        [onnx.helper.make_tensor_value_info("y", double, ["n", *outputs])],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+        [onnx.helper.make_tensor_value_info("y", double, ["n", m])],
+        [onnx.numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items()],
     )
     opset = onnx.helper.make_opsetid("", _OPSET)
     model = onnx.helper.make_model(graph, producer_name="relunet", opset_imports=[opset], ir_version=_IR_VERSION)
+    metadata = {}
     if feature_names is not None:
-        onnx.helper.set_model_props(model, {"feature_names": json.dumps(list(feature_names))})
+        metadata["feature_names"] = json.dumps(list(feature_names))
+    if box is not None:
+        metadata["bounds"] = json.dumps(box.tolist())
+    if metadata:
+        onnx.helper.set_model_props(model, metadata)
     with replacing(path) as file:
         file.write(model.SerializeToString(deterministic=True))
+
+
+def to_omlt(network: Parameters, bounds: ArrayLike) -> Any:
+    """Return a network as a definition of OMLT; see `ReLUNetwork.to_omlt`."""
+    neuralnet = _extra("omlt.neuralnet", "omlt", "to_omlt")
+    layers = _extra("omlt.neuralnet.layer", "omlt", "to_omlt")
+    d, m = network.weights.shape[1], len(network.intercept)
+    box = as_bounds(bounds, d)
+    hidden, hidden_biases, output, output_biases = as_perceptron(network, box)
+    h = len(hidden)
+    definition = neuralnet.NetworkDefinition(scaled_input_bounds=dict(enumerate(map(tuple, box.tolist()))))
+    chain = [
+        layers.InputLayer([d]),
+        layers.DenseLayer([d], [h], hidden.T, hidden_biases, activation="relu"),
+        layers.DenseLayer([h], [m], output.T, output_biases, activation="linear"),
+    ]
+    for layer in chain:
+        definition.add_layer(layer)
+    for before, after in pairwise(chain):
+        definition.add_edge(before, after)
+    return definition
 
 
 def to_sklearn(network: Parameters) -> MLPRegressor:
     """Return a network as a fitted perceptron of scikit-learn; see `ReLUNetwork.to_sklearn`."""
     neural_network = _extra("sklearn.neural_network", "sklearn")
-    (k, d), m, linear = network.weights.shape, len(network.intercept), network.linear
-    skipped = np.flatnonzero(linear.any(axis=1))
-    # Units of the linear part are on one side each; a layer has at least one unit.
-    pairs = np.concatenate([linear[skipped], -linear[skipped]])
-    spare = np.zeros((int(k + len(pairs) == 0), d))
-    hidden = np.concatenate([network.weights, pairs, spare])
-    output = np.zeros((m, len(hidden)))
-    output[:, :k] = network.output_weights
-    output[skipped, k + np.arange(len(skipped))] = 1.0
-    output[skipped, k + len(skipped) + np.arange(len(skipped))] = -1.0
+    hidden, hidden_biases, output, output_biases = as_perceptron(network)
+    d, m = hidden.shape[1], len(output)
     perceptron: MLPRegressor = neural_network.MLPRegressor(hidden_layer_sizes=(len(hidden),), random_state=0)
     # One step of training makes every attribute that scikit-learn expects after it.
     perceptron.partial_fit(np.zeros((1, d)), np.zeros(1) if m == 1 else np.zeros((1, m)))
-    biases = np.concatenate([network.biases, np.zeros(len(hidden) - k)])
-    for layer, (weights, constants) in enumerate(((hidden, biases), (output, network.intercept))):
+    for layer, (weights, constants) in enumerate(((hidden, hidden_biases), (output, output_biases))):
         perceptron.coefs_[layer][...] = weights.T
         perceptron.intercepts_[layer][...] = constants
     return perceptron
@@ -127,10 +161,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _extra(module: str, extra: str) -> Any:
+def _extra(module: str, extra: str, method: str | None = None) -> Any:
     """Return an imported module, or tell which extra brings it."""
     try:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise ImportError(f'ReLUNetwork.to_{extra} needs {package}: pip install "relunet[{extra}]"') from error
+        method = f"to_{extra}" if method is None else method
+        raise ImportError(f'ReLUNetwork.{method} needs {package}: pip install "relunet[{extra}]"') from error

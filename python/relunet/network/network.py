@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike
 from relunet import _relunet
 from relunet._typing import Array
 from relunet.errors import ArgumentError, DataError, FileError
-from relunet.network import canonical, exports, matching, storage, text
+from relunet.network import canonical, exports, imports, matching, sensitivity, storage, text
 from relunet.network.matching import NeuronMatch
 from relunet.network.parameters import Parameters, as_distribution, as_names, as_real
+from relunet.network.sensitivity import ActiveSubspace, SobolIndices
+from relunet.network.text import Form, Hinges
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPRegressor
@@ -184,13 +186,20 @@ class ReLUNetwork:
         return values.reshape(len(given), *self._intercept.shape)
 
     def canonical(self) -> ReLUNetwork:
-        """The same function with the fewest neurons, in a form that only depends on the function.
+        """Return the same function with the fewest neurons, in a form that only depends on the function.
 
-        Every neuron has weights of Euclidean norm 1, of which the first that is not zero is positive, whatever the
-        units of the features; neurons are sorted by weights, then bias, in lexicographic order; no two kinks lie on
-        one hyperplane. Flipping a neuron moves an affine function into ``linear`` and ``intercept``, by
-        ``relu(-t) = relu(t) - t``, and so does fusing two opposite ones. Neurons without weights are constants.
-        The values are the same up to rounding.
+        - Every neuron has weights of Euclidean norm 1, and no two kinks lie on one hyperplane. Neurons without weights
+          become part of the intercept.
+        - A neuron can be flipped, by ``relu(t) = relu(-t) + t``, which moves an affine function to ``linear`` and
+          ``intercept``. Where some choice of orientations leaves no linear part, up to rounding, that choice is taken:
+          the function is then exactly its neurons and a constant. Of several such choices, the one with the smallest
+          intercept is taken, and then the first in lexicographic order. Where there is none, the first weight of every
+          neuron that is not zero is positive.
+        - Neurons are sorted by weights, then bias, in lexicographic order of the positive orientation.
+
+        The values are the same up to rounding. Orientations are compared exhaustively for up to 40 neurons, and for any
+        number whose slopes, ``output_weights[i] * weights[i]``, are linearly independent; beyond that, every neuron is
+        oriented positively unless this leaves no linear part.
 
         Returns
         -------
@@ -202,6 +211,9 @@ class ReLUNetwork:
         >>> ReLUNetwork([[2.0, 0.0], [-1.0, 0.0]], [1.0, 3.0]).canonical()
         ReLUNetwork: 1 neuron, 2 features
           f(x) = -3 x0 + 5 relu(x0)
+        >>> ReLUNetwork([[1.0, -1.0]], [3.0], linear=[-3.0, 3.0]).canonical()
+        ReLUNetwork: 1 neuron, 2 features
+          f(x) = 4.243 relu(-0.7071 x0 + 0.7071 x1)
         """
         return self._like(canonical.canonical(self.parameters))
 
@@ -325,6 +337,198 @@ class ReLUNetwork:
             self.parameters, other.parameters, *as_distribution(mean, cov, self.n_features)
         )
 
+    def sobol_indices(
+        self,
+        mean: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+        groups: Sequence[str] | Mapping[str, Sequence[str | int]] | None = None,
+        *,
+        problem: Mapping[str, Any] | None = None,
+    ) -> SobolIndices:
+        """Return the exact Sobol indices of the features under independent Gaussian inputs.
+
+        The part of the variance that the features in S explain is ``Var E[f(x) | x_S] = Cov(f(x), f(x'))``, where x and
+        x' share the features in S and are independent elsewhere. For a ReLU network it is a sum over pairs of neurons
+        of a bivariate normal integral. Nothing is sampled. The first-order index is that part divided by ``Var f(x)``;
+        the total index is one minus the first-order index of all other features.
+
+        Parameters
+        ----------
+        mean : float or array_like of shape (d,), default=None
+            Means of the inputs; None is zero.
+        scale : float or array_like of shape (d,), default=None
+            Standard deviations of the inputs; None is one.
+        groups : sequence of str or mapping, default=None
+            Groups of features: one label for each feature, or a mapping from names of groups to names or numbers of
+            features. None makes each feature a group.
+        problem : mapping, default=None
+            Problem dictionary of SALib, in place of the other arguments: its ``dists`` have to be ``"norm"``, with
+            ``bounds`` of mean and standard deviation.
+
+        Returns
+        -------
+        SobolIndices
+            `first` and `total`, with one entry for each group and a leading axis for several outputs, `variance`,
+            `mean` and `names`.
+
+        Raises
+        ------
+        ArgumentError
+            For a distribution or groups that do not fit the features.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> network = ReLUNetwork([[3.0, 0.0], [0.0, 4.0]], [1.0, 1.0], feature_names=["a", "b"])
+        >>> indices = network.sobol_indices()
+        >>> indices.names, indices.first, indices.total
+        (('a', 'b'), array([0.36, 0.64]), array([0.36, 0.64]))
+        """
+        names: Sequence[str] = self._names()
+        if problem is not None:
+            if (mean, scale, groups) != (None, None, None):
+                raise ArgumentError("problem: expected None beside mean, scale or groups")
+            arguments = sensitivity.problem_arguments(problem)
+            mean, scale, groups = arguments["mean"], arguments["scale"], arguments["groups"]
+            given = names if arguments["names"] is None else list(map(str, arguments["names"]))
+            if len(given) != self.n_features or (self._feature_names is not None and list(given) != list(names)):
+                raise ArgumentError(f"problem: names {list(given)}, expected those of the features, {list(names)}")
+            names = given
+        return sensitivity.sobol_indices(self.parameters, self._intercept.shape, names, mean, scale, groups)
+
+    def conditional_mean(
+        self,
+        features: str | int | Sequence[str | int],
+        values: ArrayLike,
+        mean: ArrayLike | None = None,
+        scale: ArrayLike | None = None,
+    ) -> Array:
+        """Return the effect of features, ``E[f(x) | x_S = values]``, under independent Gaussian inputs.
+
+        The other features are averaged over exactly. For one feature, this is its partial dependence.
+
+        Parameters
+        ----------
+        features : str, int, or sequence of these
+            Names or numbers of the features in S.
+        values : array_like of shape (n,) or (n, s)
+            Values of the features; with one axis for a single feature that is not in a sequence.
+        mean, scale : float or array_like of shape (d,), default=None
+            Means and standard deviations of the inputs, as in `sobol_indices`.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, m)
+
+        Raises
+        ------
+        ArgumentError
+            For features that the network does not have, or shapes that do not fit.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> network = ReLUNetwork([[1.0, 0.0], [0.0, 1.0]], [1.0, 1.0])
+        >>> network.conditional_mean(0, [-1.0, 0.0, 1.0]) - network.conditional_mean(0, [-1.0])
+        array([0., 0., 1.])
+        """
+        names, outputs = self._names(), self._intercept.shape
+        return sensitivity.conditional_mean(self.parameters, outputs, names, features, values, mean, scale)
+
+    def active_subspace(self, mean: ArrayLike | None = None, cov: ArrayLike | None = None) -> ActiveSubspace:
+        """Return eigenvalues and eigenvectors of ``E[grad f(x) grad f(x)^T]`` under x ~ N(mean, cov).
+
+        The matrix is the sum over pairs of neurons of ``output_weights[i] output_weights[j] weights[i] weights[j]^T``
+        times the probability that both are active, and is computed exactly. For several outputs, it is summed over
+        them. Gradients are with respect to the features as they are; for features in different units, scale the
+        network's inputs first.
+
+        Parameters
+        ----------
+        mean, cov : array_like of shapes (d,) and (d, d), default=None
+            Distribution of the inputs; None is the standard one.
+
+        Returns
+        -------
+        ActiveSubspace
+            `eigenvalues`, descending, and `vectors`, as columns.
+
+        Raises
+        ------
+        ArgumentError
+            As `gaussian_inner`.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> ReLUNetwork([[3.0, 4.0]], [1.0]).active_subspace().eigenvalues
+        array([12.5,  0. ])
+        """
+        return sensitivity.active_subspace(self.parameters, mean, cov)
+
+    def hinges(self) -> Hinges:
+        """Return a table of the kinks, one row for each neuron that has weights.
+
+        A neuron contributes ``output_weight * relu(normal . x - offset)``, where the normal has unit length: the slope
+        of f along the normal grows by ``output_weight`` at the hyperplane ``normal . x = offset``.
+
+        Returns
+        -------
+        Hinges
+            A dictionary of columns: ``output_weight``, or ``output_weight_0`` and so on for several outputs, one column
+            for each feature with the entries of the normals, and ``offset``. Printed, it reads as a table;
+            ``pandas.DataFrame(network.hinges())`` makes a data frame of it.
+
+        Raises
+        ------
+        ArgumentError
+            For feature names that are not different from each other and from the names of the other columns.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> network = ReLUNetwork([[3.0, 4.0]], [2.0], [-10.0], feature_names=["width", "depth"])
+        >>> print(network.hinges())
+        output_weight  width  depth  offset
+                   10    0.6    0.8       2
+        """
+        return text.hinges(self.parameters, self._intercept.shape, self._names())
+
+    def to_text(self, form: Form = "python", *, digits: int | None = None) -> str:
+        """Return the network as code, whose numbers read as exactly the parameters of this network.
+
+        Parameters
+        ----------
+        form : {"python", "sql", "latex"}, default="python"
+            - ``"python"``: a function ``f`` of one number for each feature, which needs no import.
+            - ``"sql"``: an expression of the columns that are named like the features. It is null where one of the
+              columns that it contains is null. For several outputs, there is one expression each, ``AS y0`` and so on.
+            - ``"latex"``: a formula.
+        digits : int, default=None
+            Significant digits of the numbers; None writes as many as are needed to compute the same values.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        ArgumentError
+            For another form or number of digits, and for equal names of features in SQL.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> network = ReLUNetwork([[0.1, -2.0]], [3.0], feature_names=["width", "depth"])
+        >>> print(network.to_text())
+        def f(width, depth):
+            return 3.0 * max(0.1 * width - 2.0 * depth, 0.0)
+        <BLANKLINE>
+        >>> network.to_text("sql")
+        '3.0e0 * 0.5e0 * (0.1e0 * "width" - 2.0e0 * "depth" + ABS(0.1e0 * "width" - 2.0e0 * "depth"))'
+        """
+        return text.to_text(self.parameters, self._names(), form, digits)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a safetensors file, which appears at `path` complete or not at all.
 
@@ -394,24 +598,52 @@ class ReLUNetwork:
         """
         return exports.to_torch(self.parameters, self._intercept.shape)
 
-    def to_onnx(self, path: str | os.PathLike[str], feature_names: Sequence[str] | None = None) -> None:
+    def to_torch_sequential(self) -> Module:
+        """Return the network as ``torch.nn.Sequential`` of Linear, ReLU and Linear, in double precision.
+
+        Tools that read PyTorch networks layer by layer, such as gurobi-machinelearning, accept this form. A linear part
+        becomes two hidden units for each output, as in `to_sklearn`. Outputs have shape (n, m), also for m = 1.
+
+        Returns
+        -------
+        torch.nn.Sequential
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch, the extra ``relunet[torch]``.
+        """
+        return exports.to_torch_sequential(self.parameters)
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str],
+        feature_names: Sequence[str] | None = None,
+        *,
+        bounds: ArrayLike | None = None,
+    ) -> None:
         """Write the network to an ONNX file, which appears at `path` complete or not at all.
 
-        The graph computes in double precision, from an input ``x``, (n, d), an output ``y``, shaped as that of
-        `predict`, with the operators Gemm and Relu of opset 14, and Squeeze for a network without an axis of outputs.
+        The graph is Gemm, Relu, Gemm in double precision, opset 14, from an input ``x``, (n, d), to an output ``y``,
+        (n, m), also for m = 1: the form that OMLT, gurobi-machinelearning and PySCIPOpt-ML read. A linear part becomes
+        hidden units: two for each output, by ``t = relu(t) - relu(-t)``, or one where `bounds` are given.
 
         Parameters
         ----------
         path : path-like
             File to write; one that exists is replaced.
-        feature_names : sequence of str, default None
+        feature_names : sequence of str, default=None
             Names of the inputs, for the file's metadata: ``feature_names``, a JSON list. None means those of the
             network.
+        bounds : array_like of shape (d, 2), default=None
+            Lower and upper bounds of the inputs. The linear part of each output becomes a single unit that is active
+            inside the bounds; **the file computes this network inside the bounds only**, and they are kept in its
+            metadata as ``bounds``.
 
         Raises
         ------
         ArgumentError
-            As many names as there are features are expected.
+            For names or bounds that do not fit the features.
         FileError
             When the file cannot be written.
         ImportError
@@ -427,10 +659,32 @@ class ReLUNetwork:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     network.to_onnx(f"{folder}/network.onnx")
         ...     ReferenceEvaluator(f"{folder}/network.onnx").run(None, {"x": np.array([[3.0, 1.0]])})
-        [array([4.])]
+        [array([[4.]])]
         """
         names = self._feature_names if feature_names is None else as_names(feature_names, self.n_features)
-        exports.to_onnx(self.parameters, self._intercept.shape, path, names)
+        exports.to_onnx(self.parameters, path, names, bounds)
+
+    def to_omlt(self, bounds: ArrayLike) -> Any:
+        """Return the network as a definition of OMLT, for formulations inside Pyomo models.
+
+        Parameters
+        ----------
+        bounds : array_like of shape (d, 2)
+            Lower and upper bounds of the inputs, which the formulations need. A linear part becomes one hidden unit for
+            each output, which is right inside the bounds.
+
+        Returns
+        -------
+        omlt.neuralnet.NetworkDefinition
+
+        Raises
+        ------
+        ArgumentError
+            For bounds that do not fit the features.
+        ImportError
+            Without OMLT, the extra ``relunet[omlt]``.
+        """
+        return exports.to_omlt(self.parameters, bounds)
 
     def to_sklearn(self) -> MLPRegressor:
         """The network as a fitted multilayer perceptron of scikit-learn.
@@ -459,6 +713,81 @@ class ReLUNetwork:
         """
         return exports.to_sklearn(self.parameters)
 
+    @classmethod
+    def from_sklearn(cls, model: Any) -> ReLUNetwork:
+        """Return the network of a fitted perceptron of scikit-learn with one hidden layer of ReLUs.
+
+        Parameters
+        ----------
+        model : MLPRegressor or Pipeline
+            The perceptron, or a pipeline of StandardScaler and the perceptron, whose scaling the weights then contain.
+
+        Returns
+        -------
+        ReLUNetwork
+            With the neurons in the order of the perceptron, and its names of features, if it has any.
+
+        Raises
+        ------
+        ArgumentError
+            For another model, activation or number of layers.
+
+        Examples
+        --------
+        >>> from relunet import ReLUNetwork
+        >>> network = ReLUNetwork([[1.0, -1.0]], [2.0], [0.5])
+        >>> ReLUNetwork.from_sklearn(network.to_sklearn()) == network
+        True
+        """
+        return cls._from_parameters(*imports.from_sklearn(model))
+
+    @classmethod
+    def from_torch(cls, module: Any) -> ReLUNetwork:
+        """Return the network of a module of PyTorch with one hidden layer of ReLUs.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A Sequential of Linear, ReLU and Linear, possibly nested, or a module that `to_torch` made.
+
+        Returns
+        -------
+        ReLUNetwork
+            With the neurons in the order of the module. A single output has no axis.
+
+        Raises
+        ------
+        ArgumentError
+            For other layers.
+        """
+        return cls._from_parameters(*imports.from_torch(module))
+
+    @classmethod
+    def from_onnx(cls, path: str | os.PathLike[str]) -> ReLUNetwork:
+        """Return the network in an ONNX file with one hidden layer of ReLUs.
+
+        The graph may consist of Gemm, MatMul, Add, Sub, Mul, Div, Relu, Identity, Cast, and Reshape or Squeeze of a
+        single output, with skip connections.
+
+        Parameters
+        ----------
+        path : path-like
+            File to read.
+
+        Returns
+        -------
+        ReLUNetwork
+            With the neurons in the order of the graph. A single output has no axis.
+
+        Raises
+        ------
+        FileError
+            When the file cannot be read, or its graph is not such a network.
+        ImportError
+            Without the package onnx, the extra ``relunet[onnx]``.
+        """
+        return cls._from_parameters(*imports.from_onnx(path))
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ReLUNetwork):
             return NotImplemented
@@ -471,7 +800,20 @@ class ReLUNetwork:
         return type(self), (self.weights, self.output_weights, self.biases, self.linear, self.intercept, names)
 
     def __repr__(self) -> str:
-        return text.summary(self.parameters, self._intercept.shape, self._feature_names)
+        return text.summary(self.parameters, self._intercept.shape, self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of the features, or x0, x1, and so on."""
+        names = self._feature_names
+        return tuple(f"x{i}" for i in range(self.n_features)) if names is None else names
+
+    @classmethod
+    def _from_parameters(cls, parameters: Parameters, feature_names: Sequence[str] | None) -> ReLUNetwork:
+        """Return the network with these parameters, whose single output has no axis."""
+        weights, biases, output_weights, linear, intercept = parameters
+        if len(intercept) == 1:
+            return cls(weights, output_weights[0], biases, linear[0], intercept[0], feature_names)
+        return cls(weights, output_weights, biases, linear, intercept, feature_names)
 
     def _like(self, parameters: Parameters) -> ReLUNetwork:
         """Return the network with these parameters, and with outputs shaped and features named like this one's."""

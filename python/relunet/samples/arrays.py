@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relunet._relunet import ArrowStream
 from relunet.errors import DataError, DataTypeError
+from relunet.samples.names import columns_of
 
 __all__ = ["as_matrix", "as_real", "as_vector"]
 
@@ -39,15 +41,16 @@ def as_real(values: Any, name: str) -> NDArray[Any]:
         raise DataError(f"{name}: sparse {type(values).__name__}; expected a dense array, such as {name}.toarray()")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise DataError(f"{name}: masked array with missing values; drop or fill these rows first")
-    if not hasattr(values, "__array__") and hasattr(values, "to_numpy"):
-        values = values.to_numpy()
+    original, values = values, _in_memory(values, name)
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: no array can be made of this {type(values).__name__}: {error}") from error
     if array.dtype.kind == "c":
         raise DataError(f"{name}: Complex data not supported (dtype {array.dtype}); expected real numbers")
-    if array.dtype.kind not in "fiubO":
+    # the numbers of ml_dtypes, such as bfloat16, are of kind V; raw bytes, of the same kind, are no numbers
+    is_number = array.dtype.kind in "fiubO" or (array.dtype.names is None and np.can_cast(array.dtype, np.float64))
+    if not is_number:
         raise DataError(f"{name}: dtype {array.dtype}; expected real numbers")
     native = array.dtype.newbyteorder("=")
     if native in (np.float32, np.float64):
@@ -57,4 +60,38 @@ def as_real(values: Any, name: str) -> NDArray[Any]:
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise DataTypeError(f"{name}: dtype {array.dtype} with values that are not real numbers: {error}") from error
+        place = _place_of_no_number(array, columns_of(original))
+        raise DataTypeError(f"{name}{place}; expected real numbers: {error}") from error
+
+
+def _in_memory(values: Any, name: str) -> Any:
+    """Return an object of which NumPy can make an array."""
+    if hasattr(values, "__array__"):
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
+            # NumPy has no bfloat16, of which each number is one in single precision
+            return values.float() if str(values.dtype) == "torch.bfloat16" else values
+        return values
+    if hasattr(values, "collect_schema") and hasattr(values, "collect"):
+        return values.collect()
+    if hasattr(values, "to_numpy"):
+        return values.to_numpy()
+    if hasattr(values, "__arrow_c_stream__"):
+        table = ArrowStream(values.__arrow_c_stream__(), name).table()
+        if table.n_rows == 0:
+            raise DataError(f"{name}: 0 rows; at least 1 is needed")
+        return table.read(0, table.n_rows)[0]
+    return values
+
+
+def _place_of_no_number(array: NDArray[Any], columns: list[Any] | None) -> str:
+    """Return the row and column of the first object that is no number, for a message."""
+    for place, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            row, *column = place
+            named = [columns[column[0]] if columns and len(columns) == array.shape[1] else column[0]] if column else []
+            where = f", column {named[0]!r}" if named else ""
+            return f", row {row}{where}: {value!r} of type {type(value).__name__}"
+    return f": dtype {array.dtype}"

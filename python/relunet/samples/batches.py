@@ -10,7 +10,7 @@ import numpy as np
 
 from relunet._typing import Rows
 from relunet.errors import DataError
-from relunet.samples.pieces import N_CACHED, Batch, Shape, as_piece, joined
+from relunet.samples.pieces import N_CACHED, Batch, as_piece, joined
 
 __all__ = ["IndexedBatches"]
 
@@ -33,7 +33,7 @@ class IndexedBatches:
         if len(batches) == 0:
             raise DataError(f"{origin}: no batches; expected at least 1")
         first = as_piece(batches[0], f"{origin}, batch 0")
-        self.shape = Shape.of(first.rows)
+        self.shape = first.shape
         self._batch = lru_cache(maxsize=N_CACHED)(self._load)
         if n_rows is None:
             sizes = [first.n_rows] + [self._load(number).n_rows for number in range(1, len(batches))]

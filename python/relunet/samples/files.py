@@ -2,62 +2,68 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from relunet._relunet import NpySource, open_csv, open_parquet
-from relunet.errors import ArgumentError, FileError
+from relunet._relunet import NpySource, TableSource, open_csv, open_parquet
+from relunet.errors import ArgumentError
+from relunet.samples.paths import (
+    Column,
+    File,
+    PathLike,
+    absolute,
+    checked_column,
+    checked_columns,
+    files_of,
+    origin_of,
+)
 from relunet.samples.protocol import Samples, SourceSamples
 
-__all__ = ["listed", "scan_csv", "scan_npy", "scan_parquet"]
-
-PathLike: TypeAlias = str | os.PathLike[str]
-Column: TypeAlias = int | str
+__all__ = ["scan_csv", "scan_npy", "scan_parquet"]
 
 
 def scan_npy(
-    x: str | os.PathLike[str],
-    y: str | os.PathLike[str] | None = None,
+    x: PathLike | Iterable[PathLike],
+    y: PathLike | Iterable[PathLike] | None = None,
     *,
     target: int | None = None,
     columns: Sequence[int] | None = None,
-    weight: int | str | os.PathLike[str] | None = None,
+    weight: int | PathLike | Iterable[PathLike] | None = None,
 ) -> Samples:
     """Rows of ``.npy`` files, which may be larger than memory.
 
-    The files are read by position, block by block, and never mapped into memory. They hold ``float16``, ``float32``,
-    ``float64``, integers or booleans in either byte order; C order is fastest, Fortran order is read column by column.
+    The files are read by position, block by block, and never mapped into memory. They hold ``float16``, ``bfloat16``,
+    ``float32``, ``float64``, integers or booleans in either byte order; C order is fastest, Fortran order is read
+    column by column.
 
     Parameters
     ----------
-    x : path
-        File of shape (n_rows, n_columns).
-    y : path, optional
-        Labels, a file of shape (n_rows,) or (n_rows, 1).
+    x : path or sequence of paths
+        File of shape (n_rows, n_columns), a folder, a pattern with ``*``, ``?``, ``**``, or several of them, whose rows
+        follow each other.
+    y : path or sequence of paths, optional
+        Labels, files of shape (n_rows,) or (n_rows, 1). They need not be cut as those of `x` are.
     target : int, optional
         Column of `x` that holds the labels, instead of `y`; -1 is the last.
     columns : sequence of int, optional
         Columns of `x` that are the inputs, in this order; by default all but `target` and `weight`.
-    weight : int or path, optional
-        Weights of at least 0: a column of `x`, or a file of shape (n_rows,) or (n_rows, 1).
+    weight : int, path or sequence of paths, optional
+        Weights of at least 0: a column of `x`, or files of shape (n_rows,) or (n_rows, 1).
 
     Returns
     -------
     Samples
-        Columns are named ``x0``, ``x1``, ... by their place in the file.
+        Columns are called ``x0``, ``x1``, ... by their place in the file; they have no names of their own.
 
     Raises
     ------
     FileError
-        For a file that is missing, unreadable, truncated or not a ``.npy`` file; while reading, for one that changed.
+        A file that is missing, unreadable, truncated or not a ``.npy`` file; while reading, one that changed.
     DataError
-        For values that are not real numbers, wrong shapes or lengths, no rows, no columns.
+        Values that are not real numbers, wrong shapes or lengths, no rows, no columns.
     ArgumentError
-        For columns that do not exist or are used twice.
+        Columns that do not exist or are used twice, open files, paths of another machine.
 
     Examples
     --------
@@ -73,21 +79,48 @@ def scan_npy(
     >>> y
     array([2., 5.])
     """
-    source = NpySource(x, y, target=target, columns=None if columns is None else list(columns), weight=weight)
-    names = tuple(f"x{column}" for column in source.columns)
-    again = partial(
-        scan_npy,
-        os.path.abspath(x),
-        None if y is None else os.path.abspath(y),
+    weights: int | list[File] | None
+    if weight is None or hasattr(weight, "__index__"):
+        weights = _number("weight", weight)
+    else:
+        weights = files_of(weight, (".npy",), "weight")
+    files = files_of(x, (".npy",), "x"), None if y is None else files_of(y, (".npy",), "y"), weights
+    wanted = [_number("columns", column) for column in columns] if columns is not None else None
+    return _npy(*files, origin_of(x), _number("target", target), wanted)
+
+
+def _number(argument: str, column: Any) -> int | None:
+    number = checked_column(argument, column)
+    if isinstance(number, str):
+        raise ArgumentError(f"{argument}: {number!r}; expected a number, because columns of .npy files have no names")
+    return number
+
+
+def _npy(
+    x: list[File],
+    y: list[File] | None,
+    weight: int | list[File] | None,
+    origin: str,
+    target: int | None,
+    columns: list[Any] | None,
+) -> SourceSamples:
+    def paths(files: list[File]) -> list[str]:
+        return [path for path, _ in files]
+
+    source = NpySource(
+        paths(x),
+        None if y is None else paths(y),
         target=target,
         columns=columns,
-        weight=os.path.abspath(weight) if isinstance(weight, str | os.PathLike) else weight,
+        weight=paths(weight) if isinstance(weight, list) else weight,
     )
-    return SourceSamples(source, names, os.fspath(x), again)
+    weight = absolute(weight) if isinstance(weight, list) else weight
+    again = partial(_npy, absolute(x), None if y is None else absolute(y), weight, origin, target, columns)
+    return SourceSamples(source, tuple(f"x{column}" for column in source.columns), origin, again)
 
 
 def scan_parquet(
-    path: PathLike | Sequence[PathLike],
+    path: PathLike | Iterable[PathLike],
     *,
     target: Column | None,
     columns: Sequence[Column] | None = None,
@@ -97,18 +130,21 @@ def scan_parquet(
 
     The files are read in Rust, without pyarrow: pages are decoded as rows are asked for, several row groups at a time,
     and each thread holds a page of each column and its dictionary, if it has one, and no more. Columns hold
-    ``float16``, ``float32``, ``float64``, integers or booleans without nulls. Pages may be compressed by snappy, zstd,
-    lz4 or gzip.
+    ``float16``, ``float32``, ``float64``, decimals, integers or booleans without nulls, or lists of these that are
+    equally long: a list column ``x`` of three numbers is the features ``x[0]``, ``x[1]`` and ``x[2]``. Pages may be
+    compressed by snappy, zstd, lz4, gzip or brotli. Encrypted files are refused.
 
     Parameters
     ----------
     path : path or sequence of paths
         A file, a folder (all ``.parquet`` files in it and below, by name; names that start with a dot or an underscore
-        are passed over), or a pattern with ``*``, ``?``, ``**``. All files have the columns of the first.
+        are passed over), or a pattern with ``*``, ``?``, ``**``. All files have the columns of the first, in any order.
+        Folders ``key=value`` below the given one, or below the first wildcard, are a column ``key`` of numbers.
     target : str, int or None
-        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels.
+        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels. Numbers count
+        the columns that the files store, without an index of pandas.
     columns : sequence of str or int, optional
-        Columns that are the inputs, in this order; by default all but `target` and `weight`.
+        Columns that are the inputs, in this order; by default all but `target`, `weight` and an index of pandas.
     weight : str or int, optional
         Column of weights of at least 0.
 
@@ -119,11 +155,11 @@ def scan_parquet(
     Raises
     ------
     FileError
-        For files that are missing, unreadable, truncated or damaged; while reading, for one that changed.
+        Files that are missing, unreadable, truncated or damaged; while reading, one that changed.
     DataError
-        For columns that hold other than real numbers, no rows, no columns; while reading, for null, NaN or infinity.
+        Columns that hold other than real numbers, no rows, no columns; while reading, null, NaN or infinity.
     ArgumentError
-        For columns that do not exist or are used twice.
+        Columns that do not exist or are used twice, open files, paths of another machine.
 
     Examples
     --------
@@ -136,48 +172,78 @@ def scan_parquet(
     >>> scan_parquet(os.path.join(folder, "*.parquet"), target="yield", columns=["heat"]).columns
     ('heat',)
     """
-    paths = _files(path, (".parquet", ".pq"))
-    source = open_parquet(paths, target=target, columns=listed(columns), weight=weight)
-    again = partial(scan_parquet, _absolute(paths), target=target, columns=columns, weight=weight)
-    return SourceSamples(source, tuple(source.columns), _origin(path), again)
+    return _parquet(files_of(path, (".parquet", ".pq")), origin_of(path), _wanted(target, columns, weight))
+
+
+def _parquet(files: list[File], origin: str, wanted: dict[str, Any]) -> SourceSamples:
+    source = open_parquet(files, **wanted)
+    return _of_table(source, origin, partial(_parquet, absolute(files), origin, wanted))
+
+
+def _wanted(target: Any, columns: Any, weight: Any) -> dict[str, Any]:
+    return {
+        "target": checked_column("target", target),
+        "columns": checked_columns("columns", columns),
+        "weight": checked_column("weight", weight),
+    }
+
+
+def _of_table(source: TableSource, origin: str, again: Callable[[], Samples], has_names: bool = True) -> SourceSamples:
+    names = tuple(source.columns)
+    return SourceSamples(
+        source,
+        names,
+        origin,
+        again,
+        is_sequential=source.is_sequential,
+        feature_names=names if has_names else None,
+    )
 
 
 def scan_csv(
-    path: PathLike | Sequence[PathLike],
+    path: PathLike | Iterable[PathLike],
     *,
     target: Column | None,
     columns: Sequence[Column] | None = None,
     weight: Column | None = None,
     names: Sequence[str] | None = None,
     delimiter: str = ",",
+    header: bool | None = None,
 ) -> Samples:
     r"""Rows of CSV files, which may be larger than memory.
 
     One pass counts the rows and marks places in the files; then rows are parsed each time they are read. Where a fit
-    takes long, a file of another kind is faster: text is parsed anew in every sweep.
+    takes long, a file of another kind is faster: text is parsed anew in every sweep. Files that gzip has compressed are
+    read as they are, by one thread.
 
     Parameters
     ----------
     path : path or sequence of paths
-        A file, a folder (all ``.csv`` files in it and below, by name), or a pattern with ``*``, ``?``, ``**``. All
-        files have the same columns.
+        A file, a folder (all ``.csv`` and ``.csv.gz`` files in it and below, by name, and ``.tsv`` where tabs delimit),
+        or a pattern, as for `scan_parquet`. All files have the columns of the first, in any order.
     target, columns, weight : str or int
         As for `scan_parquet`.
     names : sequence of str, optional
-        Names of all columns of files that have no header. By default the first row of each file names them.
-    delimiter : str, default ","
+        Names of all columns, for files without a row of names.
+    delimiter : str, default=","
         One character of ASCII.
+    header : bool, default=None
+        Whether the first row of each file holds names. By default it does unless `names` are given, and a first row
+        with numbers in columns that are read by their numbers is refused: it may be a row of samples. With False, and
+        without `names`, columns are called ``x0``, ``x1``, ...
 
     Returns
     -------
     Samples
-        Values are ``float64``. Columns that are not used may hold anything.
+        Values are ``float64``. Columns that are not used may hold anything. A first column without a name, in which
+        programs write the labels of rows, is no input.
 
     Raises
     ------
     FileError, DataError, ArgumentError
         As for `scan_parquet`; DataError for rows of another number of fields than there are columns and, while reading,
-        for fields that are no finite numbers, by row, column and line; ArgumentError for a header that is all numbers.
+        for fields that are no finite numbers, by row, column and line; ArgumentError for a first row that may be a row
+        of samples, and for one that another delimiter seems to divide.
 
     Examples
     --------
@@ -190,50 +256,19 @@ def scan_csv(
     >>> samples.columns, samples.n_rows
     (('heat', 'flow'), 2)
     """
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+    if not isinstance(delimiter, str) or len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
         raise ArgumentError(f"delimiter: {delimiter!r}; expected one character of ASCII, no quote and no line break")
-    paths = _files(path, (".csv",))
-    wanted: dict[str, Any] = {"target": target, "columns": listed(columns), "weight": weight}
-    source = open_csv(paths, ord(delimiter), listed(names), **wanted)
-    again = partial(scan_csv, _absolute(paths), **wanted, names=names, delimiter=delimiter)
-    return SourceSamples(source, tuple(source.columns), _origin(path), again)
+    if isinstance(names, str):
+        raise ArgumentError(f"names: the string {names!r}; expected a sequence of names")
+    wanted = _wanted(target, columns, weight)
+    layout = {"names": None if names is None else [str(name) for name in names], "header": header}
+    suffixes = (".csv", ".csv.gz", *((".tsv", ".tsv.gz") if delimiter == "\t" else ()))
+    return _csv(files_of(path, suffixes), origin_of(path), ord(delimiter), layout, wanted)
 
 
-def _files(path: PathLike | Sequence[PathLike], suffixes: tuple[str, ...]) -> list[str]:
-    """Return the files that a path, a folder, a pattern or a sequence of them stands for, in a certain order."""
-    if not isinstance(path, str | os.PathLike):
-        if len(path) == 0:
-            raise ArgumentError("path: no paths; expected at least 1")
-        return [file for part in path for file in _files(part, suffixes)]
-    text = os.fspath(path)
-    if os.path.isdir(text):
-        below = (found for found in Path(text).rglob("*") if found.suffix.lower() in suffixes)
-        files = sorted(
-            str(found)
-            for found in below
-            if not any(part.startswith((".", "_")) for part in found.relative_to(text).parts)
-        )
-        if not files:
-            raise FileError(f"{text}: no {suffixes[0]} file in this folder")
-        return files
-    if glob.has_magic(text) and not os.path.exists(text):
-        files = sorted(glob.glob(text, recursive=True))
-        if not files:
-            raise FileError(f"{text}: no file matches")
-        return files
-    return [text]
-
-
-def _absolute(paths: Sequence[str]) -> list[str]:
-    return [os.path.abspath(path) for path in paths]
-
-
-def listed(values: Sequence[Any] | None) -> list[Any] | None:
-    """Return columns as a list; a string alone is no sequence of them."""
-    if isinstance(values, str):
-        raise ArgumentError(f"columns: the string {values!r}; expected a sequence of columns")
-    return None if values is None else list(values)
-
-
-def _origin(path: PathLike | Sequence[PathLike]) -> str:
-    return os.fspath(path) if isinstance(path, str | os.PathLike) else f"{len(path)} files"
+def _csv(
+    files: list[File], origin: str, delimiter: int, layout: dict[str, Any], wanted: dict[str, Any]
+) -> SourceSamples:
+    source = open_csv(files, delimiter, **layout, **wanted)
+    again = partial(_csv, absolute(files), origin, delimiter, layout, wanted)
+    return _of_table(source, origin, again, has_names=layout["names"] is not None or layout["header"] is not False)

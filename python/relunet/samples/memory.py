@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, Literal, TypeAlias
@@ -14,7 +16,9 @@ from relunet.errors import ArgumentError, DataError
 from relunet.samples.arrays import as_matrix, as_vector
 from relunet.samples.arrow import ArrowTables
 from relunet.samples.batches import IndexedBatches
-from relunet.samples.files import Column, PathLike, listed, scan_npy
+from relunet.samples.files import scan_npy
+from relunet.samples.names import columns_of, default_names, string_names
+from relunet.samples.paths import Column, PathLike, checked_column, checked_columns
 from relunet.samples.pieces import OnwardReader, Piece, Shape, pieces_of
 from relunet.samples.protocol import Samples, SourceSamples
 from relunet.samples.sliced import SlicedArrays, is_sliced
@@ -29,9 +33,10 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     """Rows of an array or data frame in memory, or of an array that is read by slices.
 
     Arrays of ``float32`` and ``float64`` are read where they lie, in any layout: they are not copied, and later changes
-    to them show. Integers, booleans, half precision and objects that are numbers are converted once, to ``float64``;
-    foreign byte order is turned once. Datasets of h5py, arrays of zarr and other objects with a shape, a dtype and
-    slices of rows stay where they are: their rows are read as they are needed, a chunk or a block at a time.
+    to them show. Integers, booleans, half precision, bfloat16 and objects that are numbers are converted once, to
+    ``float64``; foreign byte order is turned once. Queries of polars and duckdb are computed once. Datasets of
+    h5py, arrays of zarr and other objects with a shape, a dtype and slices of rows stay where they are: their rows are
+    read as they are needed, a chunk or a block at a time.
 
     Parameters
     ----------
@@ -65,11 +70,13 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     if is_sliced(X):
         sliced = SlicedArrays(X, y, sample_weight)
         reader = _row_reader(sliced, type(X).__name__, sliced.n_rows, sliced.shape, sequential=False)
-        return SourceSamples(reader, _default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
+        return SourceSamples(reader, default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
+    names = string_names(X)
     inputs = as_matrix(X, "X")
     labels = None if y is None else as_vector(y, "y")
     weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
-    return SourceSamples(ArraySource(inputs, labels, weight), _column_names(X, inputs.shape[1]), "arrays", again)
+    columns = names or _columns(X, inputs.shape[1])
+    return SourceSamples(ArraySource(inputs, labels, weight), columns, "arrays", again, feature_names=names)
 
 
 def scan_arrow(
@@ -83,7 +90,11 @@ def scan_arrow(
     """Rows of an object that speaks Arrow's PyCapsule protocol: tables of pandas, polars, pyarrow, duckdb and others.
 
     Tables whose columns lie in memory as Arrow sees them are read where they lie, by several threads. Of all others,
-    such as a query of duckdb, each sweep reads a new stream, batch by batch. Nothing of pyarrow is needed for it.
+    such as a query of duckdb, each sweep reads a new stream, batch by batch. Nothing of pyarrow is needed for it. A
+    lazy frame of polars is collected first.
+
+    Columns hold what `scan_parquet` reads, which includes decimals and lists that are equally long, or dictionaries of
+    numbers. The index of a pandas frame is no input.
 
     Parameters
     ----------
@@ -113,15 +124,22 @@ def scan_arrow(
     <Samples from a DataFrame: 2 labelled rows, 1 columns, float64>
     """
     kind = type(obj).__name__
+    if hasattr(obj, "collect_schema") and hasattr(obj, "collect"):
+        obj = obj.collect()
     if not hasattr(obj, "__arrow_c_stream__"):
         raise ArgumentError(f"obj: {kind} has no __arrow_c_stream__; expected a table or data frame that speaks Arrow")
-    wanted: dict[str, Any] = {"target": target, "columns": listed(columns), "weight": weight}
+    wanted: dict[str, Any] = {
+        "target": checked_column("target", target),
+        "columns": checked_columns("columns", columns),
+        "weight": checked_column("weight", weight),
+    }
     tables = ArrowTables(obj, kind, wanted)
     stream = tables.open()
     if spill is not None and spill is not False:
         first, _ = _first_table(stream, kind)
         rest = ArrowTables.pieces(stream)
-        return _spilled(chain([first], rest), spill, kind, tuple(first.columns), np.dtype(first.dtype))
+        names = tuple(first.columns)
+        return _spilled(chain([first], rest), spill, kind, names, names, np.dtype(first.dtype))
     if any(hasattr(obj, name) for name in ("__next__", "read_next_batch", "read_next")):
         raise ArgumentError(_one_shot("obj", kind, "pass the table or query that it comes from"))
     again = partial(scan_arrow, obj, **wanted)
@@ -132,13 +150,13 @@ def scan_arrow(
     other, other_address = _first_table(tables.open(), kind)
     names, origin = tuple(first.columns), f"a {kind}"
     if address == other_address != 0:
-        return SourceSamples(tables.open().table(), names, origin, again)
+        return SourceSamples(tables.open().table(), names, origin, again, feature_names=names)
     n_same = min(first.n_rows, other.n_rows, 64)
     if not np.array_equal(first.read(0, n_same)[0], other.read(0, n_same)[0]):
         raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
     shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
     reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
-    return SourceSamples(reader, names, origin, again, is_sequential=True)
+    return SourceSamples(reader, names, origin, again, is_sequential=True, feature_names=names)
 
 
 def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None) -> Samples:
@@ -150,7 +168,8 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         A function without parameters that returns an iterator of batches, the same rows each time; every sweep calls
         it once. Or a sequence of batches (``len`` and ``[i]``), which several threads read at several places: make the
         i-th batch from the seed i, and rows that are nowhere stored are generated by every core. Or another iterable,
-        but no iterator. A batch is ``(X, y)`` or ``(X, y, weight)``, as for `scan_array`.
+        but no iterator. A batch is ``X``, ``(X, y)`` or ``(X, y, weight)``, a tuple or a list, with parts as for
+        `scan_array`; columns of data frames may come in another order than in the first batch.
     n_rows : int, optional
         Rows in all. By default one pass counts them. For a sequence it says as well that all batches but the last
         have as many rows as the first.
@@ -196,8 +215,9 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         first = next((piece for piece in pieces if piece.n_rows), None)
         if first is None:
             raise DataError(f"{name}: 0 rows; at least 1 is needed")
-        shape = Shape.of(first.rows)
-        return _spilled(chain([first], pieces), spill, name, _default_names(shape.n_columns), shape.dtype)
+        shape = first.shape
+        columns = shape.names or default_names(shape.n_columns)
+        return _spilled(chain([first], pieces), spill, name, columns, shape.names, shape.dtype)
     if isinstance(factory, Iterator):
         raise ArgumentError(_one_shot("factory", name, "pass a function that returns a new iterator"))
     read: IndexedBatches | OnwardReader
@@ -212,7 +232,7 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
         first = next(pieces, None)
         if first is None:
             raise DataError(f"{name}: no batches; expected at least 1")
-        shape = Shape.of(first.rows)
+        shape = first.shape
         if n_rows is None:
             n_rows = first.n_rows + sum(piece.n_rows for piece in pieces)
         read = OnwardReader(lambda: pieces_of(start(), name, shape), n_rows, name)
@@ -221,7 +241,8 @@ def scan_batches(factory: Any, *, n_rows: int | None = None, spill: Spill = None
     sequential = isinstance(read, OnwardReader)
     reader = _row_reader(read, name, n_rows, shape, sequential=sequential)
     again = partial(scan_batches, factory, n_rows=n_rows)
-    return SourceSamples(reader, _default_names(shape.n_columns), name, again, is_sequential=sequential)
+    columns = shape.names or default_names(shape.n_columns)
+    return SourceSamples(reader, columns, name, again, is_sequential=sequential, feature_names=shape.names)
 
 
 def _row_reader(
@@ -239,13 +260,27 @@ def _row_reader(
 
 
 def _spilled(
-    pieces: Iterator[Piece], folder: PathLike | Literal[True], origin: str, names: tuple[str, ...], dtype: np.dtype[Any]
+    pieces: Iterator[Piece],
+    folder: PathLike | Literal[True],
+    origin: str,
+    columns: tuple[str, ...],
+    names: tuple[str, ...] | None,
+    dtype: np.dtype[Any],
 ) -> Samples:
     """Return the samples of rows that are written to disk first."""
     paths, keeper = spill(pieces, None if folder is True else folder, dtype, origin)
-    samples = scan_npy(paths["x"], paths.get("y"), weight=paths.get("weight"))
+    files = {name: os.path.abspath(path) for name, path in paths.items()}
+    samples = _read_spilled(files, f"{origin}, spilled", columns, names)
+    return replace(samples, keeper=keeper)
+
+
+def _read_spilled(
+    files: dict[str, str], origin: str, columns: tuple[str, ...], names: tuple[str, ...] | None
+) -> SourceSamples:
+    samples = scan_npy(files["x"], files.get("y"), weight=files.get("weight"))
     assert isinstance(samples, SourceSamples)
-    return SourceSamples(samples.source, names, f"{origin}, spilled", samples.again, keeper)
+    again = partial(_read_spilled, files, origin, columns, names)
+    return SourceSamples(samples.source, columns, origin, again, feature_names=names)
 
 
 def _one_shot(argument: str, kind: str, instead: str) -> str:
@@ -263,12 +298,7 @@ def _first_table(stream: ArrowStream, origin: str) -> tuple[TableSource, int]:
     raise DataError(f"{origin}: 0 rows; at least 1 is needed")
 
 
-def _default_names(n_columns: int) -> tuple[str, ...]:
-    return tuple(f"x{column}" for column in range(n_columns))
-
-
-def _column_names(X: Any, n_columns: int) -> tuple[str, ...]:
-    names = getattr(X, "column_names", None) or getattr(X, "columns", None)
-    if names is not None and len(names) == n_columns:
-        return tuple(str(name) for name in names)
-    return _default_names(n_columns)
+def _columns(X: Any, n_columns: int) -> tuple[str, ...]:
+    """Return what to call columns that are not named by strings."""
+    columns = columns_of(X)
+    return tuple(map(str, columns)) if columns and len(columns) == n_columns else default_names(n_columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -14,6 +14,7 @@ import numpy as np
 from relunet._typing import Rows
 from relunet.errors import DataError
 from relunet.samples.arrays import as_matrix, as_vector
+from relunet.samples.names import order_of, string_names
 
 __all__ = ["N_CACHED", "Batch", "OnwardReader", "Piece", "Shape", "as_piece", "joined", "pieces_of"]
 
@@ -40,15 +41,17 @@ class Shape:
     dtype: np.dtype[Any]
     has_labels: bool
     has_weights: bool
+    names: tuple[str, ...] | None = None
+    """Names of the columns where they have names of their own."""
 
     @classmethod
-    def of(cls, rows: Rows) -> Self:
+    def of(cls, rows: Rows, names: tuple[str, ...] | None = None) -> Self:
         """Return the shape of rows."""
         X, y, weight = rows
-        return cls(X.shape[1], X.dtype, y is not None, weight is not None)
+        return cls(X.shape[1], X.dtype, y is not None, weight is not None, names)
 
     def __str__(self) -> str:
-        parts = [f"{self.n_columns} columns of {self.dtype}"]
+        parts = [f"{self.n_columns} columns of {self.dtype}{'' if self.names is None else ' with names'}"]
         parts += ["labels"] if self.has_labels else []
         parts += ["weights"] if self.has_weights else []
         return ", ".join(parts)
@@ -59,6 +62,12 @@ class Batch:
     """A piece in memory."""
 
     rows: Rows
+    names: tuple[str, ...] | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """What the rows have in common with those of other pieces."""
+        return Shape.of(self.rows, self.names)
 
     @property
     def n_rows(self) -> int:
@@ -73,10 +82,11 @@ class Batch:
 
 
 def as_piece(batch: Any, name: str, shape: Shape | None = None) -> Batch:
-    """Return a batch ``X``, ``(X, y)`` or ``(X, y, weight)`` as a piece, whose shape has to be `shape`."""
-    parts = batch if isinstance(batch, tuple) else (batch,)
-    if not 1 <= len(parts) <= 3:
-        raise DataError(f"{name}: a tuple of {len(parts)}; expected X, (X, y) or (X, y, weight)")
+    """Return a batch ``X``, ``(X, y)`` or ``(X, y, weight)`` as a piece, whose shape has to be `shape`.
+
+    Columns with names follow the order of the names in `shape`.
+    """
+    parts = _parts(batch, name)
     X = as_matrix(parts[0], f"{name}, X")
     vectors = []
     for part, which in zip(parts[1:], ("y", "sample_weight"), strict=False):
@@ -85,17 +95,37 @@ def as_piece(batch: Any, name: str, shape: Shape | None = None) -> Batch:
             raise DataError(f"{name}, {which}: {len(vector)} values for {len(X)} rows of X")
         vectors.append(vector)
     y, weight = (*vectors, None, None)[:2]
-    found = Shape.of((X, y, weight))
-    if shape is not None and found != shape:
-        raise DataError(f"{name}: {found}; expected {shape}, as in the first batch")
-    return Batch((X, y, weight))
+    names = string_names(parts[0])
+    if names is not None and shape is not None and shape.names is not None and names != shape.names:
+        X, names = X[:, order_of(names, shape.names, f"{name}, X")], shape.names
+    piece = Batch((X, y, weight), names)
+    if shape is not None and piece.shape != shape:
+        raise DataError(f"{name}: {piece.shape}; expected {shape}, as in the first batch")
+    return piece
+
+
+def _parts(batch: Any, name: str) -> Sequence[Any]:
+    """Return inputs, and labels and weights where a batch has them."""
+    if isinstance(batch, Mapping):
+        raise DataError(f"{name}: a {type(batch).__name__}; expected X, (X, y) or (X, y, weight), such as batch['x']")
+    # lists are either parts, as loaders give them, or rows
+    if not isinstance(batch, tuple) and not (isinstance(batch, list) and batch and _n_dimensions(batch[0]) == 2):
+        return (batch,)
+    if not 1 <= len(batch) <= 3:
+        raise DataError(f"{name}: a {type(batch).__name__} of {len(batch)}; expected X, (X, y) or (X, y, weight)")
+    return batch
+
+
+def _n_dimensions(values: Any) -> int:
+    shape = getattr(values, "shape", None)
+    return np.ndim(values) if shape is None else len(shape)
 
 
 def pieces_of(batches: Iterable[Any], origin: str, shape: Shape | None = None) -> Iterator[Batch]:
     """Yield batches as pieces of one shape: `shape`, or that of the first."""
     for number, batch in enumerate(batches):
         piece = as_piece(batch, f"{origin}, batch {number}", shape)
-        shape = shape or Shape.of(piece.rows)
+        shape = shape or piece.shape
         yield piece
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -61,7 +60,10 @@ class Samples(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the input columns."""
+        """Names of the input columns; ``x0``, ``x1``, ... where they have none.
+
+        Samples whose columns have names of their own have these in a further attribute, ``feature_names``.
+        """
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -145,12 +147,14 @@ class SourceSamples:
     source: Source
     columns: tuple[str, ...]
     origin: str
-    again: partial[Samples]
+    again: Callable[[], Samples]
     """The call that makes the same samples in another process."""
     keeper: object = None
     """Whatever has to live as long as the samples."""
     is_sequential: bool = False
     """Whether rows can only be read in order."""
+    feature_names: tuple[str, ...] | None = None
+    """Names of the input columns where they have names of their own, by which rows of other samples are matched."""
 
     def __reduce__(self) -> tuple[Callable[[], Samples], tuple[()]]:
         return self.again, ()

@@ -19,7 +19,9 @@ mod _relunet {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::gaussian::{gaussian_distance, gaussian_inner, neuron_distances};
+    use crate::gaussian::{
+        conditional_mean, gaussian_distance, gaussian_inner, gradient_moment, neuron_distances, sobol,
+    };
     #[pymodule_export]
     use crate::interrupt::bound_threads;
     #[pymodule_export]

@@ -1,8 +1,6 @@
 //! Networks as they come from Python, and their values.
 
-use numpy::{
-    IntoPyArray, PyArray2, PyArrayLikeDyn, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
-};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use relunet_core::control::Control;
 use relunet_core::error::Error;
@@ -13,25 +11,21 @@ use crate::interrupt::pooled;
 
 /// The core's network with the parameters of a `relunet.ReLUNetwork` that has one output.
 pub fn from_python(network: &Bound<'_, PyAny>) -> PyResult<Network> {
-    if !network.hasattr("output_weights")? {
-        let message = format!("{}, expected a ReLUNetwork", network.get_type().name()?);
-        return Err(to_python(network.py(), Error::argument("network", message)));
+    let refused = |message: String| to_python(network.py(), Error::argument("network", message));
+    if !network.hasattr("parameters")? {
+        return Err(refused(format!("{}, expected a ReLUNetwork", network.get_type().name()?)));
     }
-    let values = |name: &str| -> PyResult<Vec<f64>> {
-        let array: PyArrayLikeDyn<'_, f64> = network.getattr(name)?.extract()?;
-        Ok(array.as_array().iter().copied().collect())
+    let parameters: Parameters<'_> = network.getattr("parameters")?.extract()?;
+    let view = parameters.view()?;
+    let &[intercept] = view.intercept else {
+        return Err(refused(format!("expected a network with one output, got {}", view.n_outputs())));
     };
-    let intercept: PyArrayLikeDyn<'_, f64> = network.getattr("intercept")?.extract()?;
-    if intercept.len() != 1 {
-        let message = format!("expected a network with one output, got {}", intercept.len());
-        return Err(to_python(network.py(), Error::argument("network", message)));
-    }
-    let intercept = intercept.as_array().iter().sum();
-    Network::new(values("weights")?, values("biases")?, values("output_weights")?, values("linear")?, intercept)
+    let copy = <[f64]>::to_vec;
+    Network::new(copy(view.weights), copy(view.biases), copy(view.output_weights), copy(view.linear), intercept)
         .map_err(|error| to_python(network.py(), error))
 }
 
-/// The parameters of a network as Python passes them: weights (k, d), biases (k,), output weights (m, k),
+/// The parameters of a network as Python passes them, a `relunet.network.parameters.Parameters`: weights (k, d), biases (k,), output weights (m, k),
 /// linear (m, d), intercept (m,), all C-contiguous float64.
 #[derive(FromPyObject)]
 pub struct Parameters<'py>(

@@ -10,6 +10,7 @@
 
 mod normal;
 mod pair;
+mod sensitivity;
 
 use qd::Quad;
 use rayon::prelude::*;
@@ -18,6 +19,8 @@ use self::pair::{Marginal, kink_product, product};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::network::NetworkView;
+
+pub use self::sensitivity::{Sobol, conditional_mean, gradient_moment, sobol};
 
 const ZERO: Quad = Quad::ZERO;
 const ONE: Quad = Quad::ONE;

@@ -64,6 +64,15 @@ pub(super) struct Marginal {
 }
 
 impl Marginal {
+    /// The mean of the term.
+    pub(super) fn expectation(&self) -> Quad {
+        match self.action {
+            Action::Off => ZERO,
+            Action::Affine => self.mean,
+            Action::Kinked => self.sd * self.first,
+        }
+    }
+
     pub(super) fn new(term: &Term, inputs: &Normal) -> Result<Self> {
         let d = term.weights.len();
         let image: Vec<Quad> = match inputs.cov {
@@ -107,6 +116,37 @@ pub(super) fn product(a: &Marginal, b: &Marginal, covariance: Quad) -> Quad {
     }
 }
 
+/// `Cov(p, q)` of two terms whose pre-activations have the given covariance: without the cancellation of
+/// `E[p q] - E[p] E[q]` where the correlation is small.
+pub(super) fn covariance(a: &Marginal, b: &Marginal, covariance: Quad) -> Quad {
+    match (a.action, b.action) {
+        (Action::Off, _) | (_, Action::Off) => ZERO,
+        (Action::Affine, Action::Affine) => covariance,
+        (Action::Affine, Action::Kinked) => covariance * b.active,
+        (Action::Kinked, Action::Affine) => covariance * a.active,
+        (Action::Kinked, Action::Kinked) => {
+            let rho = covariance / (a.sd * b.sd);
+            let standardised = match rho.0.abs() <= EXPAND_AROUND_ZERO {
+                true => covariance_around_zero(a, b, rho),
+                false => rectified_product(a, b, rho) - a.first * b.first,
+            };
+            a.sd * b.sd * standardised
+        }
+    }
+}
+
+/// `P(p > 0, q > 0)` of two terms whose pre-activations have the given covariance; a term that is not rectified counts
+/// as positive.
+pub(super) fn both_active(a: &Marginal, b: &Marginal, covariance: Quad) -> Quad {
+    match (a.action, b.action) {
+        (Action::Off, _) | (_, Action::Off) => ZERO,
+        (Action::Affine, Action::Affine) => ONE,
+        (Action::Affine, Action::Kinked) => b.active,
+        (Action::Kinked, Action::Affine) => a.active,
+        (Action::Kinked, Action::Kinked) => orthant(a, b, covariance / (a.sd * b.sd)),
+    }
+}
+
 /// `E[|p| |q|] / 4`, by `|p| = 2 relu(p) - p`.
 pub(super) fn kink_product(a: &Marginal, b: &Marginal, covariance: Quad) -> Quad {
     let signed = |marginal: &Marginal| match marginal.action {
@@ -137,11 +177,9 @@ pub(super) fn kink_product(a: &Marginal, b: &Marginal, covariance: Quad) -> Quad
 fn rectified_product(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
     let (h, k) = (a.h, b.h);
     if rho.0.abs() <= EXPAND_AROUND_ZERO {
-        return a.first * b.first + rho * a.active * b.active + remainder_around_zero(h, k, rho);
+        return a.first * b.first + covariance_around_zero(a, b, rho);
     }
-    // Correlations beyond ±1 are rounding errors of parallel neurons.
-    let gap = ONE - rho.abs();
-    let gap = if gap.0 > 0.0 { gap } else { ZERO };
+    let gap = gap_to_one(rho);
     // The sign of the difference: biases may agree in all but their trailing digits.
     let (low, high) = if (h - k).0 <= 0.0 { (a, b) } else { (b, a) };
     if rho.0 > 0.0 {
@@ -157,8 +195,38 @@ fn rectified_product(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
     }
 }
 
-/// `∫_0^rho (rho - t) phi_2(h, k; t) dt`.
-fn remainder_around_zero(h: Quad, k: Quad, rho: Quad) -> Quad {
+/// `Cov((X + h)_+, (Y + k)_+)` for small correlations.
+fn covariance_around_zero(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
+    rho * a.active * b.active + rho * rho * density_integral(a.h, b.h, rho, |node| node.rest)
+}
+
+/// `P(X > -h, Y > -k)` for standard normal `X`, `Y` with correlation `rho`: the derivative of [`rectified_product`].
+fn orthant(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
+    let (h, k) = (a.h, b.h);
+    if rho.0.abs() <= EXPAND_AROUND_ZERO {
+        return a.active * b.active + rho * density_integral(h, k, rho, |_| ONE);
+    }
+    let half_gap = gap_to_one(rho) * Quad::from(0.5);
+    let low = if (h - k).0 <= 0.0 { a } else { b };
+    let integral =
+        |sum, difference| half_gap.sqrt() / Quad::PI * integral_around_one(sum, difference, half_gap, |_| ONE);
+    if rho.0 > 0.0 {
+        low.active - integral(h + k, h - k)
+    } else {
+        let high = if (h - k).0 <= 0.0 { b } else { a };
+        let limit = if (h + k).0 > 0.0 { low.active - high.inactive } else { ZERO };
+        limit + integral(h - k, h + k)
+    }
+}
+
+/// `1 - |rho|`. Correlations beyond ±1 are rounding errors of parallel neurons.
+fn gap_to_one(rho: Quad) -> Quad {
+    let gap = ONE - rho.abs();
+    if gap.0 > 0.0 { gap } else { ZERO }
+}
+
+/// `∫_0^1 weight(s) phi_2(h, k; rho s) ds`.
+fn density_integral(h: Quad, k: Quad, rho: Quad, weight: impl Fn(&Node) -> Quad) -> Quad {
     let quarter = Quad::from(0.25);
     let (sum, difference) = ((h + k) * (h + k) * quarter, (h - k) * (h - k) * quarter);
     let mut integral = ZERO;
@@ -166,9 +234,9 @@ fn remainder_around_zero(h: Quad, k: Quad, rho: Quad) -> Quad {
         let t = rho * node.point;
         let (plus, minus) = (ONE + t, ONE - t);
         let density = (-(sum / plus + difference / minus)).exp() / (plus * minus).sqrt();
-        integral += node.weight * node.rest * density;
+        integral += node.weight * weight(node) * density;
     }
-    integral * rho * rho / (Quad::PI + Quad::PI)
+    integral / (Quad::PI + Quad::PI)
 }
 
 /// `∫_rho^1 (t - rho) phi_2(h, k; t) dt` with `gap = 1 - rho`, `sum = h + k`, `difference = h - k`.
@@ -180,13 +248,22 @@ fn remainder_around_one(sum: Quad, difference: Quad, gap: Quad) -> Quad {
         return ZERO;
     }
     let half_gap = gap * Quad::from(0.5);
+    let integral = integral_around_one(sum, difference, half_gap, |node| node.rest * (ONE + node.point));
+    integral * half_gap * half_gap.sqrt() * Quad::from(2.0) / Quad::PI
+}
+
+/// `∫_0^1 weight(s) (1 - x² s²)^(-1/2) exp(-sum² / 8(1 - x² s²) - difference² / 8 x² s²) ds` with `x² = half_gap`.
+fn integral_around_one(sum: Quad, difference: Quad, half_gap: Quad, weight: impl Fn(&Node) -> Quad) -> Quad {
     let eighth = Quad::from(0.125);
+    if half_gap.0 <= 0.0 {
+        return ZERO;
+    }
     let (along, across) = (sum * sum * eighth, difference * difference * eighth / half_gap);
     let value = |node: &Node| {
         let square = node.point * node.point;
         let cosine = ONE - half_gap * square;
         let exponent = if across.0 == 0.0 { along / cosine } else { along / cosine + across / square };
-        node.weight * node.rest * (ONE + node.point) * (-exponent).exp() / cosine.sqrt()
+        node.weight * weight(node) * (-exponent).exp() / cosine.sqrt()
     };
     let mut integral = ZERO;
     if across.0 == 0.0 {
@@ -201,7 +278,7 @@ fn remainder_around_one(sum: Quad, difference: Quad, gap: Quad) -> Quad {
             }
         }
     }
-    integral * half_gap * half_gap.sqrt() * Quad::from(2.0) / Quad::PI
+    integral
 }
 
 /// A node of a quadrature rule on (0, 1).
@@ -260,7 +337,7 @@ mod tests {
     }
 
     fn around_zero(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
-        a.first * b.first + rho * a.active * b.active + remainder_around_zero(a.h, b.h, rho)
+        a.first * b.first + covariance_around_zero(a, b, rho)
     }
 
     fn assert_close(came: Quad, expected: Quad, tolerance: f64) {
@@ -279,6 +356,34 @@ mod tests {
                     let size = (1.0 + h * h).sqrt() * (1.0 + k * k).sqrt();
                     assert_close(rectified_product(&a, &b, rho), around_zero(&a, &b, rho), 3e-30 * size);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_orthant_probability_is_the_derivative_of_the_product() {
+        let step = Quad::from(1e-10);
+        for h in BIASES {
+            for k in BIASES {
+                let (a, b) = (neuron(h), neuron(k));
+                for rho in [-0.99, -0.7501, -0.3, 0.0, 0.5, 0.76, 0.999] {
+                    let rho = Quad::from(rho);
+                    let slope = rectified_product(&a, &b, rho + step) - rectified_product(&a, &b, rho - step);
+                    assert_close(orthant(&a, &b, rho), slope / (step + step), 1e-15);
+                }
+                let (before, after) = (Quad::from(0.75), Quad::from(0.75 + 1e-12));
+                assert_close(orthant(&a, &b, before), orthant(&a, &b, after), 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn covariances_are_products_less_the_product_of_means() {
+        for h in BIASES {
+            let (a, b) = (neuron(h), neuron(0.7));
+            for rho in [-1.0, -0.8, -0.2, 1e-9, 0.6, 1.0].map(Quad::from) {
+                let expected = product(&a, &b, rho) - a.expectation() * b.expectation();
+                assert_close(covariance(&a, &b, rho), expected, 1e-29 * (1.0 + h * h));
             }
         }
     }

@@ -5,14 +5,15 @@ use std::ops::Range;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi_stream::RecordBatchStreamReader;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float16Type, Float32Type,
+    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, RecordBatch, RecordBatchReader};
-use arrow_schema::DataType;
+use arrow_array::{Array, GenericListArray, OffsetSizeTrait, RecordBatch, RecordBatchReader};
+use arrow_schema::{DataType, Field};
 
-use super::columns::{Selection, Wanted};
-use super::{Source, row_range};
+use super::columns::{Columns, Selection, Wanted};
+use super::numbers::{decimal_to_double, wide_decimal_to_double};
+use super::{Source, pandas, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
 
@@ -29,6 +30,8 @@ pub struct ArrowStream {
     reader: RecordBatchStreamReader,
     schema: Schema,
     n_rows: u64,
+    /// A batch that was read to learn how long lists are.
+    pending: Option<RecordBatch>,
 }
 
 impl ArrowStream {
@@ -36,23 +39,43 @@ impl ArrowStream {
     ///
     /// # Errors
     /// Columns that are missing or hold other than real numbers.
-    pub fn new(reader: RecordBatchStreamReader, wanted: &Wanted, origin: &str) -> Result<Self> {
+    pub fn new(mut reader: RecordBatchStreamReader, wanted: &Wanted, origin: &str) -> Result<Self> {
         let fields = reader.schema();
         let names: Vec<String> = fields.fields().iter().map(|field| field.name().clone()).collect();
-        let n_columns = names.len();
-        let selection = Selection::new(wanted, names, n_columns, origin)?;
-        for &column in selection.all() {
-            let kind = fields.field(column).data_type();
-            if !(kind.is_integer() || kind.is_floating() || *kind == DataType::Boolean) {
-                let message =
-                    format!("column '{}' is of type {kind}; expected real numbers", selection.names()[column]);
-                return Err(Error::data(origin, message));
+        let index = pandas::index_columns(fields.metadata().get(pandas::KEY).map(String::as_str));
+        let columns = Columns::named(names).with_index(|_, name| pandas::is_index(name, &index));
+        let mut pending = None;
+        let selection = Selection::new(wanted, columns, origin, |column| {
+            let field = fields.field(column);
+            let refuse = |found: &str| {
+                let message = format!("column '{}' is of type {found}; {NUMBERS}", field.name());
+                Err(Error::data(origin, message))
+            };
+            if let Some(extension) = field.extension_type_name().filter(|name| !name.starts_with("arrow.")) {
+                return refuse(extension);
             }
-        }
-        let single = |&column: &usize| *fields.field(column).data_type() == DataType::Float32;
+            if !is_numeric(element_type(field.data_type())) {
+                return refuse(&field.data_type().to_string());
+            }
+            match field.data_type() {
+                DataType::FixedSizeList(_, n_elements) => Ok(Some(usize::try_from(*n_elements).unwrap_or_default())),
+                DataType::List(_) | DataType::LargeList(_) => {
+                    while pending.as_ref().is_none_or(|batch: &RecordBatch| batch.num_rows() == 0) {
+                        match reader.next() {
+                            Some(batch) => pending = Some(batch.map_err(|error| broken(origin, &error))?),
+                            None => return Ok(Some(1)),
+                        }
+                    }
+                    let array = pending.as_ref().map(|batch| batch.column(column));
+                    Ok(array.and_then(|array| first_length(array)).or(Some(1)))
+                }
+                _ => Ok(None),
+            }
+        })?;
+        let single = |&column: &usize| *element_type(fields.field(column).data_type()) == DataType::Float32;
         let is_single_precision = selection.inputs().iter().all(single);
         let schema = Schema { origin: origin.into(), selection, is_single_precision };
-        Ok(Self { reader, schema, n_rows: 0 })
+        Ok(Self { reader, schema, n_rows: 0, pending })
     }
 
     /// The next batch, if there is one.
@@ -60,11 +83,13 @@ impl ArrowStream {
     /// # Errors
     /// Whatever the producer of the stream reports.
     pub fn next_table(&mut self) -> Result<Option<ArrowTable>> {
-        let Some(batch) = self.reader.next() else {
-            return Ok(None);
+        let batch = match self.pending.take() {
+            Some(batch) => batch,
+            None => match self.reader.next() {
+                Some(batch) => batch.map_err(|error| broken(&self.schema.origin, &error))?,
+                None => return Ok(None),
+            },
         };
-        let batch =
-            batch.map_err(|error| Error::data(&*self.schema.origin, format!("the stream broke off: {error}")))?;
         let first_row = self.n_rows;
         self.n_rows += batch.num_rows() as u64;
         Ok(Some(ArrowTable::new(self.schema.clone(), first_row, vec![batch])))
@@ -81,6 +106,39 @@ impl ArrowStream {
             batches.extend(table.batches);
         }
         Ok(ArrowTable::new(self.schema.clone(), first_row, batches))
+    }
+}
+
+fn broken(origin: &str, error: &impl std::fmt::Display) -> Error {
+    Error::data(origin, format!("the stream broke off: {error}"))
+}
+
+const NUMBERS: &str = "expected real numbers, or lists of them that are equally long";
+
+/// The type of the numbers in a column, which may be those in its lists.
+fn element_type(kind: &DataType) -> &DataType {
+    let field: Option<&Field> = match kind {
+        DataType::FixedSizeList(field, _) | DataType::List(field) | DataType::LargeList(field) => Some(field),
+        _ => None,
+    };
+    field.map_or(kind, |field| field.data_type())
+}
+
+fn is_numeric(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_numeric(values),
+        DataType::Boolean => true,
+        _ => kind.is_integer() || kind.is_floating() || kind.is_decimal(),
+    }
+}
+
+/// The length of the first list that is there.
+fn first_length(array: &dyn Array) -> Option<usize> {
+    let row = (0..array.len()).find(|&row| !array.is_null(row))?;
+    if let Some(lists) = array.as_list_opt::<i32>() {
+        Some(lists.value_length(row) as usize)
+    } else {
+        array.as_list_opt::<i64>().map(|lists| lists.value_length(row) as usize)
     }
 }
 
@@ -107,8 +165,8 @@ impl ArrowTable {
     }
 
     /// Names of the inputs.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.schema.selection.input_names()
+    pub fn columns(&self) -> Vec<String> {
+        self.schema.selection.input_names().collect()
     }
 
     /// Whether all inputs are in single precision.
@@ -119,9 +177,19 @@ impl ArrowTable {
     /// Where the values of the first input lie, which tells whether two streams share their memory.
     pub fn address(&self) -> usize {
         let column = self.schema.selection.inputs()[0];
-        let data = self.batches.iter().map(|batch| batch.column(column).to_data());
-        data.filter_map(|data| data.buffers().first().map(|buffer| buffer.as_ptr().addr())).next().unwrap_or_default()
+        self.batches.iter().find_map(|batch| first_buffer(batch.column(column))).unwrap_or_default()
     }
+}
+
+/// Where the numbers of a column lie, which may be those in its lists.
+fn first_buffer(array: &dyn Array) -> Option<usize> {
+    let elements = match array.data_type() {
+        DataType::FixedSizeList(..) => array.as_fixed_size_list().values(),
+        DataType::List(_) => array.as_list::<i32>().values(),
+        DataType::LargeList(_) => array.as_list::<i64>().values(),
+        _ => return array.to_data().buffers().first().map(|buffer| buffer.as_ptr().addr()),
+    };
+    first_buffer(elements)
 }
 
 impl Source for ArrowTable {
@@ -140,32 +208,89 @@ impl Source for ArrowTable {
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows())?.len();
         let Schema { origin, selection, .. } = &self.schema;
-        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); selection.all().len()];
+        let mut staged: Vec<Vec<f64>> = vec![Vec::with_capacity(n_rows); selection.n_slots()];
+        let mut values = Vec::new();
         let mut row = rows.start;
         while row < rows.end {
             let index = self.starts.partition_point(|&start| start <= row) - 1;
             let start = self.starts[index];
             let end = rows.end.min(self.starts[index + 1]);
-            let part = (row - start) as usize..(end - start) as usize;
-            for (slot, (values, &column)) in columns.iter_mut().zip(selection.all()).enumerate() {
-                let array = self.batches[index].column(column);
-                if let Some(null) = part.clone().find(|&at| array.null_count() > 0 && array.is_null(at)) {
-                    let place = self.first_row + start + null as u64;
-                    let message = "null where a finite number was expected";
-                    return Err(Error::value(&**origin, place, Some(selection.named(slot)), message));
+            let in_batch = (row - start) as usize..(end - start) as usize;
+            for (number, part) in selection.parts().iter().enumerate() {
+                values.clear();
+                let array = self.batches[index].column(part.column).as_ref();
+                let read = match part.n_elements {
+                    None => append(array, in_batch.clone(), &mut values).map_err(Refused::null),
+                    Some(n_elements) => append_lists(array, in_batch.clone(), n_elements, &mut values),
+                };
+                if let Err(Refused { row, element, message }) = read {
+                    let place = self.first_row + start + row as u64;
+                    return Err(Error::value(&**origin, place, Some(selection.part_named(number, element)), message));
                 }
-                append(array.as_ref(), part.clone(), values);
+                part.spread(&values, &mut staged);
             }
             row = end;
         }
-        selection.fill(&columns, buffer);
+        selection.fill(&staged, buffer);
         let place = |index: usize| (origin.clone(), self.first_row + rows.start + index as u64);
         selection.block(buffer, n_rows, place)
     }
 }
 
-/// Appends the values at `rows` of an array of numbers.
-fn append(array: &dyn Array, rows: Range<usize>, out: &mut Vec<f64>) {
+/// A value that cannot be used.
+struct Refused {
+    /// Row of the batch.
+    row: usize,
+    element: Option<usize>,
+    message: String,
+}
+
+impl Refused {
+    fn null(row: usize) -> Self {
+        Self { row, element: None, message: "null where a finite number was expected".into() }
+    }
+}
+
+/// Appends the numbers of the lists at `rows`, which have to hold `n_elements` each.
+fn append_lists(array: &dyn Array, rows: Range<usize>, n_elements: usize, out: &mut Vec<f64>) -> Refusal {
+    let refuse = |row: usize, found: &str| {
+        let message = format!("{found} where a list of {n_elements} was expected");
+        Err(Refused { row, element: None, message })
+    };
+    if let Some(null) = first_null(array, rows.clone()) {
+        return refuse(null, "null");
+    }
+    fn places<O: OffsetSizeTrait>(lists: &GenericListArray<O>, rows: &Range<usize>) -> Vec<usize> {
+        lists.value_offsets()[rows.start..=rows.end].iter().map(|offset| offset.as_usize()).collect()
+    }
+    let (elements, offsets) = if let Some(lists) = array.as_fixed_size_list_opt() {
+        let start = lists.value_offset_at(rows.start);
+        (lists.values(), (0..=rows.len()).map(|row| start + row * lists.value_length() as usize).collect())
+    } else if let Some(lists) = array.as_list_opt::<i32>() {
+        (lists.values(), places(lists, &rows))
+    } else if let Some(lists) = array.as_list_opt::<i64>() {
+        (lists.values(), places(lists, &rows))
+    } else {
+        return refuse(rows.start, "no list");
+    };
+    if let Some(row) = offsets.windows(2).position(|ends| ends[1] - ends[0] != n_elements) {
+        return refuse(rows.start + row, &format!("a list of {}", offsets[row + 1] - offsets[row]));
+    }
+    let (start, end) = (offsets[0], offsets[rows.len()]);
+    append(elements.as_ref(), start..end, out).map_err(|at| {
+        let (row, element) = ((at - start) / n_elements, (at - start) % n_elements);
+        Refused { element: Some(element), ..Refused::null(rows.start + row) }
+    })
+}
+
+type Refusal = std::result::Result<(), Refused>;
+
+fn first_null(array: &dyn Array, mut rows: Range<usize>) -> Option<usize> {
+    rows.find(|&at| array.null_count() > 0 && array.is_null(at))
+}
+
+/// Appends the values at `rows` of an array of numbers, or returns the row of the first null.
+fn append(array: &dyn Array, rows: Range<usize>, out: &mut Vec<f64>) -> std::result::Result<(), usize> {
     fn extend<T: ArrowPrimitiveType>(
         array: &dyn Array,
         rows: Range<usize>,
@@ -174,7 +299,10 @@ fn append(array: &dyn Array, rows: Range<usize>, out: &mut Vec<f64>) {
     ) {
         out.extend(array.as_primitive::<T>().values()[rows].iter().map(|&value| convert(value)));
     }
-    match array.data_type() {
+    if let Some(null) = first_null(array, rows.clone()) {
+        return Err(null);
+    }
+    match *array.data_type() {
         DataType::Float64 => extend::<Float64Type>(array, rows, out, |value| value),
         DataType::Float32 => extend::<Float32Type>(array, rows, out, f64::from),
         DataType::Float16 => extend::<Float16Type>(array, rows, out, f64::from),
@@ -190,7 +318,31 @@ fn append(array: &dyn Array, rows: Range<usize>, out: &mut Vec<f64>) {
             let flags = array.as_boolean();
             out.extend(rows.map(|at| f64::from(u8::from(flags.value(at)))));
         }
+        DataType::Decimal32(_, scale) => {
+            extend::<Decimal32Type>(array, rows, out, |value| decimal_to_double(value.into(), scale.into()));
+        }
+        DataType::Decimal64(_, scale) => {
+            extend::<Decimal64Type>(array, rows, out, |value| decimal_to_double(value.into(), scale.into()));
+        }
+        DataType::Decimal128(_, scale) => {
+            extend::<Decimal128Type>(array, rows, out, |value| decimal_to_double(value, scale.into()));
+        }
+        DataType::Decimal256(_, scale) => {
+            extend::<Decimal256Type>(array, rows, out, |value| wide_decimal_to_double(value, scale.into()));
+        }
+        DataType::Dictionary(..) => {
+            let part = array.slice(rows.start, rows.len());
+            let dictionary = part.as_any_dictionary();
+            let values = dictionary.values();
+            if values.is_empty() || part.is_empty() {
+                return if part.is_empty() { Ok(()) } else { Err(rows.start) };
+            }
+            for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
+                append(values.as_ref(), key..key + 1, out).map_err(|_| rows.start + row)?;
+            }
+        }
         // the types of a stream are looked at before its batches are
         _ => out.resize(out.len() + rows.len(), f64::NAN),
     }
+    Ok(())
 }

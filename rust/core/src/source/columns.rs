@@ -1,5 +1,6 @@
 //! Which columns of a table are inputs, labels and weights, and what is wrong with the values in them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::block::{Block, BlockBuffer};
@@ -35,83 +36,289 @@ pub struct Wanted {
     pub weight: Option<ColumnRef>,
 }
 
+/// The columns of a table, in the order in which they are stored.
+#[derive(Clone, Debug)]
+pub(super) struct Columns {
+    /// Their names; empty where columns have no names.
+    names: Vec<String>,
+    /// Stored columns, without those of the folders' names.
+    n_stored: usize,
+    /// Columns that label the rows: no inputs unless they are asked for by name.
+    index: Vec<usize>,
+}
+
+impl Columns {
+    /// Columns that have no names.
+    pub(super) fn unnamed(n_columns: usize) -> Self {
+        Self { names: Vec::new(), n_stored: n_columns, index: Vec::new() }
+    }
+
+    /// Columns that are stored under these names.
+    pub(super) fn named(names: Vec<String>) -> Self {
+        Self { n_stored: names.len(), names, index: Vec::new() }
+    }
+
+    /// The same columns, of which those that label the rows are no inputs by default.
+    pub(super) fn with_index(mut self, is_index: impl Fn(usize, &str) -> bool) -> Self {
+        let columns = self.names.iter().enumerate().filter(|(column, name)| is_index(*column, name));
+        self.index = columns.map(|(column, _)| column).collect();
+        self
+    }
+
+    /// The same columns, and after them those that only the names of folders hold.
+    pub(super) fn with_keys<'a>(mut self, keys: impl Iterator<Item = &'a str>) -> Self {
+        for key in keys {
+            if !self.names.iter().any(|name| name == key) {
+                self.names.push(key.to_owned());
+            }
+        }
+        self
+    }
+
+    fn len(&self) -> usize {
+        self.n_stored.max(self.names.len())
+    }
+
+    /// The place of a column and, for an element of a column of lists such as `x[2]`, the number of the element.
+    fn resolve(&self, argument: &str, column: &ColumnRef, origin: &str) -> Result<(usize, Option<usize>)> {
+        match column {
+            ColumnRef::Index(index) => {
+                let numbered: Vec<usize> = (0..self.n_stored).filter(|column| !self.index.contains(column)).collect();
+                let n_columns = numbered.len();
+                let from_first = if *index < 0 {
+                    n_columns.checked_add_signed(*index as isize)
+                } else {
+                    usize::try_from(*index).ok()
+                };
+                let found = from_first.and_then(|index| numbered.get(index));
+                found.map(|&column| (column, None)).ok_or_else(|| {
+                    Error::argument(argument, format!("column {index} of {origin}, which has {n_columns} columns"))
+                })
+            }
+            ColumnRef::Name(name) => {
+                if let Some(column) = self.position(argument, name, origin)? {
+                    return Ok((column, None));
+                }
+                if let Some((name, element)) = element_of(name)
+                    && let Some(column) = self.position(argument, name, origin)?
+                {
+                    return Ok((column, Some(element)));
+                }
+                Err(Error::argument(argument, format!("{origin} has no column '{name}', but {}", self.listed())))
+            }
+        }
+    }
+
+    fn position(&self, argument: &str, name: &str, origin: &str) -> Result<Option<usize>> {
+        let mut found = self.names.iter().enumerate().filter(|(_, known)| *known == name).map(|(index, _)| index);
+        match (found.next(), found.next()) {
+            (Some(_), Some(_)) => {
+                let message = format!("{origin} has more than one column '{name}'; give its number");
+                Err(Error::argument(argument, message))
+            }
+            (first, _) => Ok(first),
+        }
+    }
+
+    fn listed(&self) -> String {
+        let mut known: Vec<String> = self.names.iter().take(SHOWN_NAMES).map(|name| format!("'{name}'")).collect();
+        if self.names.len() > SHOWN_NAMES {
+            known.push(format!("... ({} in all)", self.names.len()));
+        }
+        known.join(", ")
+    }
+}
+
+/// The name of a column of lists and the number of an element in `x[2]`.
+fn element_of(name: &str) -> Option<(&str, usize)> {
+    let (name, element) = name.strip_suffix(']')?.rsplit_once('[')?;
+    Some((name, element.parse().ok()?))
+}
+
+/// Numbers of a row that are one input, label or weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot {
+    /// Place of the column in the table.
+    column: usize,
+    /// Element of its lists; none where the column holds a number a row.
+    element: Option<usize>,
+}
+
+/// A column that is read, and where its numbers go.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// Place of the column in the table.
+    pub(super) column: usize,
+    /// Numbers a row, where the column holds lists.
+    pub(super) n_elements: Option<usize>,
+    /// Each slot that takes numbers of this column, and the element that it takes.
+    slots: Vec<(usize, usize)>,
+}
+
+impl Part {
+    /// Appends the numbers of some rows, row after row, to the slots that take them.
+    pub(super) fn spread(&self, values: &[f64], staged: &mut [Vec<f64>]) {
+        let n_elements = self.n_elements.unwrap_or(1);
+        for &(slot, element) in &self.slots {
+            staged[slot].extend(values.iter().skip(element).step_by(n_elements));
+        }
+    }
+}
+
 /// The columns of a table that are read: inputs first, then labels and weights where there are any.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    /// Names of all columns of the table; empty where columns have no names.
-    names: Vec<String>,
-    columns: Vec<usize>,
+    columns: Columns,
+    slots: Vec<Slot>,
+    parts: Vec<Part>,
     n_features: usize,
     label: Option<usize>,
     weight: Option<usize>,
 }
 
 impl Selection {
-    /// The columns that are wanted of a table of `n_columns` columns with these names (none: columns have no names).
-    pub(super) fn new(wanted: &Wanted, names: Vec<String>, n_columns: usize, origin: &str) -> Result<Self> {
-        let resolve = |argument: &str, column: &ColumnRef| resolve(argument, column, &names, n_columns, origin);
-        let target = wanted.target.as_ref().map(|column| resolve("target", column)).transpose()?;
-        let weight = wanted.weight.as_ref().map(|column| resolve("weight", column)).transpose()?;
+    /// The columns of a table that are wanted, where `n_elements` tells the length of the lists in a column, if it holds
+    /// lists, or why it cannot be read.
+    pub(super) fn new(
+        wanted: &Wanted,
+        columns: Columns,
+        origin: &str,
+        mut n_elements: impl FnMut(usize) -> Result<Option<usize>>,
+    ) -> Result<Self> {
+        let mut lengths: HashMap<usize, Option<usize>> = HashMap::new();
+        let mut slots_of = |argument: &str, (column, element): (usize, Option<usize>)| {
+            let length = match lengths.get(&column) {
+                Some(length) => *length,
+                None => *lengths.entry(column).or_insert(n_elements(column)?),
+            };
+            let elements = match (element, length) {
+                (Some(element), length) if length.is_none_or(|length| element >= length) => {
+                    let name = &columns.names[column];
+                    let found = length.map_or("numbers".to_owned(), |length| format!("lists of {length} numbers"));
+                    let message = format!("element {element} of column '{name}' of {origin}, which holds {found}");
+                    return Err(Error::argument(argument, message));
+                }
+                (Some(element), _) => vec![Some(element)],
+                (None, Some(length)) => (0..length).map(Some).collect(),
+                (None, None) => vec![None],
+            };
+            Ok(elements.into_iter().map(|element| Slot { column, element }).collect::<Vec<_>>())
+        };
+        let mut single = |argument: &str, column: &Option<ColumnRef>| -> Result<Option<Slot>> {
+            let Some(column) = column else { return Ok(None) };
+            match slots_of(argument, columns.resolve(argument, column, origin)?)?[..] {
+                [slot] => Ok(Some(slot)),
+                ref slots => {
+                    let message = format!("column {column} holds lists of {} numbers; expected one a row", slots.len());
+                    Err(Error::argument(argument, message))
+                }
+            }
+        };
+        let (target, weight) = (single("target", &wanted.target)?, single("weight", &wanted.weight)?);
         if target.is_some() && target == weight {
             return Err(Error::argument("weight", "the same column as target"));
         }
-        let taken = |column: &usize| Some(*column) == target || Some(*column) == weight;
-        let mut columns = match &wanted.columns {
-            None => (0..n_columns).filter(|column| !taken(column)).collect(),
-            Some(wanted) => {
-                let mut columns = Vec::with_capacity(wanted.len());
-                for column in wanted {
-                    let index = resolve("columns", column)?;
-                    if taken(&index) || columns.contains(&index) {
-                        return Err(Error::argument("columns", format!("column {column} is used twice")));
-                    }
-                    columns.push(index);
+        let taken = |slot: &Slot| Some(*slot) == target || Some(*slot) == weight;
+        let mut slots = Vec::new();
+        match &wanted.columns {
+            None => {
+                let whole = |column: &usize| [target, weight].iter().flatten().all(|slot| slot.column != *column);
+                for column in (0..columns.len()).filter(|column| !columns.index.contains(column)).filter(whole) {
+                    slots.extend(slots_of("columns", (column, None))?);
                 }
-                columns
             }
-        };
-        let n_features = columns.len();
-        if n_features == 0 {
-            return Err(Error::data(origin, format!("no input column is left of {n_columns} columns")));
+            Some(wanted) => {
+                for column in wanted {
+                    for slot in slots_of("columns", columns.resolve("columns", column, origin)?)? {
+                        if taken(&slot) || slots.contains(&slot) {
+                            return Err(Error::argument("columns", format!("column {column} is used twice")));
+                        }
+                        slots.push(slot);
+                    }
+                }
+            }
         }
-        let mut slot = |column: Option<usize>| {
-            column.map(|column| {
-                columns.push(column);
-                columns.len() - 1
+        let n_features = slots.len();
+        if n_features == 0 {
+            return Err(Error::data(origin, format!("no input column is left of {} columns", columns.len())));
+        }
+        let mut append = |slot: Option<Slot>| {
+            slot.map(|slot| {
+                slots.push(slot);
+                slots.len() - 1
             })
         };
-        let (label, weight) = (slot(target), slot(weight));
-        Ok(Self { names, columns, n_features, label, weight })
+        let (label, weight) = (append(target), append(weight));
+        let mut parts: Vec<Part> = Vec::new();
+        let mut known: HashMap<usize, usize> = HashMap::new();
+        for (place, slot) in slots.iter().enumerate() {
+            let part = *known.entry(slot.column).or_insert_with(|| {
+                parts.push(Part { column: slot.column, n_elements: lengths[&slot.column], slots: Vec::new() });
+                parts.len() - 1
+            });
+            parts[part].slots.push((place, slot.element.unwrap_or_default()));
+        }
+        Ok(Self { columns, slots, parts, n_features, label, weight })
     }
 
     /// Names of all columns of the table.
     pub(super) fn names(&self) -> &[String] {
-        &self.names
+        &self.columns.names
     }
 
     /// Names of the inputs.
-    pub(super) fn input_names(&self) -> impl Iterator<Item = &str> {
-        self.inputs().iter().map(|&column| &*self.names[column])
+    pub(super) fn input_names(&self) -> impl Iterator<Item = String> {
+        self.slots[..self.n_features].iter().map(|slot| self.name(*slot))
+    }
+
+    fn name(&self, slot: Slot) -> String {
+        let name = &self.columns.names[slot.column];
+        slot.element.map_or_else(|| name.clone(), |element| format!("{name}[{element}]"))
     }
 
     /// The column at a place in the list of columns that are read: its name, or its number where columns have no names.
     pub(super) fn named(&self, slot: usize) -> Column {
-        let column = self.columns[slot];
-        self.names.get(column).map_or(Column::Index(column), |name| Column::Name(name.clone()))
+        let slot = self.slots[slot];
+        if self.columns.names.is_empty() { Column::Index(slot.column) } else { Column::Name(self.name(slot)) }
     }
 
-    /// Every column that is read, by its place in the table.
-    pub(super) fn all(&self) -> &[usize] {
-        &self.columns
+    /// The columns that are read, each once.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The column that a part reads, and the element of its lists where one is meant.
+    pub(super) fn part_named(&self, part: usize, element: Option<usize>) -> Column {
+        let column = self.parts[part].column;
+        if self.columns.names.is_empty() {
+            Column::Index(column)
+        } else {
+            Column::Name(self.name(Slot { column, element }))
+        }
+    }
+
+    /// Every column that is read, by its place in the table: inputs, label, weight.
+    pub(super) fn all(&self) -> Vec<usize> {
+        self.slots.iter().map(|slot| slot.column).collect()
     }
 
     /// The inputs, by their place in the table.
-    pub(super) fn inputs(&self) -> &[usize] {
-        &self.columns[..self.n_features]
+    pub(super) fn inputs(&self) -> Vec<usize> {
+        self.slots[..self.n_features].iter().map(|slot| slot.column).collect()
+    }
+
+    /// Whether some numbers of a part are inputs.
+    pub(super) fn is_input(&self, part: &Part) -> bool {
+        part.slots.iter().any(|&(slot, _)| slot < self.n_features)
     }
 
     pub(super) fn n_features(&self) -> usize {
         self.n_features
+    }
+
+    /// Number of columns that are read.
+    pub(super) fn n_slots(&self) -> usize {
+        self.slots.len()
     }
 
     /// Where the labels stand in the list of columns that are read.
@@ -159,36 +366,6 @@ impl Selection {
 
 /// Most names that a message lists.
 const SHOWN_NAMES: usize = 12;
-
-fn resolve(argument: &str, column: &ColumnRef, names: &[String], n_columns: usize, origin: &str) -> Result<usize> {
-    match column {
-        ColumnRef::Index(index) => {
-            let from_first =
-                if *index < 0 { n_columns.checked_add_signed(*index as isize) } else { usize::try_from(*index).ok() };
-            from_first
-                .filter(|&index| index < n_columns)
-                .ok_or_else(|| Error::argument(argument, format!("column {index} of a file with {n_columns} columns")))
-        }
-        ColumnRef::Name(name) => {
-            let mut found = names.iter().enumerate().filter(|(_, known)| *known == name).map(|(index, _)| index);
-            match (found.next(), found.next()) {
-                (Some(index), None) => Ok(index),
-                (Some(_), Some(_)) => {
-                    let message = format!("{origin} has more than one column '{name}'; give its number");
-                    Err(Error::argument(argument, message))
-                }
-                (None, _) => {
-                    let mut known: Vec<String> =
-                        names.iter().take(SHOWN_NAMES).map(|name| format!("'{name}'")).collect();
-                    if names.len() > SHOWN_NAMES {
-                        known.push(format!("... ({} in all)", names.len()));
-                    }
-                    Err(Error::argument(argument, format!("{origin} has no column '{name}', but {}", known.join(", "))))
-                }
-            }
-        }
-    }
-}
 
 /// Rows of a tile when columns are turned into rows: the tile stays in the first cache.
 const TILE_ROWS: usize = 32;

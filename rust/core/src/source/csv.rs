@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use super::columns::{Selection, Wanted};
+use super::columns::{ColumnRef, Columns, Selection, Wanted};
 use super::cursors::Cursors;
+use super::gzip::TextFile;
 use super::stable_file::{Address, StableFile};
+use super::table_file::TableFile;
 use super::{Source, first_of, no_rows, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::control::Control;
@@ -19,8 +20,10 @@ use crate::error::{Error, Result};
 pub struct CsvFormat {
     /// What stands between fields.
     pub delimiter: u8,
-    /// Names of the columns of files without a header; otherwise the first row of each file names them.
+    /// Names of the columns, instead of those in the first row.
     pub names: Option<Vec<String>>,
+    /// Whether the first row of each file names the columns; where nothing is said, it does unless there are names.
+    pub header: Option<bool>,
 }
 
 /// Rows of CSV files, one file after another.
@@ -30,6 +33,8 @@ pub struct CsvSource {
     n_rows: u64,
     delimiter: u8,
     selection: Selection,
+    /// Whether some files can only be read from their start.
+    is_sequential: bool,
     cursors: Cursors<Cursor>,
 }
 
@@ -37,8 +42,20 @@ pub struct CsvSource {
 struct File {
     address: Address,
     first_row: u64,
+    n_fields: usize,
+    /// The columns that are read, in the order of the selection.
+    columns: Vec<Column>,
     /// Places where reading can start, in their order.
     marks: Vec<Mark>,
+}
+
+/// A column of one file.
+#[derive(Clone, Copy, Debug)]
+enum Column {
+    /// Place of its field in a record.
+    Field(usize),
+    /// The same number in each row.
+    Key(f64),
 }
 
 /// The start of a record.
@@ -54,48 +71,71 @@ struct Mark {
 const MARK_BYTES: u64 = 1 << 20;
 
 impl CsvSource {
-    /// A source of the rows of `paths`, which have the same columns.
+    /// A source of the rows of `paths`, whose columns are those of the first file by name.
     ///
     /// # Errors
     /// Files that cannot be read, rows of different lengths, columns that are missing, [`Error::Cancelled`].
-    pub fn open(paths: &[PathBuf], wanted: &Wanted, format: &CsvFormat, control: &Control) -> Result<Self> {
+    pub fn open(paths: &[TableFile], wanted: &Wanted, format: &CsvFormat, control: &Control) -> Result<Self> {
         let origin = first_of(paths)?;
         let mut files: Vec<File> = Vec::with_capacity(paths.len());
-        let mut n_rows = 0;
-        let mut names = format.names.clone();
+        let (mut n_rows, mut is_sequential) = (0, false);
+        let mut first: Option<Selection> = None;
         for path in paths {
-            let file = StableFile::open(path)?;
+            let file = StableFile::open(&path.path)?;
             let address = file.address().clone();
             require_text(&file)?;
-            let mut records = Records::new(file, format.delimiter, Mark { row: 0, offset: 0, line: 1 });
-            if format.names.is_none() {
-                let header = records.header()?;
-                match &names {
-                    None => names = Some(header),
-                    Some(names) if *names == header => {}
-                    Some(_) => {
-                        let message = format!("other columns in its first row than {origin}");
-                        return Err(Error::data(path.display().to_string(), message));
+            let text = TextFile::new(file)?;
+            is_sequential |= text.is_compressed();
+            let mut records = Records::new(text, format.delimiter, Mark { row: 0, offset: 0, line: 1 });
+            let names = records.names(format)?;
+            let n_fields = names.len();
+            let selection = match &mut first {
+                Some(first) => first,
+                None => {
+                    // programs that write the labels of rows leave the name of their column empty
+                    let columns = Columns::named(names.clone())
+                        .with_index(|column, name| column == 0 && name.is_empty() && n_fields > 1)
+                        .with_keys(path.keys.iter().map(|(key, _)| &**key));
+                    let selection = Selection::new(wanted, columns, &origin, |_| Ok(None))?;
+                    if format.header.is_none() && format.names.is_none() {
+                        require_header(wanted, &selection, &origin)?;
+                    }
+                    first.insert(selection)
+                }
+            };
+            let find = |&column: &usize| {
+                let name = &selection.names()[column];
+                // a name may stand twice in a file, whose columns then have to be in the order of the first file
+                let place = if names.get(column) == Some(name) {
+                    Some(column)
+                } else {
+                    names.iter().position(|other| other == name)
+                };
+                match place {
+                    Some(place) => Ok(Column::Field(place)),
+                    None if path.has_key(name) => path.key(name).map(Column::Key),
+                    None => {
+                        let message =
+                            format!("other columns in its first row than {origin}: it has no column '{name}'");
+                        Err(Error::data(path.path.display().to_string(), message))
                     }
                 }
-            }
+            };
+            let columns = selection.all().iter().map(find).collect::<Result<Vec<_>>>()?;
             let first_row = n_rows;
-            let marks = records.index(names.as_ref().map_or(0, Vec::len), control)?;
+            let marks = records.index(n_fields, control)?;
             n_rows += records.row;
-            files.push(File { address, first_row, marks });
+            files.push(File { address, first_row, n_fields, columns, marks });
         }
-        let names = names.unwrap_or_default();
-        let n_columns = names.len();
-        let selection = Selection::new(wanted, names, n_columns, &origin)?;
-        if n_rows == 0 {
+        let Some(selection) = first.filter(|_| n_rows > 0) else {
             return Err(no_rows(origin));
-        }
-        Ok(Self { files, n_rows, delimiter: format.delimiter, selection, cursors: Cursors::default() })
+        };
+        Ok(Self { files, n_rows, delimiter: format.delimiter, selection, is_sequential, cursors: Cursors::default() })
     }
 
     /// Names of the inputs.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.selection.input_names()
+    pub fn columns(&self) -> Vec<String> {
+        self.selection.input_names().collect()
     }
 
     fn file_of(&self, row: u64) -> usize {
@@ -104,11 +144,11 @@ impl CsvSource {
 
     fn open_cursor(&self, row: u64) -> Result<Cursor> {
         let index = self.file_of(row);
-        let File { address, first_row, marks } = &self.files[index];
+        let File { address, first_row, marks, .. } = &self.files[index];
         let file = address.open()?;
         let row_in_file = row - first_row;
         let mark = marks[marks.partition_point(|mark| mark.row <= row_in_file).max(1) - 1];
-        let mut cursor = Cursor { file: index, records: Records::new(file, self.delimiter, mark) };
+        let mut cursor = Cursor { file: index, records: Records::new(TextFile::new(file)?, self.delimiter, mark) };
         while cursor.records.row < row_in_file {
             cursor.records.require_next()?;
         }
@@ -116,16 +156,22 @@ impl CsvSource {
     }
 
     /// Appends the row that a cursor reads next.
-    fn read_row(&self, records: &mut Records, buffer: &mut BlockBuffer) -> Result<()> {
+    fn read_row(&self, cursor: &mut Cursor, buffer: &mut BlockBuffer) -> Result<()> {
+        let (file, records) = (&self.files[cursor.file], &mut cursor.records);
         records.require_next()?;
-        records.require_fields(self.selection.names().len())?;
-        for (slot, &column) in self.selection.all().iter().enumerate() {
-            let field = records.field(column);
-            let value = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<f64>().ok());
-            let Some(value) = value else {
-                let found = if field.trim_ascii().is_empty() { "nothing".to_owned() } else { shown(field) };
-                let message = format!("{found} where a number was expected");
-                return Err(records.refuse(Some(self.selection.named(slot)), message));
+        records.require_fields(file.n_fields)?;
+        for (slot, column) in file.columns.iter().enumerate() {
+            let value = match *column {
+                Column::Key(value) => value,
+                Column::Field(place) => {
+                    let field = records.field(place);
+                    let value = std::str::from_utf8(field).ok().and_then(|text| text.trim().parse::<f64>().ok());
+                    value.ok_or_else(|| {
+                        let found = if field.trim_ascii().is_empty() { "nothing".to_owned() } else { shown(field) };
+                        let message = format!("{found} where a number was expected");
+                        records.refuse(Some(self.selection.named(slot)), message)
+                    })?
+                }
             };
             if slot < self.selection.n_features() {
                 buffer.x.push(value);
@@ -152,6 +198,10 @@ impl Source for CsvSource {
         self.selection.label().is_some()
     }
 
+    fn is_sequential(&self) -> bool {
+        self.is_sequential
+    }
+
     fn rest(&self) {
         self.cursors.clear();
     }
@@ -171,11 +221,11 @@ impl Source for CsvSource {
                 });
             }
             if let Some(cursor) = &mut cursor {
-                self.read_row(&mut cursor.records, buffer)?;
+                self.read_row(cursor, buffer)?;
             }
         }
         if let Some(cursor) = cursor {
-            cursor.records.file.require_unchanged()?;
+            cursor.records.text.file().require_unchanged()?;
             if rows.end < self.n_rows && self.file_of(rows.end) == cursor.file {
                 self.cursors.put(rows.end, cursor);
             }
@@ -202,7 +252,7 @@ const MAX_RECORD_BYTES: usize = 1 << 24;
 
 /// The records of a file, one after another.
 struct Records {
-    file: StableFile,
+    text: TextFile,
     parser: Reader,
     bytes: Vec<u8>,
     /// The part of `bytes` that is not parsed yet.
@@ -221,16 +271,16 @@ struct Records {
 
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Records").field("file", &self.file).field("row", &self.row).finish_non_exhaustive()
+        f.debug_struct("Records").field("file", self.text.file()).field("row", &self.row).finish_non_exhaustive()
     }
 }
 
 impl Records {
-    fn new(file: StableFile, delimiter: u8, mark: Mark) -> Self {
+    fn new(text: TextFile, delimiter: u8, mark: Mark) -> Self {
         let mut parser = ReaderBuilder::new().delimiter(delimiter).build();
         parser.set_line(mark.line);
         Self {
-            file,
+            text,
             parser,
             bytes: vec![0; READ_BYTES],
             unread: 0..0,
@@ -280,7 +330,7 @@ impl Records {
     /// Reads on in the file where all bytes are parsed.
     fn refill(&mut self) -> Result<()> {
         if self.unread.is_empty() {
-            self.unread = 0..self.file.read_at(&mut self.bytes, self.offset)?;
+            self.unread = 0..self.text.read_at(&mut self.bytes, self.offset)?;
         }
         Ok(())
     }
@@ -307,8 +357,8 @@ impl Records {
         if self.next()? {
             return Ok(());
         }
-        self.file.require_unchanged()?;
-        Err(Error::file(self.file.path(), format!("ends after {} rows", self.row)))
+        self.text.file().require_unchanged()?;
+        Err(Error::file(self.text.file().path(), format!("ends after {} rows", self.row)))
     }
 
     fn field(&self, index: usize) -> &[u8] {
@@ -320,29 +370,60 @@ impl Records {
         if self.n_fields == expected {
             return Ok(());
         }
-        Err(self.refuse(None, format!("{} fields where {expected} were expected", self.n_fields)))
+        let other = if self.n_fields == 1 { other_delimiter(self.field(0)) } else { None };
+        let hint =
+            other.map_or(String::new(), |other| format!(": {}; is the delimiter {other:?}?", shown(self.field(0))));
+        Err(self.refuse(None, format!("{} fields where {expected} were expected{hint}", self.n_fields)))
     }
 
     /// An error about the current record.
     fn refuse(&self, column: Option<crate::error::Column>, message: String) -> Error {
-        let name = self.file.path().display().to_string();
+        let name = self.text.file().path().display().to_string();
         Error::value(name, self.row.saturating_sub(1), column, format!("{message} (line {})", self.line))
     }
 
-    /// Reads the names of the columns, which are no row.
-    fn header(&mut self) -> Result<Vec<String>> {
+    /// The names of the columns, and the first row passed over where it holds them.
+    fn names(&mut self, format: &CsvFormat) -> Result<Vec<String>> {
+        if !format.header.unwrap_or(format.names.is_none()) {
+            return match &format.names {
+                Some(names) => Ok(names.clone()),
+                None => self.numbers_of_columns(),
+            };
+        }
         if !self.next()? {
-            return Err(Error::file(self.file.path(), "is empty; expected a CSV file with a first row of names"));
+            let path = self.text.file().path();
+            return Err(Error::file(path, "is empty; expected a CSV file with a first row of names"));
         }
         self.row = 0;
-        let fields = (0..self.n_fields).map(|index| String::from_utf8_lossy(self.field(index)).trim().to_owned());
-        let names: Vec<String> = fields.collect();
-        if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-            let path = self.file.path().display();
-            let message = format!("the first row of {path} is all numbers; pass the names of its columns");
-            return Err(Error::argument("names", message));
+        if let (1, Some(other)) = (self.n_fields, other_delimiter(self.field(0))) {
+            let (path, found) = (self.text.file().path().display(), shown(self.field(0)));
+            let message = format!("the first row of {path} is a single field, {found}; is the delimiter {other:?}?");
+            return Err(Error::argument("delimiter", message));
         }
-        Ok(names)
+        match &format.names {
+            Some(names) => {
+                self.require_fields(names.len())?;
+                Ok(names.clone())
+            }
+            None => Ok(self.texts()),
+        }
+    }
+
+    fn texts(&self) -> Vec<String> {
+        (0..self.n_fields).map(|index| String::from_utf8_lossy(self.field(index)).trim().to_owned()).collect()
+    }
+
+    /// Names of the columns of a file that has none: `x0`, `x1`, ...; the reader stays before the first row.
+    fn numbers_of_columns(&mut self) -> Result<Vec<String>> {
+        let mark = Mark { row: 0, offset: 0, line: 1 };
+        let n_fields = if self.next()? { self.n_fields } else { 0 };
+        if n_fields == 0 {
+            return Err(Error::file(self.text.file().path(), "is empty; expected a CSV file"));
+        }
+        self.parser.reset();
+        self.parser.set_line(mark.line);
+        (self.unread, self.offset, self.row, self.line) = (0..0, mark.offset, mark.row, mark.line);
+        Ok((0..n_fields).map(|column| format!("x{column}")).collect())
     }
 
     /// Reads all records and returns places to start from.
@@ -357,7 +438,7 @@ impl Records {
                 marks.push(mark);
             }
             if !self.next()? {
-                self.file.require_unchanged()?;
+                self.text.file().require_unchanged()?;
                 return Ok(marks);
             }
             self.require_fields(n_columns)?;
@@ -370,7 +451,6 @@ fn require_text(file: &StableFile) -> Result<()> {
     let mut start = [0; 4];
     let n_read = file.read_at(&mut start, 0)?;
     let found = match start[..n_read] {
-        [0x1f, 0x8b, ..] => "is compressed by gzip",
         [0x28, 0xb5, 0x2f, 0xfd] => "is compressed by zstd",
         [b'P', b'K', 3, 4] => "is a zip archive",
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is UTF-16",
@@ -379,6 +459,30 @@ fn require_text(file: &StableFile) -> Result<()> {
         _ => return Ok(()),
     };
     Err(Error::file(file.path(), format!("{found}; expected a CSV file in UTF-8")))
+}
+
+/// Refuses a first row that may hold numbers rather than names, in columns that are read and that no name confirms.
+fn require_header(wanted: &Wanted, selection: &Selection, origin: &str) -> Result<()> {
+    let asked = wanted.target.iter().chain(&wanted.weight).chain(wanted.columns.iter().flatten());
+    if asked.into_iter().any(|column| matches!(column, ColumnRef::Name(_))) {
+        return Ok(());
+    }
+    let mut used = selection.all().into_iter().filter_map(|column| selection.names().get(column));
+    match used.find(|name| name.parse::<f64>().is_ok()) {
+        None => Ok(()),
+        Some(number) => {
+            let message = format!(
+                "the first row of {origin} holds the number {number}, so that it may be no row of names; \
+                 pass the names of its columns, or header=True if it is one, or header=False if it is not"
+            );
+            Err(Error::argument("names", message))
+        }
+    }
+}
+
+/// Another delimiter that divides a field.
+fn other_delimiter(field: &[u8]) -> Option<char> {
+    [';', '\t', '|', ','].into_iter().find(|&other| field.contains(&(other as u8)))
 }
 
 /// Most characters of a field that a message shows.
@@ -394,8 +498,9 @@ fn shown(field: &[u8]) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use std::path::PathBuf;
+
     use super::*;
-    use crate::source::ColumnRef;
 
     /// A file of its own for each test, removed at its end.
     struct TestFile(PathBuf);
@@ -415,9 +520,9 @@ mod tests {
     }
 
     fn open(files: &[&TestFile]) -> Result<CsvSource> {
-        let paths: Vec<PathBuf> = files.iter().map(|file| file.0.clone()).collect();
+        let paths: Vec<TableFile> = files.iter().map(|file| TableFile::from(&*file.0)).collect();
         let wanted = Wanted { target: Some(ColumnRef::Name("y".into())), ..Wanted::default() };
-        CsvSource::open(&paths, &wanted, &CsvFormat { delimiter: b',', names: None }, &Control::default())
+        CsvSource::open(&paths, &wanted, &CsvFormat { delimiter: b',', names: None, header: None }, &Control::default())
     }
 
     proptest! {

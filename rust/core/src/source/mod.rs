@@ -6,12 +6,15 @@ mod columns;
 mod csv;
 mod cursors;
 mod fingerprints;
+mod gzip;
 mod npy;
+mod numbers;
+mod pandas;
 mod parquet;
 mod stable_file;
+mod table_file;
 
 use std::ops::Range;
-use std::path::PathBuf;
 
 pub use array::{ArraySource, Matrix, Vector};
 pub use arrow::{ArrowStream, ArrowTable};
@@ -20,6 +23,7 @@ pub use csv::{CsvFormat, CsvSource};
 pub use fingerprints::Fingerprints;
 pub use npy::{NpySource, Weights};
 pub use parquet::ParquetSource;
+pub use table_file::TableFile;
 
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
@@ -53,9 +57,9 @@ pub trait Source: Sync {
 }
 
 /// The first of some files, by which the table that they make is called in messages.
-fn first_of(paths: &[PathBuf]) -> Result<String> {
-    match paths.first() {
-        Some(path) => Ok(path.display().to_string()),
+fn first_of(files: &[TableFile]) -> Result<String> {
+    match files.first() {
+        Some(file) => Ok(file.path.display().to_string()),
         None => Err(Error::argument("path", "no files")),
     }
 }

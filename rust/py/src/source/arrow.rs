@@ -59,7 +59,7 @@ impl ArrowStream {
 
 impl From<source::ArrowTable> for TableSource {
     fn from(table: source::ArrowTable) -> Self {
-        let columns = table.columns().map(str::to_owned).collect();
+        let columns = table.columns();
         let is_single_precision = table.is_single_precision();
         Self { source: Box::new(table), columns, is_single_precision }
     }

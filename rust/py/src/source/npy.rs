@@ -12,30 +12,30 @@ use crate::error::to_python;
 #[pyclass(frozen, module = "relunet._relunet")]
 pub struct NpySource(pub(super) source::NpySource);
 
-/// Where weights are: a column of the inputs' file, or a file.
+/// Where weights are: a column of the inputs' files, or files.
 #[derive(FromPyObject)]
 enum WeightsArgument {
     Column(i64),
-    File(PathBuf),
+    Files(Vec<PathBuf>),
 }
 
 #[pymethods]
 impl NpySource {
     #[new]
-    #[pyo3(signature = (x_path, y_path=None, *, target=None, columns=None, weight=None))]
+    #[pyo3(signature = (x_paths, y_paths=None, *, target=None, columns=None, weight=None))]
     fn new(
         py: Python<'_>,
-        x_path: PathBuf,
-        y_path: Option<PathBuf>,
+        x_paths: Vec<PathBuf>,
+        y_paths: Option<Vec<PathBuf>>,
         target: Option<i64>,
         columns: Option<Vec<i64>>,
         weight: Option<WeightsArgument>,
     ) -> PyResult<Self> {
         let weight = weight.map(|weight| match weight {
             WeightsArgument::Column(column) => Weights::Column(column),
-            WeightsArgument::File(path) => Weights::File(path),
+            WeightsArgument::Files(paths) => Weights::Files(paths),
         });
-        py.detach(|| source::NpySource::open(&x_path, y_path.as_deref(), target, columns.as_deref(), weight.as_ref()))
+        py.detach(|| source::NpySource::open(&x_paths, y_paths.as_deref(), target, columns.as_deref(), weight.as_ref()))
             .map(Self)
             .map_err(|error| to_python(py, error))
     }
@@ -52,7 +52,7 @@ impl NpySource {
         self.0.n_features()
     }
 
-    /// Columns of the file that are the inputs, counted from 0.
+    /// Columns of the files that are the inputs, counted from 0.
     #[getter]
     fn columns(&self) -> Vec<usize> {
         self.0.columns().to_vec()

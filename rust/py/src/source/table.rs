@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 use relunet_core::control::Control;
-use relunet_core::source::{ColumnRef, CsvFormat, CsvSource, ParquetSource, Source, Wanted};
+use relunet_core::source::{ColumnRef, CsvFormat, CsvSource, ParquetSource, Source, TableFile, Wanted};
 
 use super::{Rows, dtype_name, read};
 use crate::error::to_python;
@@ -36,6 +36,13 @@ pub(super) fn wanted(
         columns: columns.map(|columns| columns.into_iter().map(Into::into).collect()),
         weight: weight.map(Into::into),
     }
+}
+
+/// A file: its path, and the columns and values that the names of its folders tell.
+type FileArgument = (PathBuf, Vec<(String, String)>);
+
+fn table_files(files: Vec<FileArgument>) -> Vec<TableFile> {
+    files.into_iter().map(|(path, keys)| TableFile { path, keys }).collect()
 }
 
 /// A table with named columns as a source.
@@ -78,6 +85,12 @@ impl TableSource {
         self.source.has_labels()
     }
 
+    /// Whether rows can be had at little cost only in their order.
+    #[getter]
+    fn is_sequential(&self) -> bool {
+        self.source.is_sequential()
+    }
+
     /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.
     fn read<'py>(slf: &Bound<'py, Self>, start: u64, stop: u64) -> PyResult<Rows<'py>> {
         read(slf.as_any(), start, stop)
@@ -86,37 +99,40 @@ impl TableSource {
 
 /// Parquet files, one after another, as a source.
 #[pyfunction]
-#[pyo3(signature = (paths, *, target=None, columns=None, weight=None))]
+#[pyo3(signature = (files, *, target=None, columns=None, weight=None))]
 pub fn open_parquet(
     py: Python<'_>,
-    paths: Vec<PathBuf>,
+    files: Vec<FileArgument>,
     target: Option<ColumnArgument>,
     columns: Option<Vec<ColumnArgument>>,
     weight: Option<ColumnArgument>,
 ) -> PyResult<TableSource> {
-    let wanted = wanted(target, columns, weight);
-    let source = py.detach(|| ParquetSource::open(&paths, &wanted)).map_err(|error| to_python(py, error))?;
-    let columns = source.columns().map(str::to_owned).collect();
+    let (files, wanted) = (table_files(files), wanted(target, columns, weight));
+    let source = py.detach(|| ParquetSource::open(&files, &wanted)).map_err(|error| to_python(py, error))?;
+    let columns = source.columns();
     let is_single_precision = source.is_single_precision();
     Ok(TableSource { source: Box::new(source), columns, is_single_precision })
 }
 
 /// CSV files, one after another, as a source; without names, the first row of each file has them.
 #[pyfunction]
-#[pyo3(signature = (paths, delimiter, names=None, *, target=None, columns=None, weight=None))]
+#[pyo3(signature = (files, delimiter, names=None, header=None, *, target=None, columns=None, weight=None))]
+#[allow(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn open_csv(
     py: Python<'_>,
-    paths: Vec<PathBuf>,
+    files: Vec<FileArgument>,
     delimiter: u8,
     names: Option<Vec<String>>,
+    header: Option<bool>,
     target: Option<ColumnArgument>,
     columns: Option<Vec<ColumnArgument>>,
     weight: Option<ColumnArgument>,
 ) -> PyResult<TableSource> {
-    let (wanted, format) = (wanted(target, columns, weight), CsvFormat { delimiter, names });
+    let (files, wanted) = (table_files(files), wanted(target, columns, weight));
+    let format = CsvFormat { delimiter, names, header };
     let control = Control::default();
-    let opened = py.detach(|| watched(&control, None, || CsvSource::open(&paths, &wanted, &format, &control)))?;
+    let opened = py.detach(|| watched(&control, None, || CsvSource::open(&files, &wanted, &format, &control)))?;
     let source = opened.map_err(|error| to_python(py, error))?;
-    let columns = source.columns().map(str::to_owned).collect();
+    let columns = source.columns();
     Ok(TableSource { source: Box::new(source), columns, is_single_precision: false })
 }

@@ -1,6 +1,7 @@
 //! The number types of `.npy` files, decoded into double precision.
 
 use super::header::{Element, Kind};
+use crate::source::numbers::{bfloat_to_double, half_to_double};
 
 /// Rows of a tile when columns are turned into rows: the tile stays in the first cache.
 const TILE_ROWS: usize = 32;
@@ -23,6 +24,7 @@ macro_rules! with_converter {
             (Kind::Float, 8) => as_written!(f64, f64::from),
             (Kind::Float, 4) => as_written!(f32, f64::from),
             (Kind::Float, _) => as_written!(u16, half_to_double),
+            (Kind::Bfloat, _) => as_written!(u16, bfloat_to_double),
             (Kind::Signed, 8) => as_written!(i64, |value| value as f64),
             (Kind::Signed, 4) => as_written!(i32, f64::from),
             (Kind::Signed, 2) => as_written!(i16, f64::from),
@@ -84,38 +86,5 @@ fn decode_columns<const N: usize>(bytes: &[u8], n_rows: usize, out: &mut [f64], 
             let column = &column[first_row..];
             tile[j..].iter_mut().step_by(n_columns).zip(column).for_each(|(to, &value)| *to = convert(value));
         }
-    }
-}
-
-/// The value of a half-precision number with these bits.
-pub(in crate::source) fn half_to_double(bits: u16) -> f64 {
-    let fraction = f64::from(bits & 0x3ff);
-    let magnitude = match (bits >> 10) & 0x1f {
-        0 => fraction * 2f64.powi(-24),
-        31 if fraction == 0.0 => f64::INFINITY,
-        31 => f64::NAN,
-        exponent => (1024.0 + fraction) * 2f64.powi(i32::from(exponent) - 25),
-    };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_precision() {
-        for (bits, value) in [
-            (0x0000, 0.0),
-            (0x3c00, 1.0),
-            (0xc100, -2.5),
-            (0x7bff, 65504.0),
-            (0x0400, 6.103515625e-5),
-            (0x0001, 5.960464477539063e-8),
-            (0xfc00, f64::NEG_INFINITY),
-        ] {
-            assert_eq!(half_to_double(bits), value, "{bits:#x}");
-        }
-        assert!(half_to_double(0x7e00).is_nan());
     }
 }

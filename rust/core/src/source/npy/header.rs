@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Signed,
     Unsigned,
     Float,
+    /// The higher half of a number in single precision.
+    Bfloat,
 }
 
 /// How one value is written.
@@ -115,6 +117,8 @@ fn element(descr: &Descr) -> std::result::Result<Element, String> {
         ('O', _) => return refuse("object"),
         ('S' | 'U' | 'a', _) => return refuse("string"),
         ('M' | 'm', _) => return refuse("date or time"),
+        // NumPy writes the bfloat16 of other packages so; raw bytes have no order, and are '|V2'
+        ('V', "2") if order != '|' => (Kind::Bfloat, 2),
         ('V', _) => return refuse("raw"),
         _ => return refuse("unknown"),
     };

@@ -3,14 +3,15 @@
 mod element;
 mod header;
 mod table;
+mod tables;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-pub(super) use element::half_to_double;
 use table::Table;
+use tables::Tables;
 
-use super::columns::Selection;
+use super::columns::{Columns, Selection};
 use super::{ColumnRef, Source, Wanted, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Column, Error, Result};
@@ -21,15 +22,17 @@ use crate::validity::{require_finite, require_weights};
 pub enum Weights {
     /// A column of the file of inputs.
     Column(i64),
-    /// A file of their own.
-    File(PathBuf),
+    /// Files of their own.
+    Files(Vec<PathBuf>),
 }
 
-/// Inputs in a two-dimensional `.npy` file, with labels and weights in columns of it or in files of their own.
+/// Inputs in two-dimensional `.npy` files, with labels and weights in columns of them or in files of their own.
 #[derive(Debug)]
 pub struct NpySource {
-    table: Table,
+    x: Tables,
     selection: Selection,
+    /// Every column of the inputs' files that is read.
+    columns: Vec<usize>,
     y: Option<Values>,
     weight: Option<Values>,
 }
@@ -39,87 +42,94 @@ pub struct NpySource {
 enum Values {
     /// At this place in the list of columns that are read.
     Column(usize),
-    File(Table),
+    Files(Tables),
 }
 
 impl NpySource {
-    /// A source of the rows of the file `x`.
+    /// A source of the rows of the files `x`, one after another.
     ///
-    /// Labels are the file `y`, of shape `(n,)` or `(n, 1)`, or the column `target` of `x`. Inputs are `columns`, in
+    /// Labels are in the files `y`, of shape `(n,)` or `(n, 1)`, or in the column `target` of `x`. Inputs are `columns`, in
     /// the order given, by default every column that is neither label nor weight. Negative columns count from the last.
     ///
     /// # Errors
     /// Files that cannot be read or are damaged, values that are not real numbers, shapes and lengths that do not fit,
     /// columns that do not exist or are named twice.
     pub fn open(
-        x: &Path,
-        y: Option<&Path>,
+        x: &[PathBuf],
+        y: Option<&[PathBuf]>,
         target: Option<i64>,
         columns: Option<&[i64]>,
         weight: Option<&Weights>,
     ) -> Result<Self> {
-        let table = Table::open(x)?;
-        if table.n_dimensions() != 2 {
+        let x = Tables::open(x)?;
+        if let Some(table) = x.tables().iter().find(|table| table.n_dimensions() != 2) {
             let message = format!("shape {}; expected (rows, columns)", table.shape());
-            return Err(Error::data(x.display().to_string(), message));
+            return Err(Error::data(table.path().display().to_string(), message));
         }
         if y.is_some() && target.is_some() {
             return Err(Error::argument("target", "labels come from the file y or from a column, not from both"));
         }
-        let (weight, weight_file) = match weight {
+        let (weight, weight_files) = match weight {
             Some(Weights::Column(column)) => (Some(ColumnRef::Index(*column)), None),
-            Some(Weights::File(path)) => (None, Some(path)),
+            Some(Weights::Files(paths)) => (None, Some(paths)),
             None => (None, None),
         };
         let columns = columns.map(|columns| columns.iter().map(|&column| ColumnRef::Index(column)).collect());
         let wanted = Wanted { target: target.map(ColumnRef::Index), columns, weight };
-        let selection = Selection::new(&wanted, Vec::new(), table.n_columns(), &x.display().to_string())?;
-        let values = |slot: Option<usize>, file: Option<&Path>| match (slot, file) {
+        let origin = x.tables()[0].path().display().to_string();
+        let selection = Selection::new(&wanted, Columns::unnamed(x.n_columns()), &origin, |_| Ok(None))?;
+        let values = |slot: Option<usize>, files: Option<&[PathBuf]>| match (slot, files) {
             (Some(slot), _) => Ok(Some(Values::Column(slot))),
-            (None, Some(file)) => one_value_a_row(file, &table).map(Some),
+            (None, Some(files)) => one_value_a_row(files, &x).map(Some),
             (None, None) => Ok(None),
         };
         let y = values(selection.label(), y)?;
-        let weight = values(selection.weight(), weight_file.map(PathBuf::as_path))?;
-        Ok(Self { table, selection, y, weight })
+        let weight = values(selection.weight(), weight_files.map(Vec::as_slice))?;
+        let columns = selection.all();
+        Ok(Self { x, selection, columns, y, weight })
     }
 
-    /// Columns of the file that are the inputs.
+    /// Columns of the files that are the inputs.
     pub fn columns(&self) -> &[usize] {
-        self.selection.inputs()
+        &self.columns[..self.selection.n_features()]
     }
 
     /// Whether the inputs are stored in single precision.
     pub fn is_single_precision(&self) -> bool {
-        self.table.is_single_precision()
+        self.x.is_single_precision()
     }
 
-    /// The file and the column of it that hold `values`.
-    fn origin<'a>(&'a self, values: &'a Option<Values>) -> (&'a Table, usize) {
+    /// The files and the column of them that hold `values`.
+    fn origin<'a>(&'a self, values: &'a Option<Values>) -> (&'a Tables, usize) {
         match values {
-            Some(Values::File(table)) => (table, 0),
-            Some(Values::Column(slot)) => (&self.table, self.selection.all()[*slot]),
-            None => (&self.table, 0),
+            Some(Values::Files(tables)) => (tables, 0),
+            Some(Values::Column(slot)) => (&self.x, self.columns[*slot]),
+            None => (&self.x, 0),
         }
     }
 }
 
-fn one_value_a_row(path: &Path, x: &Table) -> Result<Values> {
-    let table = Table::open(path)?;
-    let name = path.display().to_string();
-    if table.n_columns() != 1 {
-        return Err(Error::data(name, format!("shape {}; expected (rows,) or (rows, 1)", table.shape())));
+fn one_value_a_row(paths: &[PathBuf], x: &Tables) -> Result<Values> {
+    let tables = Tables::open(paths)?;
+    if let Some(table) = tables.tables().iter().find(|table| table.n_columns() != 1) {
+        let message = format!("shape {}; expected (rows,) or (rows, 1)", table.shape());
+        return Err(Error::data(table.path().display().to_string(), message));
     }
-    if table.n_rows() != x.n_rows() {
-        let message = format!("{} values for the {} rows of {}", table.n_rows(), x.n_rows(), x.path().display());
-        return Err(Error::data(name, message));
+    if tables.n_rows() != x.n_rows() {
+        let named = |tables: &[Table]| match tables {
+            [only] => only.path().display().to_string(),
+            [first, ..] => format!("{} and {} more", first.path().display(), tables.len() - 1),
+            [] => String::new(),
+        };
+        let message = format!("{} values for the {} rows of {}", tables.n_rows(), x.n_rows(), named(x.tables()));
+        return Err(Error::data(named(tables.tables()), message));
     }
-    Ok(Values::File(table))
+    Ok(Values::Files(tables))
 }
 
 impl Source for NpySource {
     fn n_rows(&self) -> u64 {
-        self.table.n_rows()
+        self.x.n_rows()
     }
 
     fn n_features(&self) -> usize {
@@ -133,25 +143,26 @@ impl Source for NpySource {
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows())?.len();
         let BlockBuffer { x, y, weight, bytes } = buffer;
-        let (columns, n_features) = (self.selection.all(), self.n_features());
-        let place = |table: &Table, column: usize, index: usize| {
+        let n_features = self.n_features();
+        let place = |tables: &Tables, column: usize, index: usize| {
+            let (table, row) = tables.place(rows.start + index as u64);
             let column = (table.n_dimensions() == 2).then_some(Column::Index(column));
-            (table.path().display().to_string(), rows.start + index as u64, column)
+            (table.path().display().to_string(), row, column)
         };
 
-        self.table.read(&rows, columns, 0..n_features, x, bytes)?;
-        require_finite(x, |index| place(&self.table, columns[index % n_features], index / n_features))?;
-        // bytes still hold the columns of the first file: its labels and weights come before those of other files
-        for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
-            if let Some(Values::Column(slot)) = values {
-                self.table.decode(columns, *slot..*slot + 1, n_rows, out, bytes);
-            }
-        }
+        let mut outs = vec![(0..n_features, &mut *x)];
         for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
             match values {
-                Some(Values::File(table)) => table.read(&rows, &[0], 0..1, out, bytes)?,
-                Some(Values::Column(_)) => {}
+                Some(Values::Column(slot)) => outs.push((*slot..*slot + 1, out)),
+                Some(Values::Files(_)) => {}
                 None => out.clear(),
+            }
+        }
+        self.x.read(&rows, &self.columns, &mut outs, bytes)?;
+        require_finite(x, |index| place(&self.x, self.columns[index % n_features], index / n_features))?;
+        for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
+            if let Some(Values::Files(tables)) = values {
+                tables.read(&rows, &[0], &mut [(0..1, out)], bytes)?;
             }
         }
         let (table, column) = self.origin(&self.y);
@@ -212,8 +223,8 @@ mod tests {
             let inputs: Vec<usize> = (0..n_columns).filter(|&column| column != target).collect();
             let x = expected.select(ndarray::Axis(1), &inputs);
             let y = Vector::F64(expected.column(target));
-            let labelled = NpySource::open(&file.0, None, Some(target as i64), None, None).unwrap();
-            let plain = NpySource::open(&file.0, None, None, None, None).unwrap();
+            let labelled = NpySource::open(&[file.0.clone()], None, Some(target as i64), None, None).unwrap();
+            let plain = NpySource::open(&[file.0.clone()], None, None, None, None).unwrap();
             prop_assert_eq!(labelled.columns(), inputs);
 
             let rows = cuts.0.min(cuts.1).min(n_rows) as u64..cuts.0.max(cuts.1).min(n_rows) as u64;
@@ -235,10 +246,10 @@ mod tests {
         let zeros = |n| std::iter::repeat_n(0, n);
         let x = TestFile::new("x", "|u1", false, "(4, 2)", zeros(8));
         let y = TestFile::new("y", "|u1", false, "(3,)", zeros(3));
-        let error = NpySource::open(&x.0, Some(&y.0), None, None, None).unwrap_err();
+        let error = NpySource::open(&[x.0.clone()], Some(&[y.0.clone()]), None, None, None).unwrap_err();
         assert!(error.to_string().contains("3 values for the 4 rows of"), "{error}");
-        let weight = Weights::File(y.0.clone());
-        let error = NpySource::open(&x.0, None, None, None, Some(&weight)).unwrap_err();
+        let weight = Weights::Files(vec![y.0.clone()]);
+        let error = NpySource::open(&[x.0.clone()], None, None, None, Some(&weight)).unwrap_err();
         assert!(error.to_string().contains("3 values for the 4 rows of"), "{error}");
     }
 }

@@ -85,45 +85,37 @@ impl Table {
         format_shape(&self.header.shape)
     }
 
-    /// Reads `columns` of `rows`, and decodes those at `slots` of that list into `out`, row-major.
-    ///
-    /// Unless every column goes to `out`, `bytes` are left as [`Table::decode`] needs them for the others.
+    /// Reads `columns` of `rows`, and decodes those at the slots of that list that go to each of `outs`, row-major.
     pub(super) fn read(
         &self,
         rows: &Range<u64>,
         columns: &[usize],
-        slots: Range<usize>,
-        out: &mut Vec<f64>,
+        outs: &mut [(Range<usize>, &mut [f64])],
         bytes: &mut Vec<u8>,
     ) -> Result<()> {
         let n_rows = (rows.end - rows.start) as usize;
-        let whole = slots.len() == self.n_columns && columns.iter().copied().eq(0..self.n_columns);
-        if whole && !self.by_columns() && self.header.element == Element::NATIVE {
-            out.resize(n_rows * self.n_columns, 0.0);
-            self.file.read_exact_at(bytemuck::cast_slice_mut(out), self.position(rows.start, 0))?;
-        } else {
-            self.fetch(rows, columns, bytes)?;
-            self.decode(columns, slots, n_rows, out, bytes);
+        let element = self.header.element;
+        match outs {
+            [(slots, out)]
+                if element == Element::NATIVE
+                    && !self.by_columns()
+                    && slots.len() == self.n_columns
+                    && columns.iter().copied().eq(0..self.n_columns) =>
+            {
+                self.file.read_exact_at(bytemuck::cast_slice_mut(out), self.position(rows.start, 0))?;
+            }
+            _ => {
+                self.fetch(rows, columns, bytes)?;
+                for (slots, out) in outs {
+                    if self.by_columns() {
+                        element.decode_columns(&bytes[slots.start * n_rows * element.n_bytes..], n_rows, out);
+                    } else {
+                        element.decode_rows(bytes, self.n_columns, &columns[slots.clone()], out);
+                    }
+                }
+            }
         }
         self.file.require_unchanged()
-    }
-
-    /// Decodes the columns at `slots` of the list `columns` that `bytes` were read for.
-    pub(super) fn decode(
-        &self,
-        columns: &[usize],
-        slots: Range<usize>,
-        n_rows: usize,
-        out: &mut Vec<f64>,
-        bytes: &[u8],
-    ) {
-        out.resize(n_rows * slots.len(), 0.0);
-        let element = self.header.element;
-        if self.by_columns() {
-            element.decode_columns(&bytes[slots.start * n_rows * element.n_bytes..], n_rows, out);
-        } else {
-            element.decode_rows(bytes, self.n_columns, &columns[slots], out);
-        }
     }
 
     /// Reads the whole of `rows`, or `columns` one after another where the file stores columns.

@@ -16,6 +16,10 @@ use crate::source::stable_file::StableFile;
 
 /// First and last bytes of every Parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";
+/// First and last bytes of a file whose footer is encrypted.
+const ENCRYPTED: &[u8; 4] = b"PARE";
+const ENCRYPTION: &str = "is encrypted, which cannot be read here; read it with pyarrow and its keys, \
+                          and pass the table to scan_arrow";
 
 /// What the footer of a file says of its row groups and columns.
 pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
@@ -26,6 +30,9 @@ pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
     for (offset, end) in [(0, "start"), (file.n_bytes().saturating_sub(4), "end")] {
         let mut magic = [0; 4];
         let n_read = file.read_at(&mut magic, offset)?;
+        if magic == *ENCRYPTED {
+            return Err(refuse(ENCRYPTION.into()));
+        }
         if magic != *MAGIC {
             let cause = if end == "end" { "is truncated or damaged: it " } else { "" };
             let found = String::from_utf8_lossy(&magic[..n_read]).into_owned();

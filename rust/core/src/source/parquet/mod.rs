@@ -5,7 +5,6 @@ mod file;
 
 use std::iter::repeat_with;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::parquet::column::reader::get_column_reader;
@@ -13,12 +12,13 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::reader::SerializedPageReader;
 
-use self::decode::{Decode, Kind, decoder};
+use self::decode::{Decode, Kind, Layout, Refused, decoder, is_list};
 use self::file::{PositionalFile, guarded, read_metadata};
-use super::columns::{Selection, Wanted};
+use super::columns::{Columns, Part, Selection, Wanted};
 use super::cursors::Cursors;
 use super::stable_file::{Address, StableFile};
-use super::{Source, first_of, no_rows, row_range};
+use super::table_file::TableFile;
+use super::{Source, first_of, no_rows, pandas, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
 
@@ -39,16 +39,25 @@ pub struct ParquetSource {
 struct File {
     address: Address,
     first_row: u64,
-    /// Columns that are read, in the order of the selection.
-    columns: Vec<Leaf>,
+    /// Columns that are read, in the order of the parts of the selection.
+    columns: Vec<Column>,
 }
 
 /// A column of one file.
+#[derive(Debug)]
+enum Column {
+    Stored(Leaf),
+    /// The same number in each row.
+    Key(f64),
+}
+
+/// A column that a file stores.
 #[derive(Debug)]
 struct Leaf {
     /// Its place among the columns that store values.
     index: usize,
     kind: Kind,
+    layout: Layout,
 }
 
 #[derive(Debug)]
@@ -64,40 +73,40 @@ impl ParquetSource {
     ///
     /// # Errors
     /// Files that cannot be read or are damaged, columns that are missing or hold other than real numbers.
-    pub fn open(paths: &[PathBuf], wanted: &Wanted) -> Result<Self> {
+    pub fn open(paths: &[TableFile], wanted: &Wanted) -> Result<Self> {
         let origin = first_of(paths)?;
         let (mut files, mut groups): (Vec<File>, Vec<Group>) = (Vec::new(), Vec::new());
         let (mut n_rows, mut is_single_precision) = (0, true);
         let mut first: Option<Selection> = None;
         for path in paths {
-            let file = Arc::new(StableFile::open(path)?);
+            let file = Arc::new(StableFile::open(&path.path)?);
             let metadata = read_metadata(&file)?;
-            let schema = metadata.file_metadata().schema_descr();
-            let fields = schema.root_schema().get_fields();
-            let names: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
+            let schema = Schema::new(&metadata, path);
             let selection = match &mut first {
                 Some(first) => first,
-                None => first.insert(Selection::new(wanted, names.clone(), names.len(), &origin)?),
+                None => {
+                    let columns = schema.columns(&path.keys);
+                    first.insert(Selection::new(wanted, columns, &origin, |column| schema.n_elements(column))?)
+                }
             };
-            let refuse = |message: String| Error::data(path.display().to_string(), message);
-            let find = |&column: &usize| {
-                let name = &selection.names()[column];
+            let find = |part: &Part| {
+                let name = &selection.names()[part.column];
                 // a name may stand twice in a file, whose columns then have to be in the order of the first file
-                let field = if names.get(column) == Some(name) {
-                    column
+                let column = if schema.names.get(part.column) == Some(name) {
+                    Some(part.column)
                 } else {
-                    names
-                        .iter()
-                        .position(|other| other == name)
-                        .ok_or_else(|| refuse(format!("has no column '{name}', which {origin} has")))?
+                    schema.names.iter().position(|other| other == name)
                 };
-                let kind = Kind::of(&fields[field])
-                    .map_err(|found| refuse(format!("column '{name}' holds {found}; expected real numbers")))?;
-                let index = (0..schema.num_columns()).position(|leaf| schema.get_column_root_idx(leaf) == field);
-                Ok(Leaf { index: index.unwrap_or_default(), kind })
+                match column {
+                    Some(column) => schema.leaf(column, part.n_elements).map(Column::Stored),
+                    None if path.has_key(name) => path.key(name).map(Column::Key),
+                    None => Err(schema.refuse(format!("has no column '{name}', which {origin} has"))),
+                }
             };
-            let columns = selection.all().iter().map(find).collect::<Result<Vec<_>>>()?;
-            is_single_precision &= columns[..selection.n_features()].iter().all(|leaf| leaf.kind == Kind::Single);
+            let columns = selection.parts().iter().map(find).collect::<Result<Vec<_>>>()?;
+            is_single_precision &= selection.parts().iter().zip(&columns).all(|(part, column)| {
+                !selection.is_input(part) || matches!(column, Column::Stored(leaf) if leaf.kind == Kind::Single)
+            });
             let first_row = n_rows;
             for (ordinal, group) in metadata.row_groups().iter().enumerate() {
                 let group_rows = group.num_rows().unsigned_abs();
@@ -115,8 +124,8 @@ impl ParquetSource {
     }
 
     /// Names of the inputs.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
-        self.selection.input_names()
+    pub fn columns(&self) -> Vec<String> {
+        self.selection.input_names().collect()
     }
 
     /// Whether all inputs are stored in single precision.
@@ -147,7 +156,7 @@ impl ParquetSource {
         let metadata = read_metadata(&file.0)?;
         let mut cursor = Cursor { file, metadata, group, decoders: Vec::new() };
         self.enter_group(&mut cursor)?;
-        self.read(&mut cursor, first_row, |decoder, _| decoder.skip((row - first_row) as usize).map(|()| None))?;
+        self.each(&mut cursor, first_row, |reader, _| reader.skip((row - first_row) as usize).map(|()| None))?;
         Ok(cursor)
     }
 
@@ -169,52 +178,157 @@ impl ParquetSource {
         let group = cursor.metadata.row_group(ordinal);
         cursor.decoders.clear();
         let (source, decoders) = (&cursor.file, &mut cursor.decoders);
-        for (slot, leaf) in self.files[file].columns.iter().enumerate() {
+        for (part, column) in self.files[file].columns.iter().enumerate() {
+            let leaf = match column {
+                Column::Stored(leaf) => leaf,
+                Column::Key(value) => {
+                    decoders.push(Box::new(Constant(*value)));
+                    continue;
+                }
+            };
             decoders.push(guarded(
                 &source.0,
-                || self.place_in(first_row, slot),
+                || self.place_in(first_row, part),
                 || {
                     let chunk = group.column(leaf.index);
-                    if chunk.num_values() != group.num_rows() {
+                    if leaf.layout.n_elements.is_none() && chunk.num_values() != group.num_rows() {
                         let message = format!("{} values in {} rows", chunk.num_values(), group.num_rows());
                         return Err(ParquetError::General(message));
                     }
                     let pages = SerializedPageReader::new(source.clone(), chunk, group.num_rows() as usize, None)?;
                     let reader = get_column_reader(schema.column(leaf.index), Box::new(pages));
-                    decoder(reader, leaf.kind).ok_or_else(|| ParquetError::General("another type in the schema".into()))
+                    decoder(reader, leaf.kind, leaf.layout)
+                        .ok_or_else(|| ParquetError::General("another type in the schema".into()))
                 },
             )?);
         }
         Ok(())
     }
 
-    /// Lets every decoder do its part of the rows from `row` on; `part` returns the index of the first null, if any.
-    fn read(
+    /// Lets the decoder of every part do `step` from `row` on, which returns the first value that cannot be used, if any.
+    fn each(
         &self,
         cursor: &mut Cursor,
         row: u64,
-        mut part: impl FnMut(&mut dyn Decode, usize) -> ParquetResult<Option<usize>>,
+        mut step: impl FnMut(&mut dyn Decode, usize) -> ParquetResult<Option<Refused>>,
     ) -> Result<()> {
-        for (slot, decoder) in cursor.decoders.iter_mut().enumerate() {
-            let null = guarded(&cursor.file.0, || self.place_in(row, slot), || part(&mut **decoder, slot))?;
-            if let Some(index) = null {
-                let (name, row) = self.place(row + index as u64);
-                return Err(Error::value(
-                    name,
-                    row,
-                    Some(self.selection.named(slot)),
-                    "null where a finite number was expected",
-                ));
+        for (part, decoder) in cursor.decoders.iter_mut().enumerate() {
+            let refused = guarded(&cursor.file.0, || self.place_in(row, part), || step(&mut **decoder, part))?;
+            if let Some(refused) = refused {
+                let (name, row) = self.place(row + refused.row as u64);
+                let column = self.selection.part_named(part, refused.element);
+                return Err(Error::value(name, row, Some(column), refused.message));
             }
         }
         Ok(())
     }
 
     /// Where in its file a row of a column is, for messages about what cannot be decoded.
-    fn place_in(&self, row: u64, slot: usize) -> String {
+    fn place_in(&self, row: u64, part: usize) -> String {
         let group = self.groups[self.group_of(row)].ordinal;
         let (_, row) = self.place(row);
-        format!("row group {group}, from row {row}, column {}: ", self.selection.named(slot))
+        format!("row group {group}, from row {row}, column {}: ", self.selection.part_named(part, None))
+    }
+}
+
+/// The columns of one file.
+struct Schema<'a> {
+    metadata: &'a ParquetMetaData,
+    file: &'a TableFile,
+    names: Vec<String>,
+}
+
+/// Most numbers of a list that is read as features.
+const MAX_ELEMENTS: i64 = 1 << 20;
+
+impl<'a> Schema<'a> {
+    fn new(metadata: &'a ParquetMetaData, file: &'a TableFile) -> Self {
+        let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
+        Self { metadata, file, names: fields.iter().map(|field| field.name().to_owned()).collect() }
+    }
+
+    fn columns(&self, keys: &[(String, String)]) -> Columns {
+        let notes = self.metadata.file_metadata().key_value_metadata();
+        let note = notes.into_iter().flatten().find(|note| note.key == pandas::KEY);
+        let index = pandas::index_columns(note.and_then(|note| note.value.as_deref()));
+        Columns::named(self.names.clone())
+            .with_index(|_, name| pandas::is_index(name, &index))
+            .with_keys(keys.iter().map(|(key, _)| &**key))
+    }
+
+    fn refuse(&self, message: String) -> Error {
+        Error::data(self.file.path.display().to_string(), message)
+    }
+
+    /// The leaf that stores a column, and whether it holds lists.
+    fn find(&self, column: usize) -> Result<(usize, bool)> {
+        let schema = self.metadata.file_metadata().schema_descr();
+        let field = &schema.root_schema().get_fields()[column];
+        let mut leaves = (0..schema.num_columns()).filter(|&leaf| schema.get_column_root_idx(leaf) == column);
+        let nested = || self.refuse(format!("column '{}' holds nested values; {NUMBERS}", self.names[column]));
+        let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
+            return Err(nested());
+        };
+        match is_list(field, &schema.column(leaf)) {
+            true => Ok((leaf, true)),
+            false if field.is_primitive() => Ok((leaf, false)),
+            false => Err(nested()),
+        }
+    }
+
+    /// The length of the lists in a column, if it holds lists, which the number of its values tells.
+    fn n_elements(&self, column: usize) -> Result<Option<usize>> {
+        if column >= self.names.len() {
+            return Ok(None);
+        }
+        let (leaf, is_list) = self.find(column)?;
+        let filled = self.metadata.row_groups().iter().find(|group| group.num_rows() > 0);
+        let (Some(group), true) = (filled, is_list) else {
+            return Ok(is_list.then_some(1));
+        };
+        let (n_values, n_rows) = (group.column(leaf).num_values(), group.num_rows());
+        let name = &self.names[column];
+        if n_values <= 0 || n_values % n_rows != 0 {
+            let message = format!("column '{name}' holds {n_values} values in {n_rows} rows; {LISTS}");
+            return Err(self.refuse(message));
+        }
+        if n_values / n_rows > MAX_ELEMENTS {
+            let message =
+                format!("column '{name}' holds lists of {} values; {MAX_ELEMENTS} at most", n_values / n_rows);
+            return Err(self.refuse(message));
+        }
+        Ok(Some((n_values / n_rows) as usize))
+    }
+
+    /// How a column is read whose lists, if it holds lists, have `n_elements` values.
+    fn leaf(&self, column: usize, n_elements: Option<usize>) -> Result<Leaf> {
+        let (index, is_list) = self.find(column)?;
+        let name = &self.names[column];
+        if is_list != n_elements.is_some() {
+            let (found, expected) = if is_list { ("lists", "numbers") } else { ("numbers", "lists") };
+            return Err(self.refuse(format!("column '{name}' holds {found}; expected {expected} as in the first file")));
+        }
+        let stored = self.metadata.file_metadata().schema_descr().column(index);
+        let kind = Kind::of(stored.self_type())
+            .map_err(|found| self.refuse(format!("column '{name}' holds {found}; {NUMBERS}")))?;
+        Ok(Leaf { index, kind, layout: Layout { n_elements, highest_level: stored.max_def_level() } })
+    }
+}
+
+const NUMBERS: &str = "expected real numbers, or lists of them that are equally long";
+const LISTS: &str = "expected lists that are equally long";
+
+/// A column that holds the same number in each row.
+struct Constant(f64);
+
+impl Decode for Constant {
+    fn read(&mut self, n_rows: usize, out: &mut Vec<f64>) -> ParquetResult<Option<Refused>> {
+        out.resize(out.len() + n_rows, self.0);
+        Ok(None)
+    }
+
+    fn skip(&mut self, _n_rows: usize) -> ParquetResult<()> {
+        Ok(())
     }
 }
 
@@ -238,7 +352,8 @@ impl Source for ParquetSource {
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows)?.len();
         let mut staged: Vec<Vec<f64>> =
-            repeat_with(|| Vec::with_capacity(n_rows)).take(self.selection.all().len()).collect();
+            repeat_with(|| Vec::with_capacity(n_rows)).take(self.selection.n_slots()).collect();
+        let mut values = Vec::new();
         let mut row = rows.start;
         if n_rows > 0 {
             let mut cursor = match self.cursors.take(row) {
@@ -250,7 +365,12 @@ impl Source for ParquetSource {
                     cursor = self.next_group(cursor)?;
                 }
                 let end = rows.end.min(self.end_of(cursor.group));
-                self.read(&mut cursor, row, |decoder, slot| decoder.read((end - row) as usize, &mut staged[slot]))?;
+                self.each(&mut cursor, row, |decoder, part| {
+                    values.clear();
+                    let refused = decoder.read((end - row) as usize, &mut values)?;
+                    self.selection.parts()[part].spread(&values, &mut staged);
+                    Ok(refused)
+                })?;
                 row = end;
             }
             cursor.file.0.require_unchanged()?;
@@ -282,6 +402,8 @@ type ParquetResult<T> = std::result::Result<T, ParquetError>;
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use ::parquet::basic::Compression;
     use ::parquet::data_type::{DoubleType, FloatType, Int32Type};
     use ::parquet::file::properties::WriterProperties;
@@ -354,7 +476,7 @@ mod tests {
         ) {
             let n_rows: usize = groups.iter().sum();
             let file = written("order", &groups, None);
-            let paths = [file.0.clone(), file.0.clone()];
+            let paths = [TableFile::from(&*file.0), TableFile::from(&*file.0)];
             if n_rows == 0 {
                 let refused = matches!(ParquetSource::open(&paths, &label_c()), Err(Error::Data { .. }));
                 prop_assert!(refused);
@@ -377,7 +499,7 @@ mod tests {
     #[test]
     fn nulls_are_named_by_file_row_and_column() {
         let file = written("null", &[10, 20], Some(17));
-        let source = ParquetSource::open(&[file.0.clone(), file.0.clone()], &label_c()).unwrap();
+        let source = ParquetSource::open(&[TableFile::from(&*file.0), TableFile::from(&*file.0)], &label_c()).unwrap();
         let mut buffer = BlockBuffer::default();
         assert!(source.block(0..17, &mut buffer).is_ok());
         for rows in [0..30, 12..18, 40..60] {
