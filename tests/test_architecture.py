@@ -31,7 +31,7 @@ FLOORS = (
 # Inside the fit: the stages import none of one another but the whitening and the inputs, and nothing above them.
 FIT_FLOORS = (
     {"settings", "report", "rows"},
-    {"stages.whitening"},
+    {"stages.whitening", "leaving_out"},
     {"stages"},
     {"trace", "arguments"},
     {"fit"},

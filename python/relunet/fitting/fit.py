@@ -276,7 +276,8 @@ class Fit(ABC):
     def polished_on_all(self, network: ReLUNetwork) -> ReLUNetwork:
         """Return the least-squares optimum on all rows, with a linear part only if the network has one."""
         if network.n_neurons == 0:
-            return self.affine() if self.fit_linear is not False else self.inputs.constant_network()
+            affine = self.fit_linear is not False
+            return self.polished(network, linear=True) if affine else self.inputs.constant_network()
         if not self.settings.polish:
             return network
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
