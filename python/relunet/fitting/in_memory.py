@@ -9,6 +9,7 @@ import numpy as np
 from relunet._typing import Array
 from relunet.fitting.fit import CachedErrors, Fit
 from relunet.fitting.leaving_out import left_out, lowered
+from relunet.fitting.report import Status
 from relunet.fitting.rows import (
     HeldRows,
     StreamedRows,
@@ -209,6 +210,20 @@ class InMemoryFit(Fit):
         residual = rows.y - network.predict(rows.x)
         squares = self._left_out(network, rows, residual, self.inputs.n_rows / effective_rows(rows.weight))
         return risk_of(squares, rows.weight, "the network that is returned")
+
+    def status_of_exact(self, network: ReLUNetwork) -> Status:
+        """Return the status where the labels are a network up to rounding: exact if the rows determine its neurons."""
+        if network.n_neurons == 0:
+            return "exact"
+        on = self.rows_active(network)
+        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < self.inputs.rank + self.inputs.fit_bias)
+        if len(few) == 0:
+            return "exact"
+        self.trace.warn(
+            f"neurons {', '.join(map(str, few))}: too few rows lie on one side of the kink to determine it; the labels "
+            "of these rows are the network up to rounding, those of other rows need not be"
+        )
+        return "budget"
 
     def uncertainty(self, network: ReLUNetwork) -> Uncertainty | None:
         """Return the covariance of the parameters of a network that was fitted to all rows; None if it has too many."""

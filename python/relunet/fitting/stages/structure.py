@@ -22,6 +22,8 @@ SLICES, DRAWS = 24, 16
 MOMENT_ROWS, MOMENT_FEATURES = 20_000, 200
 # Part of the largest squares, and the part of their sum above which tails are heavy.
 TAIL, HEAVY = 0.01, 0.25
+# Fewer rows do not show tails.
+TAIL_ROWS = 200
 
 
 def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> float:
@@ -54,7 +56,11 @@ def heavy_tails(residual: Array) -> bool:
     """Tell whether few residuals hold so much of the sum of squares that a robust loss would gain much."""
     squares = np.sort(residual**2)[::-1]
     total = float(np.sum(squares))
-    return total > 0 and float(np.sum(squares[: max(int(TAIL * len(squares)), 1)])) > HEAVY * total
+    return (
+        len(squares) >= TAIL_ROWS
+        and total > 0
+        and float(np.sum(squares[: max(int(TAIL * len(squares)), 1)])) > HEAVY * total
+    )
 
 
 def _of_slices(height: Array, residual: Array) -> float:
