@@ -11,7 +11,8 @@ from relunet._relunet import (
     SketchMoments,
     SliceMoments,
 )
-from relunet.moments.sweeping import sweep, threads
+from relunet.moments.sweeping import sweep
+from relunet.threads import threads
 
 __all__ = [
     "Accumulator",

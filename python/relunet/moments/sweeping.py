@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
 
 from relunet._relunet import Accumulator
 from relunet.errors import ArgumentError
 from relunet.samples.protocol import Samples, SweepFile, check_samples
+from relunet.threads import threads
 
-__all__ = ["sweep", "threads"]
+__all__ = ["sweep"]
 
 
 def sweep(
@@ -78,25 +78,3 @@ def sweep(
         samples.sweep(sums, n_jobs=threads(n_jobs), progress=progress, checkpoint=file)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
-
-
-def threads(n_jobs: object) -> int | None:
-    """Return the number of threads that `n_jobs` asks for, None for one a core.
-
-    Raises
-    ------
-    ArgumentError
-        What is neither an integer nor None.
-
-    Examples
-    --------
-    >>> from relunet.moments import threads
-    >>> threads(4), threads(-1), threads(None)
-    (4, None, None)
-    """
-    if n_jobs is None:
-        return None
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
-        raise ArgumentError(f"n_jobs: {n_jobs!r}, expected an integer or None")
-    # No more than these are ever started.
-    return min(int(n_jobs), 256) if int(n_jobs) > 0 else None
