@@ -177,7 +177,7 @@ def test_stored_accumulators_are_read_as_documented(data):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["uses"])
+@pytest.mark.parametrize("name", ["uses", "networks"])
 def test_pages_run_from_top_to_bottom(name, tmp_path, monkeypatch):
     if name == "uses":
         for package in ("omlt", "pyomo", "highspy", "gurobi_ml", "pyscipopt_ml", "sklearn"):
