@@ -1,4 +1,4 @@
-"""The accumulators: mergeable sums over rows, from which every stage of a fit is computed."""
+"""Accumulators: mergeable sums over rows, from which every stage of a fit is computed."""
 
 from relunet._relunet import (
     Accumulator,
