@@ -42,8 +42,8 @@ fn rows_match(a: &ArrayView2<'_, f64>, b: &ArrayView2<'_, f64>) -> Result<()> {
 
 /// Returns the eigenvalues, in ascending order, and the eigenvectors, as columns, of a symmetric matrix.
 ///
-/// Only the lower triangle of `a` is read. The sign of each eigenvector is chosen so that its largest entry is positive;
-/// signs therefore do not depend on rounding inside the solver.
+/// Only the lower triangle of `a` is read. The sign of each eigenvector is chosen so that its largest entry is positive,
+/// and hence does not depend on rounding inside the solver.
 ///
 /// # Errors
 /// The matrix is not square or not finite, or the iteration does not converge.
@@ -127,7 +127,7 @@ pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f
     Array2::from_shape_vec((out.ncols(), out.nrows()), values).map_err(|error| Error::Numerical(error.to_string()))
 }
 
-/// Computes `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`); leaves `c` unchanged if shapes do not match.
+/// Computes `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`); `c` is unchanged if shapes do not match.
 pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
     let (i, j) = (a.len() / m.max(1), b.len() / m.max(1));
     if i * j == 0 || (c.len(), a.len(), b.len()) != (i * j, m * i, m * j) {

@@ -1,4 +1,4 @@
-//! Adds chunks of rows to the sums: packs them into panels, scales these by the weights, multiplies panels in tiles.
+//! The kernel of weighted Gram matrices: it packs chunks of rows into panels, scales them and multiplies them in tiles.
 
 use super::layout::{Layout, MORE_ROTATIONS, ROTATIONS};
 use super::rows::{Ahead, Rows};
@@ -135,7 +135,7 @@ fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
     })
 }
 
-/// Packs rows into panels that are `distance` lines apart: panel j starts with column j `WIDTH` and is padded with zeros.
+/// Packs rows into panels that are `distance` lines apart; panel j starts with column j `WIDTH` and is zero-padded.
 ///
 /// Returns false if an entry is out of range for single precision.
 #[inline(always)]

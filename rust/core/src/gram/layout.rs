@@ -3,7 +3,7 @@
 use super::Precision;
 use crate::simd::WIDTH;
 
-/// Number of rotations of a panel, by 0 to 4 places, per pass over its rows: sums of four weights then fit in registers.
+/// Number of rotations of a panel, by 0 to 4 places, in the first pass: sums of four weights then fit in registers.
 pub const ROTATIONS: usize = WIDTH / 2 + 1;
 /// Number of rotations of a panel of singles, by 8 to 11 places, in a second pass.
 pub const MORE_ROTATIONS: usize = ROTATIONS - 1;
@@ -46,7 +46,7 @@ impl Layout {
         (self.n_panels + i * self.n_rotations()) * self.line()
     }
 
-    /// Offset of the products of panel `i` with panel `j` < `i`, one line per column of `i`; those of the next `j` follow.
+    /// Offset of the products of panel `i` with panel `j` < `i`, one line per column of `i`, followed by the next `j`.
     pub fn block(self, i: usize, j: usize) -> usize {
         (self.n_panels * (1 + self.n_rotations()) + (i * i.saturating_sub(1) / 2 + j) * self.width) * self.line()
     }

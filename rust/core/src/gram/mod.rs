@@ -1,7 +1,7 @@
 //! Weighted Gram matrices: Xᵀ diag(w_c) X, Xᵀ w_c and the sum of w_c for rows X and several columns of weights w_c.
 //!
 //! All sums of products x xᵀ in this crate are computed here. Rows are packed once, chunk by chunk, into panels whose
-//! rows are one cache line. For each weight a panel is scaled once and multiplied with the panels to its left, in tiles
+//! rows are one cache line. For each weight a panel is scaled once and multiplied with the panels to its left in tiles
 //! of sums that stay in registers. Products of a panel with itself are computed from its rotations, each pair of columns
 //! once, so that hardly more than the lower triangle is computed. The sums are stored tile by tile, in the order in
 //! which the kernel adds to them, and are converted to square matrices only on request.

@@ -1,6 +1,6 @@
-//! The instruction sets of x86-64.
+//! Vector arithmetic for the instruction sets of x86-64.
 //!
-//! Closures would be compiled without the instructions: there are none.
+//! This file contains no closures, because they would be compiled without the instruction set of their function.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -19,32 +19,32 @@ pub fn run_avx2<O: Operation>(operation: O) -> O::Output {
     operation.run::<<O::Element as Element>::Avx2>()
 }
 
-/// Where [`prefetch`] brings memory to.
+/// Cache level for [`prefetch`].
 pub const TO_FIRST_LEVEL: i32 = _MM_HINT_T0;
-/// As above.
+/// Cache level for [`prefetch`].
 pub const TO_SECOND_LEVEL: i32 = _MM_HINT_T1;
 
-/// Asks for memory; a hint, which reads nothing and which every processor of the kind knows.
+/// Prefetches memory, which is a hint that reads nothing and that every x86-64 processor supports.
 #[inline(always)]
 pub fn prefetch<const LEVEL: i32>(address: *const f64) {
     // SAFETY: a prefetch faults at no address, and is part of every x86-64.
     unsafe { _mm_prefetch::<LEVEL>(address.cast()) }
 }
 
-/// Functions of intrinsics that touch no memory.
+/// Defines functions from intrinsics that do not access memory.
 macro_rules! in_registers {
     ($($(#[$comment:meta])* fn $name:ident($($argument:tt: $kind:ty),*) -> $result:ty $body:block)*) => {$(
         $(#[$comment])*
         #[inline(always)]
         fn $name($($argument: $kind),*) -> $result {
-            // SAFETY: the intrinsics ask for their instruction set only. `dispatch` has seen it on this processor before it
-            // entered the function into which this one is inlined; but for tests, which look too, it alone does.
+            // SAFETY: the intrinsics only require their instruction set. `dispatch` has detected it before it calls the
+            // function into which this one is inlined; the only other callers are tests, which check it too.
             unsafe { $body }
         }
     )*};
 }
 
-/// Arithmetic that differs between the precisions in the names of the intrinsics only.
+/// Arithmetic that differs between the precisions only in the names of the intrinsics.
 macro_rules! arithmetic_avx512 {
     (
         $element:ty, $register:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
@@ -80,7 +80,7 @@ macro_rules! arithmetic_avx512 {
     };
 }
 
-/// The same with two registers a line.
+/// The same arithmetic with two registers per line.
 macro_rules! arithmetic_avx2 {
     (
         $element:ty, $register:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
@@ -125,7 +125,7 @@ macro_rules! arithmetic_avx2 {
 
 pub struct Avx512<T>(PhantomData<T>);
 
-/// The first `n` places, at most eight.
+/// Mask of the first `n` places, at most eight.
 #[inline(always)]
 fn mask(n: usize) -> __mmask8 {
     ((1_u32 << n.min(WIDTH)) - 1) as __mmask8
@@ -215,7 +215,7 @@ impl Simd for Avx512<f32> {
 
 pub struct Avx2<T>(PhantomData<T>);
 
-/// At most four doubles.
+/// Loads at most four doubles.
 #[inline(always)]
 fn load_four(values: &[f64]) -> __m256d {
     if values.len() >= 4 {
@@ -265,7 +265,7 @@ impl Simd for Avx2<f64> {
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
         }
         fn rotate([low, high]: [__m256d; 2]) -> [__m256d; 2] {
-            // The first place is taken from the other half before all four turn.
+            // The first place is exchanged with the other half before both halves are rotated.
             [
                 _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(low, high)),
                 _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(high, low)),

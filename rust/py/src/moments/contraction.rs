@@ -36,8 +36,8 @@ use crate::error::to_python;
 ///     precision, which is up to 1.8 times as fast. Its errors, in addition to the rounding of doubles, are bounded as
 ///     follows, where w_l is y He_{l-2}(t) times the row weight and ε = 133 · 2⁻²⁴. An entry of Σ w_l x xᵀ has an error
 ///     of at most ε Σ |w_l x_i x_j| + 2⁻⁸⁸ n. The error of an entry of the vector Σ w_{l-1} x depends on the other
-///     requested degrees. It is at most ε Σ |w_{l-1} x_i| if l - 1 is among them; otherwise, if l - 2 is among them, the
-///     vector is computed from the matrix of that degree and its error is at most
+///     requested degrees. It is at most ε Σ |w_{l-1} x_i| if l - 1 is among them; otherwise, if l - 2 is among them,
+///     the vector is computed from the matrix of that degree and its error is at most
 ///     e_l = ε Σ |w_{l-2} x_i| Σ_j |x_j g_j| + (l-4) e_{l-2}; otherwise there is no further error.
 ///
 /// Attributes

@@ -88,7 +88,8 @@ fn optional_network(network: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Netwo
 ///
 /// An accumulator sums functions of the rows; its class says which. Accumulators of disjoint sets of rows can be merged
 /// in any order and grouping: up to rounding, the result is that of one accumulator of all rows. The same rows in the
-/// same updates give the same bits for every source and every number of threads. Accumulators can be copied and pickled.
+/// same updates give the same bits for every source and every number of threads. Accumulators can be copied and
+/// pickled.
 ///
 /// Attributes
 /// ----------

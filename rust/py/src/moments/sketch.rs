@@ -10,9 +10,9 @@ use crate::error::to_python;
 
 /// Products of second moments with few directions, for inputs with too many features for d × d matrices.
 ///
-/// The m functions ψ_n of the label y, or of the residual y - f(x) of a network, are constant on slices. For each of them
-/// the accumulator sums w ψ_n, w ψ_n x and w ψ_n (x·v_j) x over the rows, where w is the row weight. The latter are the
-/// products of the moments Σ w ψ_n x xᵀ with the vectors v_j. It also sums w x_i². Block iteration with these products
+/// The m functions ψ_n of the label y, or of the residual y - f(x) of a network, are constant on slices. For each of
+/// them the accumulator sums w ψ_n, w ψ_n x and w ψ_n (x·v_j) x over the rows, where w is the row weight. The last are
+/// the products of the moments Σ w ψ_n x xᵀ with the vectors v_j. It also sums w x_i². Block iteration with these products
 /// finds the eigenvectors that `SliceMoments` would give. Accumulating N rows takes O(N d s) operations.
 ///
 /// Parameters
@@ -46,8 +46,8 @@ use crate::error::to_python;
 /// Raises
 /// ------
 /// ArgumentError
-///     Shapes do not match, a number is not finite, the edges are not strictly increasing, or the network has another
-///     number of features.
+///     Shapes do not match, directions or values are not finite, the edges are not strictly increasing, or the network
+///     has another number of features.
 ///
 /// Examples
 /// --------

@@ -9,8 +9,8 @@ use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, optional_ne
 /// Moments of the inputs in slices of the label.
 ///
 /// For each slice of the label y, or of the residual y - f(x) of a network, the accumulator sums w, w x and w x xᵀ over
-/// the rows of the slice, where w is the row weight. Functions of the label, such as the indicator of a slice, can reveal
-/// directions that do not show in moments of the label itself [Damian, Lee, Bruna 2025].
+/// the rows of the slice, where w is the row weight. Functions of the label, such as the indicator of a slice, can
+/// reveal directions that do not show in moments of the label itself [Damian, Lee, Bruna 2025].
 ///
 /// Parameters
 /// ----------
@@ -43,7 +43,7 @@ use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, optional_ne
 /// Raises
 /// ------
 /// ArgumentError
-///     The edges are not finite and strictly increasing, or the network has another number of features.
+///     The edges are not strictly increasing, or the network has another number of features.
 ///
 /// Examples
 /// --------
