@@ -81,7 +81,7 @@ def play(w: Sequence[float], intervals: Intervals, tau: float, phi: float = 1.0)
     last = 0
     for i, j in intervals:
         if not (last <= i < j < len(w) and is_good(w, i, j, tau, phi)):
-            raise ArgumentError(f"intervals: [{i}, {j}] is not a legal move for {list(w)}")
+            raise ArgumentError(f"intervals: [{i}, {j}] is not legal in {list(w)}")
         last = j
     joined = {place for i, j in intervals for place in range(i + 1, j + 1)}
     after: list[float] = []
