@@ -1,4 +1,4 @@
-"""The rules of the house: which module may import what, and who may factorise."""
+"""Rules of the architecture: which modules may import which, and where factorisations may be called."""
 
 from __future__ import annotations
 

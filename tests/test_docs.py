@@ -1,4 +1,4 @@
-"""The documents of docs/: their code runs, their commands parse, their links lead somewhere."""
+"""The pages of docs/: their code runs, their commands parse and their links are valid."""
 
 from __future__ import annotations
 

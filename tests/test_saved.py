@@ -1,4 +1,4 @@
-"""Fits from accumulators alone, and rows that join an old fit."""
+"""Fits from stored accumulators, and updates of an old fit by new rows."""
 
 from __future__ import annotations
 

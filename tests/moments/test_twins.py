@@ -1,4 +1,4 @@
-"""Accumulators against plain NumPy twins and exact identities; the examples of their documentation."""
+"""Accumulators compared with NumPy implementations and exact identities, and the examples of their docstrings."""
 
 from __future__ import annotations
 

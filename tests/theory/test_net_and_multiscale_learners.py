@@ -1,4 +1,4 @@
-"""The learners of [CDGKM23] and [CN24]: the promised error or an explicit Fail, from exact moments and from samples."""
+"""The learners of [CDGKM23] and [CN24]: on exact moments and samples they reach the requested error or raise `Fail`."""
 
 from __future__ import annotations
 
