@@ -1,4 +1,4 @@
-"""Benchmarks: every script documents its command line, and tables in documents are replaced completely or not at all."""
+"""Benchmarks: every script documents its command line, and tables in documents are replaced completely or not."""
 
 from __future__ import annotations
 
