@@ -149,7 +149,7 @@ pub fn dispatch<O: Operation>(operation: O) -> O::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the instructions have just been seen on this processor.
+            // SAFETY: the processor supports the instruction set, as just detected.
             return unsafe { x86::run_avx512(operation) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -173,7 +173,7 @@ pub fn run_on<O: Operation>(name: &str, operation: O) -> Option<O::Output> {
         "portable" => Some(run_portable(operation)),
         #[cfg(target_arch = "x86_64")]
         "avx2" if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
-            // SAFETY: the instructions have just been seen on this processor.
+            // SAFETY: the processor supports the instruction set, as just detected.
             Some(unsafe { x86::run_avx2(operation) })
         }
         #[cfg(target_arch = "x86_64")]

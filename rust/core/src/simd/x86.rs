@@ -27,7 +27,7 @@ pub const TO_SECOND_LEVEL: i32 = _MM_HINT_T1;
 /// Prefetches memory, which is a hint that reads nothing and that every x86-64 processor supports.
 #[inline(always)]
 pub fn prefetch<const LEVEL: i32>(address: *const f64) {
-    // SAFETY: a prefetch faults at no address, and is part of every x86-64.
+    // SAFETY: a prefetch does not fault at any address, and is part of every x86-64.
     unsafe { _mm_prefetch::<LEVEL>(address.cast()) }
 }
 
@@ -52,12 +52,12 @@ macro_rules! arithmetic_avx512 {
     ) => {
         #[inline(always)]
         fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
-            // SAFETY: `dispatch` has seen the instructions before anything of this type runs.
+            // SAFETY: `dispatch` has detected the instruction set before code of this type runs.
             unsafe { run_avx512(operation) }
         }
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> $register {
-            // SAFETY: a line is as large as the register and aligned to it; the instructions are there as above.
+            // SAFETY: a line is as large as the register and aligned to it; the instruction set is available as above.
             unsafe { $load(line.0.as_ptr()) }
         }
         #[inline(always)]
@@ -88,13 +88,13 @@ macro_rules! arithmetic_avx2 {
     ) => {
         #[inline(always)]
         fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
-            // SAFETY: `dispatch` has seen the instructions before anything of this type runs.
+            // SAFETY: `dispatch` has detected the instruction set before code of this type runs.
             unsafe { run_avx2(operation) }
         }
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> [$register; 2] {
             let (low, high) = line.0.split_at(Self::WIDTH / 2);
-            // SAFETY: half a line is as large as a register and aligned to it; the instructions are there as above.
+            // SAFETY: half a line is as large as a register and aligned to it; the instruction set is available as above.
             unsafe { [$load(low.as_ptr()), $load(high.as_ptr())] }
         }
         #[inline(always)]
@@ -134,7 +134,7 @@ fn mask(n: usize) -> __mmask8 {
 /// At most eight doubles.
 #[inline(always)]
 fn load_masked(values: &[f64]) -> __m512d {
-    // SAFETY: the mask keeps the load within the slice; `dispatch` has seen the instructions.
+    // SAFETY: the mask keeps the load within the slice; `dispatch` has detected the instruction set.
     unsafe { _mm512_maskz_loadu_pd(mask(values.len()), values.as_ptr()) }
 }
 
@@ -219,12 +219,12 @@ pub struct Avx2<T>(PhantomData<T>);
 #[inline(always)]
 fn load_four(values: &[f64]) -> __m256d {
     if values.len() >= 4 {
-        // SAFETY: four doubles are there; `dispatch` has seen the instructions.
+        // SAFETY: the slice holds four doubles; `dispatch` has detected the instruction set.
         return unsafe { _mm256_loadu_pd(values.as_ptr()) };
     }
     const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
-    // SAFETY: four of the places are there, and as a mask keep the load within the slice; `dispatch` has seen the
-    // instructions.
+    // SAFETY: the mask covers at most four places, which keeps the load within the slice; `dispatch` has detected the
+    // instruction set.
     unsafe {
         let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
         _mm256_maskload_pd(values.as_ptr(), mask)
