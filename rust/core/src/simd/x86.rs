@@ -223,8 +223,8 @@ fn load_four(values: &[f64]) -> __m256d {
         return unsafe { _mm256_loadu_pd(values.as_ptr()) };
     }
     const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
-    // SAFETY: the mask covers at most four places, which keeps the load within the slice; `dispatch` has detected the
-    // instruction set.
+    // SAFETY: the slice of `PLACES` holds at least four entries, which as a mask keep the load within `values`; `dispatch`
+    // has detected the instruction set.
     unsafe {
         let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
         _mm256_maskload_pd(values.as_ptr(), mask)
