@@ -1,11 +1,11 @@
-"""relunet beside other ways to fit a ReLU network, on the same rows: error on fresh ones, and seconds of one thread.
+"""Compare relunet with other methods that fit ReLU networks: error on fresh rows and processor time of one thread.
 
     python benches/compare.py [--features 20] [--rows 5000] [--seeds 1] [--figure docs/benches/compare.png]
 
-The rivals are those of `rivals.py`; one that is not installed is left out, and that is said. Errors are root mean
-squares on fresh rows without noise, as part of the labels' standard deviation; seconds are processor time. Medians over
-seeds, which choose the network, the rows and the rival's start. The last cases are no narrow network without noise:
-there others win, in error or in time.
+The other methods are those of `rivals.py`; methods that are not installed are reported and omitted. Errors are RMS
+errors on fresh rows without noise, relative to the standard deviation of the labels. Values are medians over seeds,
+which determine the network, the rows and the initialisation. The last cases are not narrow networks without noise, and
+other methods are better there, in error or in time.
 """
 
 from __future__ import annotations

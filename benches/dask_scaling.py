@@ -1,8 +1,8 @@
-"""How much faster two Dask workers of one thread sweep than one: the three sweeps of a fit over partitions on disk.
+"""Measure the speedup of two Dask workers over one, for the three sweeps of a fit over partitions on disk.
 
     python benches/dask_scaling.py [--features 64] [--rows 4000000]
 
-Needs the extra "dask", and room for the rows in the temporary folder.
+Each worker has one thread. The script needs the extra "dask" and space for the rows in the temporary folder.
 """
 
 from __future__ import annotations

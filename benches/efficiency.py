@@ -1,11 +1,12 @@
-"""How many rows recovery takes: the share of seeds that come back, and the error, against rows per parameter.
+"""Measure how many rows recovery needs: recovered seeds and errors by the number of rows per parameter.
 
     python benches/efficiency.py [--features 20] [--neurons 4] [--seeds 3] [--figure docs/benches/efficiency.png]
 
-The parameters counted are features times neurons. Clean labels: the median error on fresh rows of relunet, which is not
-told the number of neurons, of L-BFGS at the planted width, best of five starts, and of Adam at width 64; printed with
-it is how many seeds came back to 1e-6. Noise of a fifth of the labels' standard deviation, for relunet alone: its error
-divided by σ √(p/N), that of least squares. Rivals that are not installed are left out.
+The number of parameters p is features times neurons. On clean labels, the script prints on how many seeds the network
+was recovered to 1e-6, and the median error on fresh rows, for relunet, which is not given the number of neurons, for
+L-BFGS at the planted width, best of five starts, and for Adam at width 64. With noise of standard deviation σ, a fifth
+of that of the labels, it prints the error of relunet divided by σ √(p/N), the error of least squares. Methods that are
+not installed are omitted.
 """
 
 from __future__ import annotations

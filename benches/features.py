@@ -1,10 +1,11 @@
-"""Many features: a fit of samples too wide for a matrix of features by features, its sweeps, time and memory.
+"""Measure sweeps, time and memory of fits with so many features that sketching is used.
 
     python benches/features.py [--features 5000] [--rows 400000] [--neurons 4] [--next R ..] [--common R ..]
         [--folder FOLDER]
 
-Writes single-precision inputs, 8 GB of them if not told otherwise, to a temporary folder, for every correlation given:
-`next` from each feature to the next, `common` between all. Memory is anonymous memory, without the cache of files.
+The script writes inputs in single precision, 8 GB by default, to a temporary folder for each given correlation: `next`
+is the correlation of neighbouring features, `common` that of all features. Memory is anonymous memory, without the file
+cache.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Redraws the figures and tables of the documentation by running the commands that it names above them.
+"""Update the figures and tables of the documentation by running the commands that are given above them.
 
     python benches/figures.py [--list] [--document FILE ..] [COMMAND ..]
 
-A command `python benches/...` in README.md or docs/*.md is run if a picture or a table follows it in its section. The
-script itself draws the picture; a table is replaced by the one with the same head among those that the script prints,
-in every document, but only if the script ends well and has printed all of them. With words given, only commands that
-contain one of them are run; with documents given, only commands that are named there. To be run from the root of the
-repository, by the Python that has what the scripts need.
+A command `python benches/...` in README.md or docs/*.md is run if a figure or a table follows it in its section. The
+script that is run draws the figure. Tables in all documents are replaced by the printed tables with the same head, but
+only if the script succeeds and prints all of them. If words are given, only commands that contain one of them are run;
+if documents are given, only commands in these documents. Run this script from the root of the repository, with a Python
+that has the packages that the scripts need.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Instructions of the kernels, counted by Valgrind: unlike times they show a regression on a busy machine.
+"""Count the instructions of the kernels under Valgrind, which shows regressions independently of the load.
 
     python benches/instructions.py [--record]
 
-Counts are per number of the inputs. Valgrind runs the AVX2 form of the kernels, on any processor. Compares with
-`benches/instructions.txt`, or replaces it; the exit status is 1 where a count has grown by more than 3 %.
+Counts are divided by the number of input values. Valgrind runs the AVX2 version of the kernels on any processor. The
+script compares the counts with `benches/instructions.txt`, or replaces this file with `--record`. The exit status is 1
+if a count has grown by more than 3 %.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""A wide network under Adam in PyTorch beside relunet on every family of teachers: time to the error Adam reaches.
+"""Compare relunet with a wide network trained by Adam in PyTorch, on every family of teachers, by error and time.
 
     python benches/race.py [--features 20] [--neurons 4] [--rows 20000] [--seeds 3] [--only FAMILY ..]
 
-Adam has width 64, a linear part and single precision; it trains until its rate has fallen ten thousand times. Its time
-ends where its error on fresh rows is first within a tenth of the least it ever has, which it could not know; relunet's
-is that of the whole fit. Both are processor time of one thread. Medians over seeds, which choose the network, the rows
-and the start. Needs torch and matplotlib.
+Adam trains a network of width 64 with a linear part in single precision, until its learning rate has decreased by a
+factor of ten thousand. Its time ends when its error on fresh rows is first within a tenth of its smallest error, which
+is not known during training; the time of relunet is that of the whole fit. Both are processor time of one thread.
+Values are medians over seeds, which determine the network, the rows and the initialisation. The script needs torch and
+matplotlib.
 """
 
 from __future__ import annotations

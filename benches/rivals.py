@@ -1,8 +1,8 @@
-"""Other ways to fit a ReLU network to rows: what the benches set beside relunet, each told the true number of neurons.
+"""Other methods that fit ReLU networks, with which the benchmarks compare relunet.
 
-A rival is a function of inputs, labels, the number k of planted neurons and a seed. It yields predictors, the last of
-which is its answer; what trains step by step yields one after each epoch, so that its whole course can be drawn. A
-rival that is not installed raises ImportError when it is called.
+Each method is a function of inputs, labels, the true number k of neurons and a seed. It yields predictors, of which the
+last is its result; iterative methods yield one after each epoch, so that their convergence can be plotted. Methods that
+are not installed raise ImportError when called.
 """
 
 from __future__ import annotations

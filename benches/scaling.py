@@ -1,10 +1,11 @@
-"""How the time of a fit grows with rows, features, neurons and threads, beside one NumPy XᵀX and one epoch of Adam.
+"""Measure the time of a fit by rows, features, neurons and threads, with that of NumPy XᵀX and an epoch of Adam.
 
     python benches/scaling.py [--quick] [--figure docs/benches/scaling.png]
 
-Generic teachers without biases, clean labels, the number of neurons told; the least of two runs. Seconds are processor
-time of one thread, but for the panel of threads, which shows time on the wall against that of one thread. A fit that
-is not exact to 1e-9 is marked. Adam is PyTorch's, width 64, batches of 256, and is left out where torch is missing.
+The teachers are generic without biases, labels are clean, and the number of neurons is given. Times are the smaller of
+two runs, in processor seconds of one thread; the panel of threads shows wall-clock time relative to one thread. Fits
+that are not exact to 1e-9 are marked. Adam is that of PyTorch, with width 64 and batches of 256, and is omitted if
+torch is not installed.
 """
 
 from __future__ import annotations

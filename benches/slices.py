@@ -1,9 +1,9 @@
-"""How far off the neurons' subspace is when labels are sliced, and when the residual of their best affine fit is.
+"""Compare the error of the subspace for slices of the labels and for slices of the affine residual.
 
     python benches/slices.py [--features 30] [--rows 20000] [--seeds 5]
 
-Prints the sine of the largest angle between the span of the planted weights and as many leading directions of the
-label slices: the median over seeds, which choose the network and the rows.
+The script prints the sine of the largest angle between the span of the planted weights and the same number of leading
+directions of the slices, as the median over seeds, which determine the network and the rows.
 """
 
 from __future__ import annotations

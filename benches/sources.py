@@ -1,10 +1,10 @@
-"""Sources at work: a sweep of Parquet beside pyarrow's own scanner, memory, and rows that are nowhere stored.
+"""Measure sweeps of sources: Parquet files compared with the scanner of pyarrow, memory, and generated rows.
 
     python benches/sources.py parquet --rows 8000000 --columns 96
     python benches/sources.py generated --rows 1000000000 --columns 20
 
-Needs pyarrow for the first. Times are the best of several runs in turn; memory is anonymous memory, without the
-cache of files.
+The first command needs pyarrow. Times are the best of several interleaved runs; memory is anonymous memory, without the
+file cache.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""How near sweeps come to the speed of reading a file and to that of a matrix product, and what a second thread adds.
+"""Compare the speed of sweeps with that of reading a file and of a matrix product, with one and two threads.
 
     python benches/sweeps.py [reading] [computing] [--rows 4000000] [--rounds 7] [--folder FOLDER]
 
 `reading` compares the gradient sweep of four neurons in 20 features with reading the same file, piece by piece into one
-small buffer and whole by `np.fromfile`: from the cache of the system, and from disk, after the system was asked to
-forget the file. `computing` takes sweeps of rows in memory where there is much to compute, with one thread and with
-two. Their rate counts n d (d + 1) operations a matrix, the least for n rows of a lower triangle; beside it stands the
-rate of NumPy's product of two square matrices of doubles. Times are the best of interleaved rounds: on a busy machine
-take more of them.
+small buffer and as a whole by `np.fromfile`. Files are read from the file cache, and from disk after the system was
+asked to drop the file from the cache. `computing` measures sweeps with much computation on rows in memory, with one and
+two threads. Their rate counts n d (d + 1) operations per matrix, the minimum for n rows of a lower triangle, and is
+compared with that of NumPy's product of two square matrices of doubles. Times are the best of interleaved rounds; use
+more rounds on a busy machine.
 """
 
 from __future__ import annotations

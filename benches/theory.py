@@ -1,12 +1,13 @@
-"""The published learners on planted networks: exact moments, and those of two million rows.
+"""Measure the published learners on planted networks, with exact moments and those of two million rows.
 
     OPENBLAS_NUM_THREADS=1 python benches/theory.py [--seeds 5] [--rows 2000000] [--features 6]
 
-The error is that of the whole function, in units of the part of the teacher that is not affine: the largest over seeds,
-which choose the network, the directions and the rows, and how many seeds ended in Fail. Beside it, medians: guesses
-tried, log10 of the guesses in nets as fine as the finest that was used, seconds. Exit status 1 where a limit is missed.
-[DK24]'s polynomials, which search nothing, are there for exact moments in up to three dimensions: in more they have too
-many coefficients.
+The script prints the largest error over seeds, which determine the network, the directions and the rows, and how many
+seeds ended in `Fail`. The error is that of the whole function, relative to the part of the teacher that is not affine.
+It also prints medians of the number of guesses tried, of log10 of the number of guesses in nets as fine as the finest
+one used, and of the seconds. The exit status is 1 if a limit is exceeded. The polynomials of [DK24], which need no
+search, are measured with exact moments in up to three dimensions, because in more dimensions they have too many
+coefficients.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rules of the house: which module may import what, and who may factorise."""
+"""Rules of the architecture: which modules may import which, and where factorisations may be called."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RUST = sorted((ROOT / "rust").glob("*/src/**/*.rs"))
 # Rooms of the package from the ground up: a module imports its own room and those on floors below it.
 FLOORS = (
     {"_relunet", "_typing", "errors"},
-    {"linalg", "atomic"},
+    {"linalg", "atomic", "threads"},
     {"network"},
     {"samples", "teachers"},
     {"moments", "progress"},
@@ -43,6 +43,7 @@ SAME_BITS = {"fitting", "network", "estimators", "saved", "theory"}
 # The modules that call compiled code: everything else goes through them.
 BORDER = {
     "linalg": "factorisations",
+    "threads": "the bound of their number",
     "samples": "sources and their sweeps",
     "moments": "accumulators",
     "network": "values and Gaussian integrals",

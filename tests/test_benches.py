@@ -1,4 +1,4 @@
-"""The benches: every script says how it is run, and documents get whole tables or none."""
+"""Benchmarks: every script documents its command line, and tables in documents are replaced completely or not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps and fits on Dask: the results of one machine, whatever the partitions, also when a worker dies."""
+"""Dask: sweeps and fits equal those on one machine for any partitions, also if a worker dies."""
 
 from __future__ import annotations
 

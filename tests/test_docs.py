@@ -1,4 +1,4 @@
-"""The documents of docs/: their code runs, their commands parse, their links lead somewhere."""
+"""The pages of docs/: their code runs, their commands parse and their links are valid."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_stored_accumulators_are_read_as_documented(data):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["uses"])
+@pytest.mark.parametrize("name", ["uses", "networks"])
 def test_pages_run_from_top_to_bottom(name, tmp_path, monkeypatch):
     if name == "uses":
         for package in ("omlt", "pyomo", "highspy", "gurobi_ml", "pyscipopt_ml", "sklearn"):

@@ -1,4 +1,4 @@
-"""Plans: the arithmetic of sweeps and machines, and that what is planned is what a fit does."""
+"""Plans: sweeps and machines are computed correctly, and a fit does what its plan says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures: what they show of a report."""
+"""Figures: they show the contents of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The progress line: what it draws and when it is silent."""
+"""The progress line: its contents, and when it is hidden."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README: its code runs, its commands parse, its links lead somewhere."""
+"""The README: its code runs, its commands parse and its links are valid."""
 
 from __future__ import annotations
 

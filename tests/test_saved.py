@@ -1,4 +1,4 @@
-"""Fits from accumulators alone, and rows that join an old fit."""
+"""Fits from stored accumulators, and updates of an old fit by new rows."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_fit_to_kept_rows_says_what_it_saw(teacher):
     assert result.report.status == "exact"
     assert result.network.gaussian_distance(teacher.network) < 1e-9
     kept = len(rows.rows()[0])
-    assert f"fitted to {kept:,} kept rows of 80,000" in result.report.messages[-1]
+    assert f"fitted to a sample of {kept:,} of 80,000 rows" in result.report.messages[-1]
     with pytest.raises(ArgumentError, match="rows: 5 features, expected 6"):
         saved.fit(inputs, RowSample(5, 1, 0))
     with pytest.raises(DataError, match="rows: none of 0 rows were kept"):
@@ -128,7 +128,7 @@ def test_old_sums_and_new_rows_make_the_fit_of_both(teacher):
 def test_sums_at_another_network_are_refused(teacher):
     gradient, curvature = sums_at(teacher.network, teacher, [0])
     other = relunet.ReLUNetwork(teacher.network.weights + 1, teacher.network.output_weights)
-    with pytest.raises(ArgumentError, match="gradient: sums at another network"):
+    with pytest.raises(ArgumentError, match="gradient: accumulated at another network"):
         saved.step(other, gradient, curvature)
     more, _ = sums_at(teacher.network, teacher, [0, 1])
     with pytest.raises(ArgumentError, match="curvature: 3000 rows, expected 6000"):

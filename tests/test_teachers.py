@@ -1,4 +1,4 @@
-"""The planted families: what each promises."""
+"""The planted families: each has its documented properties."""
 
 import doctest
 

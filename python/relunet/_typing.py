@@ -1,4 +1,4 @@
-"""The types that modules share."""
+"""Type aliases that several modules share."""
 
 from __future__ import annotations
 
@@ -10,5 +10,6 @@ from numpy.typing import NDArray
 __all__ = ["Array", "Rows"]
 
 Array: TypeAlias = NDArray[np.float64]
+"""An array of doubles, of any shape."""
 Rows: TypeAlias = tuple[NDArray[Any], Array | None, Array | None]
-"""Inputs (n, d), labels (n,) or None, and weights (n,) or None of consecutive rows."""
+"""Consecutive rows: inputs of shape (n, d), labels of shape (n,) or None, and weights of shape (n,) or None."""

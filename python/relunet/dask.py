@@ -1,8 +1,8 @@
-"""Samples that lie on a Dask cluster: every sweep of a fit is a tree of partial sums, made where the rows are.
+"""Samples on a Dask cluster, whose sweeps sum each partition on the worker that holds it.
 
-Partitions are read anew in every sweep and never persisted, so that a cluster needs no more memory than for the
-partitions at work. Only sums travel, as the bytes of `Accumulator.to_bytes`; a partition whose worker is lost is summed
-again by another one. Needs the extra ``relunet[dask]``.
+Partial sums are merged in a tree. Partitions are computed again in every sweep and never persisted, so that workers
+need memory only for the partitions in progress. Only the bytes of `Accumulator.to_bytes` are transferred, and the
+partition of a lost worker is summed again by another worker. This module needs the extra ``relunet[dask]``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from relunet.samples.protocol import SweepFile
 
 __all__ = ["DaskSamples", "scan_dask"]
 
-# Sums that are merged at once, in each step of the tree.
+# Number of partial sums that each node of the tree merges.
 WIDTH = 8
 
 
@@ -36,33 +36,38 @@ def scan_dask(
     columns: Sequence[str] | None = None,
     weight: str | None = None,
 ) -> DaskSamples:
-    """Rows of a Dask array or data frame, or of delayed partitions.
+    """Scan a Dask array, a Dask data frame or a list of delayed partitions.
 
-    The number of rows is counted now, which computes the partitions whose length is not known once.
+    This call counts the rows. Unless `X` is an array with known chunk sizes, it computes every partition once to do so.
 
     Parameters
     ----------
     X : dask.array.Array, dask.dataframe.DataFrame or sequence of dask.delayed.Delayed
-        Inputs, (n_rows, n_columns). Partitions may be of any size, or empty. A delayed partition gives an array or data
-        frame of inputs, a tuple ``(X, y)`` or a tuple ``(X, y, sample_weight)``.
-    y, sample_weight : dask array or series, optional
-        Labels and row weights, in partitions like those of `X`; arrays of known lengths are cut like `X`.
-    target, weight : str, optional
-        Columns of data frames that hold labels and weights, instead of `y` and `sample_weight`.
-    columns : sequence of str, optional
-        Columns of data frames that are the inputs; by default all but `target` and `weight`.
+        Inputs, of shape (n_rows, n_columns). Partitions may have any size and may be empty. A delayed partition
+        evaluates to an array or data frame of inputs, to a tuple ``(X, y)`` or to a tuple ``(X, y, sample_weight)``.
+    y : dask.array.Array or dask.dataframe.Series, default=None
+        Labels, with the same partitions as `X`; arrays of known chunk sizes are rechunked like `X`.
+    sample_weight : dask.array.Array or dask.dataframe.Series, default=None
+        Row weights, with the same partitions as `X`; arrays of known chunk sizes are rechunked like `X`.
+    target : str, default=None
+        Column of a data frame that holds the labels, instead of `y`.
+    columns : sequence of str, default=None
+        Columns of a data frame that hold the inputs; None means all except `target` and `weight`.
+    weight : str, default=None
+        Column of a data frame that holds the row weights, instead of `sample_weight`.
 
     Returns
     -------
     DaskSamples
-        For `relunet.learn`, `ReLUNetRegressor` and `relunet.moments.sweep`.
+        Samples for `relunet.learn`, `ReLUNetRegressor` and `relunet.moments.sweep`.
 
     Raises
     ------
     ArgumentError
-        Objects of other types, arguments that exclude each other, partitions of `y` that are not like those of `X`.
+        An argument has an unsupported type, two arguments exclude each other, or the partitions of `y` or
+        `sample_weight` do not match those of `X`.
     DataError
-        No rows, no columns, partitions of different columns.
+        There are no rows or no columns, or partitions differ in their columns.
 
     Examples
     --------
@@ -81,9 +86,9 @@ def scan_dask(
     import dask
 
     if target is not None and y is not None:
-        raise ArgumentError("target: expected None beside y")
+        raise ArgumentError(f"target: {target!r}, expected None if y is given")
     if weight is not None and sample_weight is not None:
-        raise ArgumentError("weight: expected None beside sample_weight")
+        raise ArgumentError(f"weight: {weight!r}, expected None if sample_weight is given")
     parts, lengths = _partitions(X, y, sample_weight)
     names = checked_columns("columns", columns)
     chosen = _Chosen(
@@ -93,7 +98,7 @@ def scan_dask(
     if lengths is None:
         facts = list(dask.compute(*(dask.delayed(_facts)(*partition) for partition in partitions)))
     else:
-        # What arrays tell of themselves need not be asked for.
+        # The metadata of an array suffices: no partition has to be computed.
         columns_of_X = default_names(X.shape[1])
         facts = [_Facts(length, columns_of_X, False, X.dtype == np.float32, y is not None) for length in lengths]
     filled = [number for number, fact in enumerate(facts) if fact.n_rows]
@@ -122,22 +127,41 @@ def scan_dask(
 
 
 class DaskSamples:
-    """Samples of `scan_dask`: they follow the protocol of `Samples`, and sum their rows themselves.
+    """Samples on a Dask cluster, as returned by `scan_dask`.
+
+    They implement the `Samples` protocol; `sweep` sums the rows on the cluster.
 
     Parameters
     ----------
     partitions : list of tuple
-        Number, delayed inputs, labels and weights of each partition, and the columns that are chosen of it.
+        For each partition its number, its delayed inputs, labels and weights, and the chosen columns.
     lengths : list of int
-        Rows of each.
+        Number of rows of each partition.
     columns : tuple of str
         Names of the input columns.
     dtype : dtype
-        Type of the inputs.
+        Type of the inputs, float32 or float64.
     has_labels : bool
-        Whether rows carry labels.
+        Whether the rows have labels.
     feature_names : tuple of str or None, default=None
-        The names of the columns, where they have names of their own.
+        Names of the input columns if the data frames name them; None if the names in `columns` are generated.
+
+    Attributes
+    ----------
+    n_rows : int
+        Number of rows.
+    n_columns : int
+        Number of input columns.
+    columns : tuple of str
+        Names of the input columns.
+    dtype : dtype
+        Type of the inputs, float32 or float64.
+    has_labels : bool
+        Whether the rows have labels.
+    can_resume : bool
+        Always False: sweeps on a cluster do not support checkpoints.
+    feature_names : tuple of str or None
+        Names of the input columns if the data frames name them.
     """
 
     def __init__(
@@ -155,13 +179,31 @@ class DaskSamples:
 
     @property
     def can_resume(self) -> bool:
-        """False: a sweep on a cluster keeps nothing before it ends."""
+        """Whether a sweep can be resumed from a checkpoint; always False."""
         return False
 
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
-        """All rows in order, `size` at a time at most: partitions are computed one after another and brought here."""
+        """Iterate over all rows in order, in blocks on this machine.
+
+        Partitions are computed one after another and transferred to this machine.
+
+        Parameters
+        ----------
+        size : int, default=65536
+            Maximum number of rows per block.
+
+        Returns
+        -------
+        iterator of tuple
+            Inputs, labels or None, and weights or None of consecutive rows.
+
+        Raises
+        ------
+        ArgumentError
+            `size` is below 1.
+        """
         if size < 1:
-            raise ArgumentError(f"size: {size}; expected at least 1")
+            raise ArgumentError(f"size: {size}, expected at least 1")
         return self._blocks(size)
 
     def _blocks(self, size: int) -> Iterator[Rows]:
@@ -174,7 +216,7 @@ class DaskSamples:
                 yield from samples.blocks(size)
 
     def identity(self) -> bytes:
-        """Return a hash of the samples' size and of the first rows."""
+        """Return a hash of the number of rows and columns, the type, and the first rows."""
         facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
         return rows_hash(facts, islice(self.blocks(64), 1))
 
@@ -186,37 +228,38 @@ class DaskSamples:
         progress: Callable[[int], None] | None = None,
         checkpoint: SweepFile | None = None,
     ) -> int:
-        """Add all rows to accumulators, which are left as they were if that fails.
+        """Add all rows to accumulators; they are left unchanged if the sweep fails.
 
         Parameters
         ----------
         accumulators : sequence of Accumulator
-            What to sum.
-        n_jobs : int, default None
-            Threads of one partition; None means one, for a cluster works on many partitions at once.
-        progress : callable, default None
-            Called with the number of rows done, whenever partitions are done.
+            Accumulators to update.
+        n_jobs : int, default=None
+            Number of threads per partition; None means one, because a cluster works on many partitions at once.
+        progress : callable, default=None
+            Function that is called with the number of rows summed so far whenever a partition is finished.
         checkpoint : None
-            A cluster keeps no sweep in progress.
+            Must be None; checkpoints are not supported.
 
         Returns
         -------
         int
-            Number of rows.
+            Number of rows read.
 
         Raises
         ------
         ArgumentError
-            A checkpoint.
+            A checkpoint was given, or an accumulator does not fit the columns.
         DataError
-            Rows that cannot be used, with the number of their partition; partitions that are no longer as long.
+            Rows hold values that cannot be used, where the message names the partition, or the number of rows has
+            changed since they were counted.
         """
         import dask
 
         if checkpoint is not None:
             raise ArgumentError(f"checkpoint: {checkpoint.path!r}, expected None for {self!r}")
         empty = [accumulator.empty() for accumulator in accumulators]
-        # A node of its own, so that sums are sent once and not with every partition.
+        # A node of its own, so that the empty accumulators are sent once and not with every partition.
         configuration = dask.delayed([sums.to_bytes() for sums in empty])
         add, merge = dask.delayed(_sums), dask.delayed(_merged)
         leaves = [add(*partition, configuration, n_jobs or 1) for partition in self._partitions]
@@ -227,7 +270,7 @@ class DaskSamples:
         sums = [Accumulator.from_bytes(data) for data in totals]
         for total in sums:
             if total.n_rows != self.n_rows:
-                raise DataError(f"X: {total.n_rows} rows, but there were {self.n_rows} when they were counted")
+                raise DataError(f"X: {total.n_rows} rows were summed, expected {self.n_rows} as counted by scan_dask")
         for accumulator, total in zip(accumulators, sums, strict=True):
             accumulator.merge(total)
         return self.n_rows
@@ -241,17 +284,17 @@ class DaskSamples:
 
 
 def _partitions(X: Any, y: Any, sample_weight: Any) -> tuple[list[tuple[Any, Any, Any]], tuple[int, ...] | None]:
-    """Return the delayed parts (X, y, sample_weight) of each partition, and their lengths where they are known."""
+    """Return the delayed (X, y, sample_weight) of each partition, and the lengths of all partitions if known."""
     from dask.delayed import Delayed
 
     if isinstance(X, Sequence) and all(isinstance(part, Delayed) for part in X):
         if y is not None or sample_weight is not None:
-            raise ArgumentError("y, sample_weight: expected None, delayed partitions give them with X")
+            raise ArgumentError("y, sample_weight: expected None, because delayed partitions of X contain them")
         return [(part, None, None) for part in X], None
     lengths = None
     if hasattr(X, "chunks"):
         if X.ndim != 2:
-            raise DataError(f"X: shape {X.shape}; expected 2 dimensions, (n_rows, n_columns)")
+            raise DataError(f"X: shape {X.shape}, expected 2 dimensions, (n_rows, n_columns)")
         X = X.rechunk({1: -1}) if X.shape[1] else X
         lengths = X.chunks[0] if not np.isnan(X.chunks[0]).any() else None
         parts = X.to_delayed().ravel().tolist()
@@ -267,7 +310,7 @@ def _partitions(X: Any, y: Any, sample_weight: Any) -> tuple[list[tuple[Any, Any
 
 
 def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | None) -> list[Any]:
-    """Return the partitions of labels or weights, as many as of inputs."""
+    """Return the delayed partitions of labels or weights, matched to those of the inputs."""
     if values is None:
         return [None] * len(parts)
     if not hasattr(values, "to_delayed"):
@@ -286,7 +329,7 @@ def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | N
 
 
 class _Chosen(NamedTuple):
-    """Columns of data frames: labels, weights, inputs; None for those that are not chosen by name."""
+    """Names of the columns of labels, weights and inputs in data frames; None where no name was given."""
 
     target: int | str | None
     weight: int | str | None
@@ -294,7 +337,7 @@ class _Chosen(NamedTuple):
 
 
 class _Partition(NamedTuple):
-    """A partition: its number, and what gives its inputs, labels and weights."""
+    """A partition: its number, its delayed inputs, labels and weights, and the chosen columns."""
 
     number: int
     X: Any
@@ -304,7 +347,7 @@ class _Partition(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What the rows of a partition are."""
+    """Metadata of a partition."""
 
     n_rows: int
     columns: tuple[str, ...]
@@ -317,7 +360,7 @@ class _Facts(NamedTuple):
 
 
 def _scanned(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -> Samples | None:
-    """Return the rows of a partition, None where there are none."""
+    """Return the rows of a partition as samples, or None if it is empty."""
     if isinstance(X, tuple):
         X, y, sample_weight = (*X, None, None)[:3]
     if hasattr(X, "columns"):
@@ -337,7 +380,7 @@ def _scanned(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -
 
 
 def _facts(*partition: Any) -> _Facts:
-    """Return what is to know of a partition before it is swept."""
+    """Return the metadata of a partition."""
     samples = _scanned(*partition)
     if samples is None:
         return _Facts(0, (), False, True, False)
@@ -354,7 +397,7 @@ def _sums(
     configuration: list[bytes],
     n_jobs: int,
 ) -> list[bytes]:
-    """Return the sums over a partition."""
+    """Return the accumulators of a partition, as bytes."""
     samples = _scanned(number, X, y, sample_weight, chosen)
     if samples is None:
         return configuration
@@ -367,7 +410,7 @@ def _sums(
 
 
 def _merged(parts: list[list[bytes]]) -> list[bytes]:
-    """Return the sums over several parts."""
+    """Merge the accumulators of several parts, given and returned as bytes."""
     totals = [Accumulator.from_bytes(data) for data in parts[0]]
     for part in parts[1:]:
         for total, data in zip(totals, part, strict=True):
@@ -376,7 +419,7 @@ def _merged(parts: list[list[bytes]]) -> list[bytes]:
 
 
 def _computed(root: Any, leaves: dict[Any, int], progress: Callable[[int], None] | None) -> Any:
-    """Return the value of `root`; `progress` is told the rows of the delayed leaves as they are done."""
+    """Compute `root`, and call `progress` with the number of rows of the leaves that are finished."""
     import dask
 
     if progress is None:
@@ -409,7 +452,7 @@ def _computed(root: Any, leaves: dict[Any, int], progress: Callable[[int], None]
 
 
 def _client() -> Any:
-    """Return the client of the cluster that computes, None where there is none."""
+    """Return the client of the current Dask cluster, or None if there is none."""
     import dask
 
     if dask.config.get("scheduler", None) not in (None, "dask.distributed", "distributed"):

@@ -1,4 +1,4 @@
-"""One line on a terminal or in a notebook that says how far a long computation is."""
+"""The progress line: how far a long computation has come, on a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from relunet.samples import Samples
 __all__ = ["Progress", "ProgressLine", "as_bytes", "row_bytes"]
 
 Progress = Callable[[str, int, int], None]
-"""What long computations call: with the name of the task, the rows done and the rows there are."""
+"""What long computations call: with the name of the task, what is done of it, and how much there is of it.
+
+Sweeps count rows. The task "search" counts floating-point operations, and "first polish" sweeps over rows in memory.
+"""
+
+# What tasks count that do not count rows.
+_UNITS = {"search": "operations", "first polish": "sweeps in memory"}
 
 
 class ProgressLine:
-    """A line with the task, a bar, how fast it goes and the time it will take; a context that clears it when left.
+    """A line with the task, a bar, the speed and the time that is left; as a context manager it clears the line.
 
-    It draws nothing in its first second, more than ten times a second, or where the stream is neither a terminal nor
-    that of a notebook.
+    It draws nothing in its first second and at most ten times a second, and nothing at all if the stream is neither a
+    terminal nor that of a notebook.
 
     Parameters
     ----------
-    stream : file object, default None
+    stream : file object, default=None
         Where to draw; None means standard error, or the output of the cell in a notebook.
-    row_bytes : int, default 0
+    row_bytes : int, default=0
         Bytes of a row, for the rate; 0 leaves it out.
-    clock : callable, default time.monotonic
-        Tells the time in seconds.
+    clock : callable, default=time.monotonic
+        Returns the time in seconds.
 
     Examples
     --------
@@ -59,12 +65,20 @@ class ProgressLine:
         self._visible = False
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Draw the line for `done` of `total` rows of `task`, if it is time to."""
+        """Draw the line for what is done of a task, unless it was drawn a moment ago.
+
+        Parameters
+        ----------
+        task : str
+            Name of the task.
+        done, total : int
+            What is done, and how much there is: rows, or what else the task counts.
+        """
         if self._show is None:
             return
         now = self._clock()
         if task != self._task or done < self._done:
-            # What a checkpoint had done already says nothing of the speed.
+            # What a checkpoint had already does not count for the speed.
             self._start, self._first = now, done
         self._task, self._done = task, done
         if now - self._drawn < 0.1:
@@ -72,9 +86,9 @@ class ProgressLine:
         self._drawn, self._visible = now, True
         share = min(1.0, done / total) if total > 0 else 1.0
         bar = ("#" * round(24 * share)).ljust(24, ".")
-        line = f"{task:<12.12} [{bar}] {share:4.0%} of {total:,} rows"
+        line = f"{task:<12.12} [{bar}] {share:4.0%} of {total:,} {_UNITS.get(task, 'rows')}"
         seconds, rows = now - self._start, done - self._first
-        if rows > 0 and seconds > 0 and self._row_bytes:
+        if rows > 0 and seconds > 0 and self._row_bytes and task not in _UNITS:
             line += f", {as_bytes(rows * self._row_bytes / seconds)}/s"
         if rows > 0 or share == 1:
             line += f", {_time(seconds * (total - done) / max(rows, 1))} left"
@@ -96,7 +110,7 @@ class ProgressLine:
 
 
 def row_bytes(samples: Samples) -> int:
-    """Return the bytes of a row of samples, labels included.
+    """Return the bytes of a row of samples, with its label.
 
     Examples
     --------
@@ -108,7 +122,7 @@ def row_bytes(samples: Samples) -> int:
 
 
 def _terminal_line(stream: TextIO) -> Callable[[str], None] | None:
-    """Return what replaces the last line of a terminal, None for any other stream."""
+    """Return a function that replaces the last line of a terminal, None for any other stream."""
     if not stream.isatty():
         return None
 
@@ -120,7 +134,7 @@ def _terminal_line(stream: TextIO) -> Callable[[str], None] | None:
 
 
 def _notebook_cell() -> Callable[[str], None] | None:
-    """Return what replaces a line below the running cell of a notebook, None elsewhere."""
+    """Return a function that replaces a line below the running cell of a notebook, None elsewhere."""
     ipython: Any = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     if shell is None or not hasattr(shell, "kernel"):

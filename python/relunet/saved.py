@@ -1,10 +1,10 @@
-"""What accumulators alone determine, once the rows are gone or somewhere else: a subspace, a fit, a step of a fit.
+"""Fits from stored accumulators, for rows that are no longer available or that lie on other machines.
 
-Sums of several places are merged and serve as those of all rows. From `InputMoments` and `SliceMoments` follows the
-subspace, from `InputMoments` and `RowSample` a fit to the rows that the sample kept, from `GradientMoments` and
-`CurvatureMoments` at a network the least-squares optimum with the neurons that are on fixed row by row. Which neurons
-are on changes with the network: so each further step, the risk of a network and the choice of clumps by it need the
-rows, or another round of sums at the new network.
+Accumulators of several machines are merged and then describe all rows. `subspace` needs `InputMoments` and
+`SliceMoments`, `fit` needs `InputMoments` and `RowSample` and fits to the rows that the sample kept, and `step` needs
+`GradientMoments` and `CurvatureMoments` at a network and returns the least-squares optimum for fixed gates. The gates,
+that is, which neurons are active on which row, change with the network. Further steps, the risk of another network and
+the choice of clumps by that risk therefore need the rows, or another pass of accumulators at the new network.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from relunet._typing import Array
 from relunet.errors import ArgumentError, DataError
 from relunet.fitting.learn import FitResult, learn
-from relunet.fitting.stages.inputs import Inputs, inputs_of
+from relunet.fitting.stages.inputs import inputs_of
 from relunet.fitting.stages.polish import Free, gauss_newton
 from relunet.fitting.stages.subspace import find_subspace, span
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments, InputMoments, RowSample, SliceMoments
@@ -28,16 +28,16 @@ __all__ = ["SavedSubspace", "fit", "step", "subspace"]
 
 
 class SavedSubspace(NamedTuple):
-    """Directions that the labels of saved sums depend on.
+    """The subspace on which the labels depend, as found by `subspace`.
 
     Attributes
     ----------
     basis : ndarray of shape (d, r)
-        Orthonormal basis, as columns, of the directions that stand out.
-    spectrum : ndarray
-        Eigenvalues of the matrix that finds them, descending.
+        Orthonormal basis of the subspace, as columns.
+    spectrum : ndarray of shape (rank,)
+        Eigenvalues of the matrix K of `subspace`, in descending order; rank is that of the covariance of the inputs.
     bulk_edge : float
-        What the largest eigenvalue would be if labels and inputs were independent.
+        Expected largest eigenvalue of K if labels and inputs were independent.
     """
 
     basis: Array
@@ -46,22 +46,31 @@ class SavedSubspace(NamedTuple):
 
 
 def subspace(inputs: InputMoments, slices: SliceMoments) -> SavedSubspace:
-    """Find the directions that labels depend on, from the sums of all rows.
+    """Find the subspace on which the labels depend, from accumulators of all rows.
 
-    K = Σ p_h [m_h m_hᵀ + M_h²/2] over slices h of the label, m_h the mean of the whitened inputs z in a slice and M_h
-    that of z zᵀ - I [Damian, Lee, Bruna 2025]; its eigenvectors beyond the edge of the bulk are returned.
+    The subspace is spanned by the eigenvectors of
+
+        K = Σ_h p_h [m_h m_hᵀ + M_h²/2]
+
+    whose eigenvalues exceed the bulk edge. Here p_h is the share of the rows in slice h of the label, and m_h and M_h
+    are the means of z and of z zᵀ - I in that slice, for whitened inputs z [Damian, Lee, Bruna 2025].
 
     Parameters
     ----------
     inputs : InputMoments
         Mean and covariance of the inputs.
     slices : SliceMoments
-        Sums of the same rows by slices of the label, or of the residual of some network.
+        Moments of the same rows in slices of the label, or of the residual of a network.
+
+    Returns
+    -------
+    SavedSubspace
+        Basis of the subspace, spectrum of K and its bulk edge.
 
     Raises
     ------
     ArgumentError
-        Accumulators of different rows.
+        The accumulators differ in their number of rows or of features.
 
     Examples
     --------
@@ -71,7 +80,7 @@ def subspace(inputs: InputMoments, slices: SliceMoments) -> SavedSubspace:
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((20_000, 5))
     >>> inputs, slices = InputMoments(5), SliceMoments(5, edges=[0.5, 1.0, 1.5])
-    >>> for part in np.split(X, 4):  # four machines, say
+    >>> for part in np.split(X, 4):  # for example one part per machine
     ...     inputs.update(part)
     ...     slices.update(part, np.abs(part[:, 0]))
     >>> found = subspace(inputs, slices)
@@ -81,35 +90,42 @@ def subspace(inputs: InputMoments, slices: SliceMoments) -> SavedSubspace:
     if inputs.n_features != slices.n_features or inputs.n_rows != slices.n_rows:
         rows = f"{slices.n_rows} rows of {slices.n_features} features"
         raise ArgumentError(f"slices: {rows}, expected {inputs.n_rows} of {inputs.n_features} as in inputs")
-    law = _law(inputs)
-    found = find_subspace(slices, law)
+    whitening = inputs_of(inputs, max(inputs.n_rows, 1), fit_bias=True)
+    found = find_subspace(slices, whitening)
     visible = found.directions[:, : found.n_visible]
-    return SavedSubspace(span(law.raw(visible.T).T), found.spectrum, found.bulk_edge)
+    return SavedSubspace(span(whitening.raw(visible.T).T), found.spectrum, found.bulk_edge)
 
 
 def fit(inputs: InputMoments, rows: RowSample, n_neurons: int | None = None, **options: Any) -> FitResult:
-    """Find the network that made the labels of the rows that a sample kept.
+    """Fit a network to the rows that a sample kept.
 
-    The law of the inputs is that of all rows, the rest is `relunet.learn` on the kept ones, whose report says so. What
-    is lost is the last digit: the polish on all rows, which needs them, or rounds of `step`.
+    Whitening uses the mean and covariance of all rows; everything else is `relunet.learn` on the kept rows, and a
+    message in the report says so. The final polish on all rows is missing, so parameters are less accurate than those
+    of a fit to all rows. The polish needs the rows, or further passes with `step`.
 
     Parameters
     ----------
     inputs : InputMoments
         Mean and covariance of all rows.
     rows : RowSample
-        Some of them, chosen by their hash: the samples of several places, with one threshold and seed, are merged.
-    n_neurons : int, default None
-        At most so many neurons.
+        A sample of the same rows, chosen by hash. Samples of several machines can be merged if they have the same
+        threshold and seed.
+    n_neurons : int, default=None
+        Upper bound on the number of neurons; None leaves the number to `relunet.learn`.
     **options
-        Those of `relunet.learn`.
+        Further keyword arguments of `relunet.learn`.
+
+    Returns
+    -------
+    FitResult
+        The network and the report of the fit.
 
     Raises
     ------
     ArgumentError
-        Accumulators of different features.
+        The accumulators differ in their number of features, or `rows` holds projections instead of inputs.
     DataError
-        Too few rows in the sample.
+        The sample holds too few rows.
 
     Examples
     --------
@@ -127,12 +143,15 @@ def fit(inputs: InputMoments, rows: RowSample, n_neurons: int | None = None, **o
     True
     """
     if rows.rows()[1].shape[1] != rows.n_features:
-        raise ArgumentError("rows: projections of inputs, expected inputs")
+        raise ArgumentError("rows: sample of projections, expected a RowSample without directions")
     if inputs.n_features != rows.n_features:
         raise ArgumentError(f"rows: {rows.n_features} features, expected {inputs.n_features} as in inputs")
     kept = _KeptRows(inputs, rows)
     result = learn(kept, n_neurons, **options)
-    note = f"fitted to {kept.n_rows:,} kept rows of {inputs.n_rows:,}: a fit to all needs them, or sums at this network"
+    note = (
+        f"fitted to a sample of {kept.n_rows:,} of {inputs.n_rows:,} rows; to refine the fit on all rows, "
+        "sweep them or use relunet.saved.step"
+    )
     return result._replace(report=replace(result.report, messages=(*result.report.messages, note)))
 
 
@@ -144,29 +163,35 @@ def step(
     fit_bias: bool = True,
     fit_linear: bool = False,
 ) -> ReLUNetwork:
-    """Return the least-squares optimum of all rows that sums at a network have seen, its gates fixed.
+    """Make one Gauss-Newton step from accumulators at a network.
 
-    Gates are 1(w_i·x + b_i > 0), as `network` has them. Near the optimum they hardly change, and steps converge
-    quadratically: a fit over many places takes a few rounds of sums at the network of the round before. Rows that join
-    an old fit are added to its sums at the old network, and the step makes the fit of both.
+    The step returns the least-squares optimum over all accumulated rows with the gates 1(w_i·x + b_i > 0) of `network`
+    held fixed. Near the optimum the gates hardly change and steps converge quadratically, so that a fit over several
+    machines takes a few passes, each with accumulators at the network of the previous pass. To add new rows to an old
+    fit, accumulate them at the old network, merge them into its accumulators, and make a step.
 
     Parameters
     ----------
     network : ReLUNetwork
-        The network of both accumulators.
+        Network at which both accumulators were made.
     gradient : GradientMoments
-        Gradient at the network, merged over all places.
+        Gradient at the network, merged over all rows.
     curvature : CurvatureMoments
-        Curvature at the network, merged over all places.
-    fit_bias : bool, default True
-        Whether biases and the intercept move.
-    fit_linear : bool, default False
-        Whether the linear part moves; it is zero otherwise.
+        Curvature at the network, merged over all rows.
+    fit_bias : bool, default=True
+        Whether biases and the intercept are fitted.
+    fit_linear : bool, default=False
+        Whether the linear part is fitted; it is zero otherwise.
+
+    Returns
+    -------
+    ReLUNetwork
+        The network after the step.
 
     Raises
     ------
     ArgumentError
-        Accumulators of another network or of different rows.
+        The accumulators were made at another network, or differ in their number of rows.
 
     Examples
     --------
@@ -192,19 +217,14 @@ def step(
     )
     for name, expected, sums in at_network:
         if expected.to_bytes() != sums.empty().to_bytes():
-            raise ArgumentError(f"{name}: sums at another network")
+            raise ArgumentError(f"{name}: accumulated at another network, expected the given one")
     if gradient.n_rows != curvature.n_rows:
         raise ArgumentError(f"curvature: {curvature.n_rows} rows, expected {gradient.n_rows} as in gradient")
     return gauss_newton(network, gradient, curvature, Free(fit_bias, fit_linear))
 
 
-def _law(inputs: InputMoments) -> Inputs:
-    """Return what follows from the mean and covariance of inputs and labels."""
-    return inputs_of(inputs, max(inputs.n_rows, 1), fit_bias=True)
-
-
 class _KeptRows:
-    """The rows of a sample, as `Samples` whose mean and covariance are those of all rows."""
+    """The rows of a `RowSample` as `Samples`, whose `InputMoments` are those of all rows."""
 
     def __init__(self, inputs: InputMoments, rows: RowSample) -> None:
         _, x, y, weight = rows.rows()

@@ -1,6 +1,9 @@
-"""Planted networks: families of examples from easy to as hard as narrow networks get, with the inputs they act on.
+"""Planted networks for tests, examples and benchmarks: ten families of increasing difficulty.
 
-Every family is a function ``family(n_features, n_neurons, rng=None) -> Teacher``; `FAMILIES` names them all.
+Each family is a function ``family(n_features, n_neurons, rng=None)`` that returns a `Teacher`, a network together with
+the distribution of its inputs. `FAMILIES` maps names to functions. In all families ``n_features`` is the number of
+inputs, ``n_neurons`` is the number of neurons, and ``rng`` is a seed or a `numpy.random.Generator`; equal seeds give
+equal bits. An `ArgumentError` is raised for numbers that a family does not allow.
 """
 
 from __future__ import annotations
@@ -39,11 +42,11 @@ class Teacher:
     Attributes
     ----------
     network : ReLUNetwork
-        The network.
+        The planted network.
     mean : ndarray of shape (d,) or None
-        Mean of the inputs; None is zero.
+        Mean of the inputs; None means zero.
     factor : ndarray of shape (d, d) or None
-        A factor of the covariance; None is the identity.
+        Factor of the covariance of the inputs; None means the identity.
 
     Examples
     --------
@@ -62,28 +65,30 @@ class Teacher:
 
     @property
     def cov(self) -> Array | None:
-        """Covariance of the inputs, (d, d); None is the identity."""
+        """Covariance of the inputs, ndarray of shape (d, d); None means the identity."""
         if self.factor is None:
             return None
         rows = ReLUNetwork(*_no_neurons(len(self.factor)), linear=self.factor)
         return rows.predict(self.factor)
 
     def sample(self, n_rows: int, rng: Random = None, noise: float = 0.0) -> tuple[Array, Array]:
-        """Draw inputs and the labels that the network gives them.
+        """Draw inputs and evaluate the network on them.
 
         Parameters
         ----------
         n_rows : int
             Number of rows.
-        rng : int, sequence of int, Generator or None, default None
-            Source of random numbers, or its seed; equal seeds give equal bits.
-        noise : float, default 0.0
-            Standard deviation of Gaussian noise on the labels.
+        rng : int, sequence of int, Generator or None, default=None
+            Random number generator, or its seed; equal seeds give equal bits.
+        noise : float, default=0.0
+            Standard deviation of the Gaussian noise that is added to the labels.
 
         Returns
         -------
-        X : ndarray of float64, shape (n_rows, d)
-        y : ndarray of float64, shape (n_rows,)
+        X : ndarray of shape (n_rows, d)
+            Inputs.
+        y : ndarray of shape (n_rows,)
+            Labels.
         """
         rng = np.random.default_rng(rng)
         X = rng.standard_normal((n_rows, self.network.n_features))
@@ -96,19 +101,22 @@ class Teacher:
 
 
 def generic(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Independent directions, output weights of both signs and sizes from 0.5 to 1.5; no biases."""
+    """Plant independent random directions and output weights of both signs with sizes in [0.5, 1.5], without biases."""
     rng = _check(n_features, n_neurons, rng)
     return Teacher(ReLUNetwork(_directions(n_neurons, n_features, rng), _both_signs(n_neurons, rng)))
 
 
 def positive(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Independent directions, all output weights positive: the subspace shows in the second moment."""
+    """Plant independent random directions with positive output weights.
+
+    The second moment of the label then reveals the subspace.
+    """
     rng = _check(n_features, n_neurons, rng)
     return Teacher(ReLUNetwork(_directions(n_neurons, n_features, rng), rng.uniform(0.5, 1.5, n_neurons)))
 
 
 def biased(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Independent directions with biases N(0, 0.7**2), a linear part and an intercept."""
+    """Plant independent random directions with biases from N(0, 0.7²), a linear part and an intercept."""
     rng = _check(n_features, n_neurons, rng)
     network = ReLUNetwork(
         _directions(n_neurons, n_features, rng),
@@ -121,9 +129,9 @@ def biased(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def anisotropic(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """A biased network on inputs N(mean, cov), cov of condition number 1000 in directions of its own.
+    """Plant a network with biases for inputs from N(mean, cov), where cov has random axes and condition number 1000.
 
-    Every neuron sees an input of standard deviation 1, so that none is always on or always off.
+    Each w_i·x has standard deviation 1, so that no neuron is always active or always inactive.
     """
     rng = _check(n_features, n_neurons, rng)
     axes = _orthonormal(n_features, n_features, rng)
@@ -138,10 +146,10 @@ def anisotropic(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def fan(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Lines fanned evenly over a plane with alternating signs: no even moment of y below degree k sees them.
+    """Plant neurons at equal angles in a plane, with alternating signs.
 
-    The hard case of Diakonikolas, Kane, Kontonis, Zarifis (COLT 2020), for an even number of neurons. Its linear part
-    leaks the plane.
+    No even Hermite moment of y of degree below k = n_neurons depends on the plane; the linear moment does. This is the
+    hard case of Diakonikolas, Kane, Kontonis, Zarifis (COLT 2020), and needs an even number of neurons.
     """
     rng = _check(n_features, n_neurons, rng, even=True, plane=True)
     angles = np.pi * np.arange(n_neurons) / n_neurons
@@ -149,7 +157,10 @@ def fan(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def level_fan(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """A fan whose linear part is cancelled: no moment linear in y below degree k sees anything at all."""
+    """Plant a `fan` whose linear part is cancelled.
+
+    No Hermite moment of y of degree from 1 to below k = n_neurons shows any direction.
+    """
     rng = _check(n_features, n_neurons, rng, even=True, plane=True)
     network = fan(n_features, n_neurons, rng).network
     linear = -0.5 * (network.output_weights[:, None] * network.weights).sum(axis=0)
@@ -157,7 +168,10 @@ def level_fan(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def plane(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Lines at irregular angles in one plane, neighbours at least a third of the even spacing apart."""
+    """Plant neurons at irregular angles in a plane.
+
+    Neighbouring lines are at least a third of the even spacing π / n_neurons apart.
+    """
     rng = _check(n_features, n_neurons, rng, plane=True)
     gaps = 1.0 / 3.0 + 2.0 / 3.0 * n_neurons * rng.dirichlet(np.ones(n_neurons))
     lines = rng.uniform(0.0, np.pi) + np.cumsum(gaps) * np.pi / n_neurons
@@ -166,7 +180,7 @@ def plane(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def close_pair(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Two neurons 0.1 rad apart with output weights 5 and -5, which nearly cancel; the others generic."""
+    """Plant two neurons 0.1 rad apart that nearly cancel, with output weights 5 and -5, and `generic` others."""
     rng = _check(n_features, n_neurons, rng, plane=True, at_least=2)
     pair = _in_plane(np.array([0.0, 0.1]), n_features, rng)
     others = _directions(n_neurons - 2, n_features, rng)
@@ -175,7 +189,10 @@ def close_pair(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def arc_scales(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Neurons on an arc with gaps 0.5, 0.05, 0.005 and then 0.6 each: no single scale separates them all."""
+    """Plant up to seven neurons on an arc, with gaps 0.5, 0.05, 0.005 and then 0.6.
+
+    No single scale separates all of them.
+    """
     rng = _check(n_features, n_neurons, rng, plane=True, at_most=7)
     angles = np.cumsum([0.0, 0.5, 0.05, 0.005, 0.6, 0.6, 0.6])[:n_neurons]
     output_weights = np.array([1.0, -1.2, 2.0, -1.6, 0.8, -0.9, 1.1])[:n_neurons]
@@ -183,7 +200,7 @@ def arc_scales(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
 
 
 def overcomplete(n_features: int, n_neurons: int, rng: Random = None) -> Teacher:
-    """Neurons that span only a third as many dimensions (at least two): directions far from independent."""
+    """Plant neurons whose directions are dependent: they span n_neurons // 3 dimensions, but at least two."""
     rng = _check(n_features, n_neurons, rng, plane=True)
     rank = min(max(2, n_neurons // 3), n_features)
     basis = ReLUNetwork(*_no_neurons(rank, n_features), linear=_orthonormal(rank, n_features, rng).T)
@@ -206,7 +223,7 @@ FAMILIES: dict[str, Callable[[int, int, Random], Teacher]] = {
         overcomplete,
     )
 }
-"""Every family by its name."""
+"""The families by name."""
 
 
 def _check(
@@ -219,7 +236,7 @@ def _check(
     at_least: int = 1,
     at_most: int | None = None,
 ) -> np.random.Generator:
-    """The generator of an admissible call; ArgumentError for another."""
+    """Check the arguments of a family and return the random number generator."""
     if n_features < (2 if plane else 1):
         raise ArgumentError(f"n_features: {n_features}, expected at least {2 if plane else 1} for this family")
     if n_neurons < at_least or (at_most is not None and n_neurons > at_most):
@@ -231,26 +248,26 @@ def _check(
 
 
 def _no_neurons(n_features: int, n_outputs: int | None = None) -> tuple[Array, Array]:
-    """Weights and output weights of a linear map, which a network without neurons evaluates."""
+    """Return empty weights and output weights, for a network without neurons that evaluates a linear map."""
     return np.zeros((0, n_features)), np.zeros((n_features if n_outputs is None else n_outputs, 0))
 
 
 def _directions(n: int, n_features: int, rng: np.random.Generator) -> Array:
-    """Independent uniform unit vectors, as rows."""
+    """Draw independent, uniformly distributed unit vectors, as rows."""
     rows = rng.standard_normal((n, n_features))
     rows /= np.sqrt((rows * rows).sum(axis=1, keepdims=True))
     return rows
 
 
 def _both_signs(n: int, rng: np.random.Generator) -> Array:
-    """Output weights from 0.5 to 1.5 in size and never all of one sign, where there are two."""
+    """Draw output weights with sizes in [0.5, 1.5], of both signs if there are at least two."""
     signs = rng.choice([-1.0, 1.0], n)
     signs[:2] = [1.0, -1.0][:n]
     return signs * rng.uniform(0.5, 1.5, n)
 
 
 def _orthonormal(n: int, n_features: int, rng: np.random.Generator) -> Array:
-    """Random orthonormal rows, by Gram-Schmidt, twice for accuracy."""
+    """Draw random orthonormal rows, by Gram-Schmidt orthogonalisation, applied twice for accuracy."""
     rows = rng.standard_normal((n, n_features))
     for _ in range(2):
         for i in range(n):
@@ -260,7 +277,7 @@ def _orthonormal(n: int, n_features: int, rng: np.random.Generator) -> Array:
 
 
 def _in_plane(angles: Array, n_features: int, rng: np.random.Generator) -> Array:
-    """Unit vectors at these angles in a random plane."""
+    """Return unit vectors at the given angles in a random plane, as rows."""
     first, second = _orthonormal(2, n_features, rng)
     rows: Array = np.cos(angles)[:, None] * first + np.sin(angles)[:, None] * second
     return rows

@@ -1,24 +1,51 @@
-"""The bound on the threads of everything that is called inside a `with` statement."""
+"""The number of threads: what `n_jobs` asks for, and a bound for all that is called inside a `with` statement."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 
 from relunet._relunet import bound_threads
-from relunet.moments import threads
+from relunet.errors import ArgumentError
 
-__all__ = ["bounded"]
+__all__ = ["bounded", "threads"]
 
 
-@contextmanager
-def bounded(n_jobs: int | None) -> Iterator[None]:
-    """Bound the threads of all computations that this thread starts inside the context.
+def threads(n_jobs: object) -> int | None:
+    """Return the number of threads that `n_jobs` asks for, None for one for each core.
 
     Parameters
     ----------
     n_jobs : int or None
-        Most threads; None, 0 or less keeps the bound of the enclosing context, which at first is one a core.
+        Number of threads; None, 0 or less means one for each core.
+
+    Raises
+    ------
+    ArgumentError
+        If `n_jobs` is neither an integer nor None.
+
+    Examples
+    --------
+    >>> threads(4), threads(-1), threads(None)
+    (4, None, None)
+    """
+    if n_jobs is None:
+        return None
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
+        raise ArgumentError(f"n_jobs: {n_jobs!r}, expected an integer or None")
+    # No more than these are ever started.
+    return min(int(n_jobs), 256) if int(n_jobs) > 0 else None
+
+
+@contextmanager
+def bounded(n_jobs: int | None) -> Iterator[None]:
+    """Bound the threads of all computations that the calling thread starts inside the context.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Most threads; None, 0 or less keeps the bound of the enclosing context, which at first is one for each core.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The command line, in this process and as a process of its own."""
+"""The command line, called in this process and in a process of its own."""
 
 from __future__ import annotations
 

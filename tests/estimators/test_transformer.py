@@ -26,31 +26,11 @@ from relunet.errors import ArgumentError, DataError
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": "fits 15 rows of 30 features: too few even for an affine function",
 }
-# Checks that transform rows whose labels are noise, in which no direction stands out.
-NOTHING_TO_SEE = [
-    "check_dict_unchanged",
-    "check_dtype_object",
-    "check_estimators_dtypes",
-    "check_estimators_nan_inf",
-    "check_estimators_pickle",
-    "check_f_contiguous_array_estimator",
-    "check_fit_score_takes_y",
-    "check_pipeline_consistency",
-    "check_transformer_data_not_an_array",
-    "check_transformer_general",
-    "check_transformer_preserve_dtypes",
-]
 
 
-def expected_failures(estimator):
-    if estimator.n_components is not None:
-        return EXPECTED_FAILURES
-    return EXPECTED_FAILURES | dict.fromkeys(
-        NOTHING_TO_SEE, "the labels are noise, and no number of components is given"
-    )
-
-
-@parametrize_with_checks([ReLUSubspace(), ReLUSubspace(n_components=1)], expected_failed_checks=expected_failures)
+@parametrize_with_checks(
+    [ReLUSubspace(), ReLUSubspace(n_components=1)], expected_failed_checks=lambda _: EXPECTED_FAILURES
+)
 @pytest.mark.filterwarnings("ignore:no direction stands out")
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
@@ -116,10 +96,31 @@ def test_components_are_nested(planted, fitted, n_components):
     np.testing.assert_array_equal(found.components_[:shared], fitted.components_[:shared])
 
 
-def test_an_affine_part_of_the_labels_does_not_matter(planted, fitted):
+def test_an_affine_part_of_the_labels_does_not_matter_where_it_is_left_out(planted):
     X, y = planted
-    found = ReLUSubspace().fit(X, y + X @ [1.0, -2.0, 0.0, 0.5, 0.0] + 3)
-    np.testing.assert_allclose(found.components_, fitted.components_, rtol=1e-6, atol=1e-8)
+    found, moved = (
+        ReLUSubspace(fit_linear=False).fit(X, labels) for labels in (y, y + X @ [1.0, -2.0, 0.0, 0.5, 0.0] + 3)
+    )
+    np.testing.assert_allclose(moved.components_, found.components_, rtol=1e-6, atol=1e-8)
+
+
+def test_an_affine_part_off_the_neurons_is_a_direction_and_the_first(planted):
+    X, y = planted
+    slope = np.array([1.0, -2.0, 0.0, 0.5, 0.0])
+    found = ReLUSubspace().fit(X, y + 5 * X @ slope)
+    assert (found.n_components_, found.n_visible_) == (3, 2)
+    assert sine(found.subspace_, np.c_[WEIGHTS.T, slope]) < 0.1
+    affine = np.linalg.lstsq(np.c_[X, np.ones(len(X))], y + 5 * X @ slope, rcond=None)[0][:5]
+    first = found.components_[0] / np.linalg.norm(found.components_[0])
+    np.testing.assert_allclose(np.abs(first), np.abs(affine) / np.linalg.norm(affine), atol=1e-6)
+
+
+def test_affine_labels_have_one_direction(planted):
+    X, _ = planted
+    with pytest.warns(UserWarning, match="only that of the affine function is kept"):
+        found = ReLUSubspace().fit(X, X[:, 1] - 2)
+    np.testing.assert_allclose(np.abs(found.subspace_), np.eye(5)[:, [1]], atol=1e-9)
+    assert found.n_visible_ == 0
 
 
 def test_the_units_of_the_features_do_not_matter(planted, fitted):
@@ -162,15 +163,23 @@ def test_where_nothing_stands_out_it_says_so(planted, labels):
     X, _ = planted
     y = {"noise": np.random.default_rng(7).standard_normal(6000), "affine": X[:, 1] - 2, "constant": np.ones(6000)}
     with pytest.warns(UserWarning, match="no direction stands out") as caught:
-        found = ReLUSubspace().fit(X, y[labels])
+        found = ReLUSubspace(fit_linear=False).fit(X, y[labels])
     assert caught[0].filename == __file__
     assert (found.n_visible_, found.components_.shape, found.subspace_.shape) == (0, (0, 5), (5, 0))
-    for transform in (found.transform, lambda X: ReLUSubspace().fit_transform(X, y[labels])):
+    for transform in (found.transform, lambda X: ReLUSubspace(fit_linear=False).fit_transform(X, y[labels])):
         with pytest.raises(DataError, match="no direction stood out .* Set n_components"):
             transform(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert ReLUSubspace(2).fit(X, y[labels]).transform(X).shape == (6000, 2)
+        assert ReLUSubspace(2, fit_linear=False).fit(X, y[labels]).transform(X).shape == (6000, 2)
+
+
+def test_constant_labels_have_no_direction(planted):
+    X, _ = planted
+    with pytest.warns(UserWarning, match="no component is kept"):
+        found = ReLUSubspace().fit(X, np.ones(len(X)))
+    with pytest.raises(DataError, match="the labels may be constant"):
+        found.transform(X)
 
 
 def test_many_features_are_sketched():

@@ -1,4 +1,4 @@
-"""The learner from the user's side: planted networks come back, whatever the samples and options; and what does not."""
+"""`learn` as users call it: it recovers planted networks for all kinds of samples and options, and reports failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples and arguments at the edge of what a fit can use: it says what is wrong with them, or does what it can."""
+"""`learn` on unusual samples and arguments: it either raises a clear error or returns a sensible fit."""
 
 from __future__ import annotations
 

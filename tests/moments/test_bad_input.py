@@ -1,4 +1,4 @@
-"""Rows and arguments that are refused: named in the error, and without a trace."""
+"""Invalid rows and arguments: errors name them, and accumulators remain unchanged."""
 
 from __future__ import annotations
 

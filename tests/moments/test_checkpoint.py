@@ -1,4 +1,4 @@
-"""Checkpoints: killed at whatever moment, a sweep and a fit go on and end with the same bits."""
+"""Checkpoints: sweeps and fits that are killed at any moment resume and give the same bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An interrupt from the keyboard ends a search, as it ends a sweep, and leaves the interpreter usable."""
+"""Keyboard interrupts: they end a search like a sweep, and the interpreter remains usable."""
 
 from __future__ import annotations
 

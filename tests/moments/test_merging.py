@@ -1,4 +1,4 @@
-"""Merging and storing: any split gives the same, every damage is seen."""
+"""Merging and storage: every split of the rows gives the same sums, and every damage is detected."""
 
 from __future__ import annotations
 

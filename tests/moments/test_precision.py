@@ -1,4 +1,4 @@
-"""Products in single precision: within their bound, and told apart."""
+"""Mixed precision: errors are within their bound, and accumulators of different precision cannot be merged."""
 
 from __future__ import annotations
 

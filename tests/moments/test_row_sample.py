@@ -1,4 +1,4 @@
-"""Rows chosen by a hash of their content: order, split, source and repetition do not matter."""
+"""Samples of rows by hash: the choice is independent of order, split, source and repetition."""
 
 from __future__ import annotations
 

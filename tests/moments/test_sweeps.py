@@ -1,4 +1,4 @@
-"""Sweeps: the same bits from every source and with any number of threads; interrupts leave no trace."""
+"""Sweeps: the same bits from every source and for any number of threads, and no effect after an interrupt."""
 
 from __future__ import annotations
 

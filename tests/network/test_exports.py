@@ -215,6 +215,14 @@ def test_onnx_graph_has_the_values(tmp_path_factory, network):
         assert {a.name for a in node.attribute} == {"alpha", "beta", "transA", "transB"}
 
 
+def n_units_of(network):
+    """The number of hidden units of a perceptron: in one dimension, a neuron serves every linear part."""
+    skipped = np.count_nonzero(np.any(network.linear.reshape(-1, network.n_features), axis=1))
+    if network.n_features == 1 and network.n_neurons and skipped:
+        return network.n_neurons + 1
+    return max(network.n_neurons + 2 * skipped, 1)
+
+
 def n_units(model):
     return next(tensor.dims[0] for tensor in model.graph.initializer if tensor.name == "weights")
 
@@ -226,7 +234,7 @@ def test_onnx_graph_with_bounds_has_one_unit_for_a_linear_part(tmp_path_factory,
     model = exported(network, path, bounds=bounds)
     skipped = np.count_nonzero(np.any(network.linear.reshape(-1, network.n_features), axis=1))
     assert n_units(model) == max(network.n_neurons + skipped, 1)
-    assert n_units(exported(network, path)) == max(network.n_neurons + 2 * skipped, 1)
+    assert n_units(exported(network, path)) == n_units_of(network)
     corners = low + width * np.random.default_rng(0).integers(0, 2, (8, network.n_features))
     inside = low + width * np.random.default_rng(0).uniform(size=(8, network.n_features))
     for rows in (corners, inside):
@@ -310,8 +318,39 @@ def test_perceptron_has_the_values(network):
     values = perceptron.predict(X)
     assert values.shape == ((7,) if network.n_outputs == 1 else (7, 3))
     assert_values(values.reshape(network.predict(X).shape), network, X)
-    skipped = np.count_nonzero(np.any(network.linear.reshape(-1, network.n_features), axis=1))
-    assert perceptron.hidden_layer_sizes == (max(network.n_neurons + 2 * skipped, 1),)
+    assert perceptron.hidden_layer_sizes == (n_units_of(network),)
+
+
+@given(st.integers(0, 5), st.booleans(), st.integers(0, 2**32 - 1))
+def test_the_width_in_one_dimension_is_that_of_the_theorem(n_kinks, free, seed):
+    """N kinks need n units where some orientation leaves no linear part, otherwise n + 1, and 2 for affine functions.
+
+    Dereich and Kassing, arXiv 2108.05643.
+    """
+    rng = np.random.default_rng(seed)
+    weights, output_weights = rng.standard_normal((n_kinks, 1)), rng.standard_normal(n_kinks)
+    network = ReLUNetwork(weights, output_weights, rng.standard_normal(n_kinks), [0.0 if free else 7.0])
+    turned = rng.integers(0, 2, n_kinks).astype(bool)
+    sign = np.where(turned, -1.0, 1.0)
+    flipped = ReLUNetwork(
+        weights * sign[:, None],
+        output_weights,
+        network.biases * sign,
+        network.linear + (output_weights * turned) @ weights,
+        (output_weights * turned) @ network.biases,
+    )
+    perceptron = flipped.canonical().to_sklearn()
+    X = rng.standard_normal((9, 1))
+    np.testing.assert_allclose(perceptron.predict(X), network.predict(X), rtol=1e-10, atol=1e-10)
+    expected = n_kinks if free else n_kinks + 1 if n_kinks else 2
+    assert perceptron.hidden_layer_sizes == (max(expected, 1),)
+
+
+def test_a_neuron_along_the_linear_part_serves_it():
+    network = ReLUNetwork([[3.0, 1.0], [1.0, -2.0]], [[1.0, 2.0], [0.5, -1.0]], [0.5, 0.25], [[-2.0, 4.0], [0.1, -0.2]])
+    perceptron = network.to_sklearn()
+    assert perceptron.hidden_layer_sizes == (3,)
+    assert_values(perceptron.predict(rows_for(network)), network, rows_for(network))
 
 
 def test_perceptron_is_one_of_scikit_learn():

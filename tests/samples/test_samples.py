@@ -1,4 +1,4 @@
-"""Samples: the same rows whatever the source and layout, and one clear error for every bad one."""
+"""Samples: the same rows from every source and layout, and a clear error for every invalid row."""
 
 from __future__ import annotations
 

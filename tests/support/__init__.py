@@ -1,1 +1,1 @@
-"""What several tests share: planted rows, one accumulator of each kind, lemmas of the papers as functions."""
+"""Helpers that several tests share: planted rows, one accumulator of each kind, and lemmas of the papers."""

@@ -1,4 +1,4 @@
-"""What the tests of accumulators share: one of every kind, rows, and what NumPy makes of them."""
+"""Helpers for tests of accumulators: one of every kind, rows, and NumPy implementations of the sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of published statements share: tensors written out, and networks drawn at random."""
+"""Helpers for tests of published statements: explicit tensors and random networks."""
 
 from __future__ import annotations
 

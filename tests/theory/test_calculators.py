@@ -1,4 +1,4 @@
-"""The sample-size calculators: bounds that say they are explicit hold, and nothing overflows."""
+"""The calculators: bounds that are marked explicit hold, and nothing overflows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""[CN24], statement by statement, under their numbers."""
+"""Property tests of the statements of [CN24], named by their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""[DK24], statement by statement, under their numbers."""
+"""Property tests of the statements of [DK24], named by their numbers."""
 
 from __future__ import annotations
 

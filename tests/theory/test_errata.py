@@ -1,4 +1,4 @@
-"""A counterexample to each slip of a published statement or proof, in the order of docs/errata.md."""
+"""Counterexamples to the errors in published statements and proofs, in the order of docs/errata.md."""
 
 from __future__ import annotations
 

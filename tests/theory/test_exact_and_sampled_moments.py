@@ -1,4 +1,4 @@
-"""Exact moments against quadrature, sampled ones against NumPy twins, and one against the other."""
+"""Exact moments compared with quadrature, and sampled moments compared with NumPy implementations and exact ones."""
 
 from __future__ import annotations
 

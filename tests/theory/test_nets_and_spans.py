@@ -1,4 +1,4 @@
-"""Nets cover what they should; spans hold the neurons and no more than they may."""
+"""Nets cover their sets, and spans contain the neurons and have no superfluous dimensions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""[DK24]'s learner on exact moments and on samples, and the pieces it is made of."""
+"""The learner of [DK24] on exact moments and on samples, and its parts."""
 
 from __future__ import annotations
 

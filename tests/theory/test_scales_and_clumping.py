@@ -1,4 +1,4 @@
-"""Close and far sets, the sets of Lemma 18 and the clumping game, against their definitions."""
+"""Close and far sets, the sets of Lemma 18 and the clumping game, compared with their definitions."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from relunet.cli import commands, demo, options
@@ -74,12 +75,10 @@ def _print_line(text: str) -> None:
 
 
 class _Version(argparse.Action):
-    """Print the version of the package and exit: it is looked up only then."""
+    """Print the version of the package and exit; it is read only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *arguments: object, **options: object) -> None:
-        import relunet
-
-        print(f"relunet {relunet.__version__}")
+        print(f"relunet {version('relunet')}")
         parser.exit()
 
 

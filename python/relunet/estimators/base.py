@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Sequence
 from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -12,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from relunet.errors import ArgumentError, DataError, NotFittedError, warn
-from relunet.estimators.features import mismatch
 from relunet.samples import Samples, scan_array
 from relunet.samples.names import feature_names
 from relunet.samples.reordered import reordered
@@ -145,7 +145,7 @@ class Estimator:
             warn(f"X does not have valid feature names, but {owner} was fitted with feature names")
         elif list(names) != list(seen):
             if not isinstance(X, Samples) or sorted(names) != sorted(seen):
-                raise mismatch(names, seen)
+                raise _mismatch(names, seen)
             samples = reordered(samples, seen.tolist())
         if samples.n_columns != self.n_features_in_:
             raise DataError(
@@ -221,3 +221,18 @@ def _of_sklearn(name: str, otherwise: type[Any]) -> type[Any]:
     """Return the class of that name in sklearn.exceptions if scikit-learn is loaded, for its users to catch."""
     found: type[Any] = getattr(sys.modules.get("sklearn.exceptions"), name, otherwise)
     return found
+
+
+def _mismatch(names: Sequence[str], seen: Sequence[str]) -> DataError:
+    """Return the error for names of features that differ from those of the fit, in the words of scikit-learn."""
+    lines = ["The feature names should match those that were passed during fit."]
+    unseen = sorted(set(names) - set(seen))
+    missing = sorted(set(seen) - set(names))
+    for title, group in (
+        ("Feature names unseen at fit time:", unseen),
+        ("Feature names seen at fit time, yet now missing:", missing),
+    ):
+        lines += [title, *(f"- {name}" for name in group)] if group else []
+    if not unseen and not missing:
+        lines.append("Feature names must be in the same order as they were in fit.")
+    return DataError("\n".join(lines) + "\n")

@@ -24,7 +24,7 @@ __all__ = ["ReLUSubspace"]
 
 
 class ReLUSubspace(Output, FitRequest, Estimator):
-    r"""Supervised dimension reduction: the directions that labels depend on beyond an affine function.
+    r"""Supervised dimension reduction: the directions that labels depend on, the central mean subspace.
 
     The residual of the best affine function is cut into slices h. With z the whitened inputs, m_h their mean in a slice
     and M_h the mean of z zᵀ - I,
@@ -36,15 +36,18 @@ class ReLUSubspace(Output, FitRequest, Estimator):
     label need no model.
 
     This is the first step of `ReLUNetRegressor`: two sweeps over the rows (tens above `max_dense` features), without
-    the search for neurons. It estimates the subspace up to noise and its dimension from below, and it leaves out
-    directions on which the labels depend linearly only. If a fit of the regressor is exact, the weights of its
-    `network_` span the subspace exactly.
+    the search for neurons. It estimates the subspace up to noise and its dimension from below. The slope of the best
+    affine function belongs to the subspace, and is its first direction; `fit_linear=False` leaves it out. If a fit of
+    the regressor is exact, the weights of its `network_` span the subspace exactly.
 
     Parameters
     ----------
     n_components : int, default=None
-        Dimension of the subspace; None keeps the directions that stand out of the noise. If none does, `fit` warns and
-        `transform` raises an error.
+        Dimension of the subspace; None keeps the directions that stand out of the noise, and the slope. If there are
+        none, as for constant labels, `fit` warns and `transform` raises an error.
+    fit_linear : bool, default=True
+        Whether the slope of the best affine function is the first direction. False keeps only directions on which the
+        labels depend beyond an affine function.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default=0
         Seed. The same seed and samples give the same bits for any number of threads; None draws a new seed.
     n_jobs : int, default=None
@@ -58,8 +61,9 @@ class ReLUSubspace(Output, FitRequest, Estimator):
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features_in_), float64
-        Directions, in the order in which they stand out. On the rows of the fit, (x - mean_)·component has variance 1
-        and no two are correlated; above `max_dense` features this holds only if the features are uncorrelated.
+        Directions: the slope, then the others in the order in which they stand out. On the rows of the fit,
+        (x - mean_)·component has variance 1 and no two are correlated; above `max_dense` features this holds only if
+        the features are uncorrelated.
     subspace_ : ndarray of shape (n_features_in_, n_components_), float64
         Orthonormal basis of their span.
     mean_ : ndarray of shape (n_features_in_,), float64
@@ -69,7 +73,7 @@ class ReLUSubspace(Output, FitRequest, Estimator):
     bulk_edge_ : float
         The largest of them that noise alone would give.
     n_visible_ : int
-        Number of directions that stand out.
+        Number of directions that stand out beyond the affine function.
     n_components_ : int
         Number of directions that are kept.
     n_features_in_ : int
@@ -108,12 +112,14 @@ class ReLUSubspace(Output, FitRequest, Estimator):
         self,
         n_components: int | None = None,
         *,
+        fit_linear: bool = True,
         random_state: int | np.random.Generator | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
         verbose: int = 0,
         max_dense: int = 1000,
     ) -> None:
         self.n_components = n_components
+        self.fit_linear = fit_linear
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -152,6 +158,7 @@ class ReLUSubspace(Output, FitRequest, Estimator):
             found = look(
                 samples,
                 self.n_components,
+                fit_linear=self.fit_linear,
                 random_state=seed_of(self.random_state),
                 n_jobs=self.n_jobs,
                 progress=line if self.verbose else None,
@@ -193,8 +200,8 @@ class ReLUSubspace(Output, FitRequest, Estimator):
         if self.n_components_ == 0:
             raise DataError(
                 f"{type(self).__name__}: no direction stood out of the noise in the fit, so there is no component to "
-                "project on: the labels may be affine in the features, or the rows too few. Set n_components to keep "
-                "directions all the same, or fit to more rows"
+                "project on: the labels may be constant, affine in the features with fit_linear=False, or the rows too "
+                "few. Set n_components to keep directions all the same, or fit to more rows"
             )
         along = self.components_.T.copy()
         with bounded(self.n_jobs):

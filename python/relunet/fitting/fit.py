@@ -268,6 +268,7 @@ class Fit(ABC):
             budget=effort,
             seed=next(self.seeds),
             n_jobs=self.trace.n_jobs,
+            progress=self.trace.counted("search", effort),
         )
         best = choose(found, effective_rows(rows.weight), least_gain, self.settings)
         chosen = [c for c in found if -1 <= c.n_neurons - best.n_neurons <= 2] if closer else [best]

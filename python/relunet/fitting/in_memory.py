@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -306,7 +309,7 @@ class InMemoryFit(Fit):
         free = Free(self.inputs.fit_bias, linear)
         optimum = network
         for rows in (self.first_rows(network.n_neurons), self.fitted):
-            polished = self.polish_on(rows, network, free)
+            polished = self.polish_on(replace(rows, swept=self._counted_sweeps()), network, free)
             self.trace.errors_on_sample.extend(polished.history)
             optimum = polished.network
             if rows.n_rows == self.fitted.n_rows:
@@ -314,6 +317,11 @@ class InMemoryFit(Fit):
             if rows.n_rows == self.fitted.n_rows or self.is_exact(optimum):
                 break
         return optimum
+
+    def _counted_sweeps(self) -> Callable[[], None] | None:
+        """Return what reports the sweeps of a polish in memory, None if nobody asks for it."""
+        report, numbers = self.trace.counted("first polish", self.steps), count(1)
+        return None if report is None else lambda: report(next(numbers))
 
 
 def rows_in_memory(n_rows: int, n_features: int, n_neurons: int, settings: Settings = DEFAULTS) -> int:

@@ -21,6 +21,7 @@ from relunet.fitting.trace import Trace
 from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.samples import Samples
+from relunet.samples.names import feature_names
 
 __all__ = ["FitResult", "learn"]
 
@@ -203,8 +204,21 @@ def learn(
     report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:
         print(report)  # noqa: T201
+    network = _named(network, feature_names(samples))
     basis = span(fit.inputs.raw(directions.T).T)
     return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels, uncertainty)
+
+
+def _named(network: ReLUNetwork, names: Sequence[str] | None) -> ReLUNetwork:
+    """Return the network with the names of its features."""
+    return ReLUNetwork(
+        network.weights,
+        network.output_weights,
+        network.biases,
+        network.linear,
+        network.intercept,
+        feature_names=names,
+    )
 
 
 def _report(

@@ -1,4 +1,4 @@
-"""The first look of a fit, on its own: the directions that labels depend on beyond an affine function."""
+"""The first look of a fit, on its own: the directions that labels depend on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relunet.fitting.arguments import check_counts, check_labelled
 from relunet.fitting.in_memory import InMemoryFit
 from relunet.fitting.settings import DEFAULTS
 from relunet.fitting.sketched import SketchedFit
-from relunet.fitting.stages.subspace import span
+from relunet.fitting.stages.subspace import span, with_slope
 from relunet.fitting.trace import Trace
 from relunet.progress import Progress
 from relunet.samples import Samples
@@ -51,12 +51,13 @@ def look(
     samples: Samples,
     n_components: int | None = None,
     *,
+    fit_linear: bool = True,
     random_state: int = 0,
     n_jobs: int | None = None,
     progress: Progress | None = None,
     max_dense: int = DEFAULTS.max_dense,
 ) -> FirstLook:
-    """Find the directions that labels depend on beyond an affine function, as the first round of `learn` does.
+    """Find the directions that labels depend on, as the first round of `learn` does.
 
     Parameters
     ----------
@@ -64,7 +65,9 @@ def look(
         Labelled samples.
     n_components : int, default None
         How many directions; None means those that stand out.
-    random_state : int, default 0
+    fit_linear : bool, default=True
+        Whether the direction of the best affine function belongs to the subspace, as the first component.
+    random_state : int, default=0
         Seed, not negative.
     n_jobs : int, default None
         Threads; None, 0 or less means one a core.
@@ -104,13 +107,19 @@ def look(
         found = fit.residual_subspace(affine)
         # Slices of rounding errors differ too.
         n_visible = 0 if fit.is_exact(affine) else found.n_visible
+    directions, n_shown = found.directions, n_visible
+    if fit_linear:
+        slope = fit.inputs.whitened(affine.linear[None, :])[0]
+        error = fit.rms(affine) / np.sqrt(fit.inputs.n_rows)
+        directions, n_shown = with_slope(directions, n_visible, slope, error)
     if n_components is None and n_visible == 0:
-        trace.warn("no direction stands out beyond an affine function: no component is kept")
-    n_kept = n_visible if n_components is None else n_components
-    if n_kept > found.directions.shape[1]:
-        raise DataError(f"n_components: {n_kept}, expected at most {found.directions.shape[1]}: more are not seen")
-    components = fit.inputs.raw(found.directions[:, :n_kept].T.copy())
-    # An eigenvector's sign means nothing: the largest entry is positive.
+        kept = "only that of the affine function is kept" if n_shown else "no component is kept"
+        trace.warn(f"no direction stands out beyond an affine function: {kept}")
+    n_kept = n_shown if n_components is None else n_components
+    if n_kept > directions.shape[1]:
+        raise DataError(f"n_components: {n_kept}, expected at most {directions.shape[1]}: more are not seen")
+    components = fit.inputs.raw(directions[:, :n_kept].T.copy())
+    # The sign of a direction is arbitrary; its largest entry is made positive.
     largest = np.abs(components).argmax(axis=1)
     components *= np.sign(components[np.arange(n_kept), largest])[:, None]
     return FirstLook(fit.inputs.mean, components, span(components.T), found.spectrum, found.bulk_edge, n_visible)

@@ -63,12 +63,15 @@ class HeldRows:
         Row weights, all positive.
     n_jobs : int or None
         Threads of a sweep; None means one for each core.
+    swept : callable or None
+        Called after each sweep, to report progress.
     """
 
     x: Array
     y: Array
     weight: Array
     n_jobs: int | None = None
+    swept: Callable[[], None] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -78,6 +81,8 @@ class HeldRows:
     def sweep(self, accumulators: Sequence[Accumulator]) -> None:
         """Add all rows to accumulators."""
         scan_array(self.x, self.y, self.weight).sweep(accumulators, n_jobs=self.n_jobs)
+        if self.swept is not None:
+            self.swept()
 
     def project(self, vectors: Array, shift: Array) -> tuple[Array, Array]:
         """Return (x - shift)·v for the rows x and `vectors` v (q, d), and the weights."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from relunet.errors import ArgumentError, warn
 from relunet.fitting.report import Stage
-from relunet.moments import Accumulator, threads
+from relunet.moments import Accumulator
 from relunet.moments.checkpoint import CheckpointedSamples
 from relunet.progress import Progress, ProgressLine
 from relunet.samples import Samples
+from relunet.threads import bounded, threads
 
 __all__ = ["Trace"]
 
@@ -63,12 +64,13 @@ class Trace:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count time and sweeps for the stage `name`."""
+        """Count time and sweeps for the stage `name`, and bound the threads of all that it computes."""
         self._stage = name
         self._sweeps.setdefault(name, 0)
         start = time.perf_counter()
         try:
-            yield
+            with bounded(self.n_jobs):
+                yield
         finally:
             if isinstance(self.progress, ProgressLine):
                 self.progress.close()
@@ -81,6 +83,23 @@ class Trace:
         n_read = self.samples.sweep(accumulators, n_jobs=self.n_jobs, progress=report)
         self._sweeps[self._stage] += n_read > 0
         self.rows_read += n_read
+
+    def counted(self, task: str, total: int) -> Callable[[int], None] | None:
+        """Return what reports the progress of work in memory, None if nobody asks for it.
+
+        It takes what is done of about `total`, and passes on no more than that, at most ten times a second.
+        """
+        progress, last = self.progress, time.monotonic()
+        if progress is None:
+            return None
+
+        def report(done: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 0.1:
+                last = time.monotonic()
+                progress(task, min(done, total), total)
+
+        return report
 
     def warn(self, message: str) -> None:
         """Tell the user, now and in the report."""

@@ -1,4 +1,4 @@
-"""The accumulators: mergeable sums over rows, from which every stage of a fit is computed."""
+"""Accumulators: mergeable sums over rows, from which every stage of a fit is computed."""
 
 from relunet._relunet import (
     Accumulator,
@@ -11,7 +11,8 @@ from relunet._relunet import (
     SketchMoments,
     SliceMoments,
 )
-from relunet.moments.sweeping import sweep, threads
+from relunet.moments.sweeping import sweep
+from relunet.threads import threads
 
 __all__ = [
     "Accumulator",

@@ -1,16 +1,16 @@
-"""The sweep of all rows through accumulators."""
+"""The function `sweep`, which adds all rows of samples to accumulators."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
 
 from relunet._relunet import Accumulator
 from relunet.errors import ArgumentError
 from relunet.samples.protocol import Samples, SweepFile, check_samples
+from relunet.threads import threads
 
-__all__ = ["sweep", "threads"]
+__all__ = ["sweep"]
 
 
 def sweep(
@@ -22,40 +22,42 @@ def sweep(
     checkpoint: str | os.PathLike[str] | None = None,
     every: float = 60.0,
 ) -> None:
-    """Read all rows once and add them to several accumulators.
+    """Read all rows once and add them to one or several accumulators.
 
-    Rows are cut into blocks by their absolute number and partial sums are merged in a fixed shape: the same rows give
-    the same bits from any source and for any number of threads. Samples sum their rows
-    themselves, where these are: those of `relunet.dask` on a cluster.
+    Rows are divided into blocks by their row number, and partial sums are merged in a fixed order, so that the same
+    rows give the same bits from every local source and for every number of threads. The sums are computed where the
+    rows are: samples of `relunet.dask` are summed on the cluster.
 
-    With a `checkpoint`, a sweep that was killed at whatever moment goes on where it was when the same call is made
-    again, and ends with the bits that it would have had. The file is replaced as a whole; it is also written when the
-    sweep is interrupted or fails, and when it ends: the same call then returns what the file holds, without reading a
-    row, until the file is deleted.
+    With `checkpoint`, a sweep that was interrupted or killed can be resumed: the same call continues from the file and
+    gives the same bits as an uninterrupted sweep. The file is replaced atomically every `every` seconds, and when the
+    sweep fails, is interrupted or ends. After a sweep has ended, the same call takes the result from the file without
+    reading any rows, until the file is deleted.
 
     Parameters
     ----------
     samples : Samples
-        What a ``scan_*`` function gave.
+        Samples from one of the ``scan_*`` functions.
     accumulators : sequence of Accumulator
-        Each for as many features as the samples have; those that use labels need samples that have them.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    progress : callable, default None
-        Called about ten times a second with the number of rows done.
-    checkpoint : path, default None
-        File for what was done.
-    every : float, default 60.0
-        Seconds between two writes of `checkpoint`: what a crash loses at most, beside a few blocks.
+        Accumulators to update. Each must have as many features as the samples have columns, and those that use labels
+        need labelled samples.
+    n_jobs : int, default=None
+        Number of threads; None or a number below 1 means one thread per core.
+    progress : callable, default=None
+        Function that is called about ten times per second with the number of rows read so far.
+    checkpoint : str or path-like, default=None
+        File that stores the progress of the sweep.
+    every : float, default=60.0
+        Seconds between two writes of `checkpoint`. A crash loses at most this much work and a few blocks.
 
     Raises
     ------
     ArgumentError
-        An accumulator for another number of features, or samples without labels where they are needed; a checkpoint
-        of other samples or accumulators, or beside samples that sum their rows themselves.
-    DataError, FileError
-        Rows that cannot be used or read, a checkpoint that is damaged or cannot be written. The accumulators are then
-        as they were, as after an interrupt.
+        An accumulator does not fit the columns of the samples, or needs labels that the samples do not have; the
+        checkpoint belongs to other samples or accumulators; or the samples do not support checkpoints.
+    DataError
+        Rows hold values that cannot be used. The accumulators are left unchanged, as after an interrupt.
+    FileError
+        A file cannot be read, or the checkpoint is damaged or cannot be written. The accumulators are left unchanged.
 
     Examples
     --------
@@ -78,25 +80,3 @@ def sweep(
         samples.sweep(sums, n_jobs=threads(n_jobs), progress=progress, checkpoint=file)
     else:
         raise ArgumentError(f"checkpoint: {os.fspath(checkpoint)!r}, expected None for {samples!r}")
-
-
-def threads(n_jobs: object) -> int | None:
-    """Return the number of threads that `n_jobs` asks for, None for one a core.
-
-    Raises
-    ------
-    ArgumentError
-        What is neither an integer nor None.
-
-    Examples
-    --------
-    >>> from relunet.moments import threads
-    >>> threads(4), threads(-1), threads(None)
-    (4, None, None)
-    """
-    if n_jobs is None:
-        return None
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):
-        raise ArgumentError(f"n_jobs: {n_jobs!r}, expected an integer or None")
-    # No more than these are ever started.
-    return min(int(n_jobs), 256) if int(n_jobs) > 0 else None

@@ -602,7 +602,7 @@ class ReLUNetwork:
         """Return the network as ``torch.nn.Sequential`` of Linear, ReLU and Linear, in double precision.
 
         Tools that read PyTorch networks layer by layer, such as gurobi-machinelearning, accept this form. A linear part
-        becomes two hidden units for each output, as in `to_sklearn`. Outputs have shape (n, m), also for m = 1.
+        becomes hidden units, as in `to_sklearn`. Outputs have shape (n, m), also for m = 1.
 
         Returns
         -------
@@ -626,7 +626,7 @@ class ReLUNetwork:
 
         The graph is Gemm, Relu, Gemm in double precision, opset 14, from an input ``x``, (n, d), to an output ``y``,
         (n, m), also for m = 1: the form that OMLT, gurobi-machinelearning and PySCIPOpt-ML read. A linear part becomes
-        hidden units: two for each output, by ``t = relu(t) - relu(-t)``, or one where `bounds` are given.
+        hidden units: as in `to_sklearn`, or one for each output where `bounds` are given.
 
         Parameters
         ----------
@@ -690,8 +690,9 @@ class ReLUNetwork:
         """The network as a fitted multilayer perceptron of scikit-learn.
 
         A perceptron has no linear part: ``t = relu(t) - relu(-t)`` makes two hidden units of that of each output, after
-        those of the neurons. Its ``predict`` gives the values of this network's up to rounding, (n,) where there is one
-        output. It was never trained: its loss means nothing.
+        those of the neurons, or one in all where a neuron is along all linear parts and serves as the other. Its
+        ``predict`` gives the values of this network's up to rounding, (n,) where there is one output. It was never
+        trained: its loss means nothing.
 
         Returns
         -------

@@ -13,6 +13,9 @@ from relunet.network.parameters import Parameters, as_real
 
 __all__ = ["Perceptron", "as_bounds", "as_perceptron"]
 
+_PARALLEL = 8 * np.finfo(np.float64).eps
+"""Part of the linear part that may be off a neuron's direction: what rounding does to parallel vectors."""
+
 
 class Perceptron(NamedTuple):
     """``output @ relu(hidden @ x + hidden_biases) + output_biases``.
@@ -47,13 +50,23 @@ def as_bounds(bounds: ArrayLike, n_features: int) -> Array:
 def as_perceptron(network: Parameters, bounds: Array | None = None) -> Perceptron:
     """Return a network as a perceptron.
 
-    The linear part of each output becomes two units, by ``t = relu(t) - relu(-t)``. Where `bounds` of the inputs are
-    given, it becomes one unit, by ``t = relu(t - low) + low`` for ``t >= low``, which holds inside the bounds only.
+    The linear part of each output becomes two units, by ``t = relu(t) - relu(-t)``. Where a neuron is along the linear
+    parts of all outputs, as every neuron of one input is, it serves as the first of the two. Where `bounds` of the
+    inputs are given, a linear part becomes one unit, by ``t = relu(t - low) + low`` for ``t >= low``: this holds inside
+    the bounds only.
     """
     (k, d), m = network.weights.shape, len(network.intercept)
     linear = network.linear
     skipped = np.flatnonzero(linear.any(axis=1))
     output_biases = network.intercept.copy()
+    along = _along(network) if bounds is None and len(skipped) else None
+    if along is not None:
+        i, factors = along
+        hidden = np.concatenate([network.weights, -network.weights[[i]]])
+        biases = np.concatenate([network.biases, -network.biases[[i]]])
+        output = np.concatenate([network.output_weights, -factors[:, None]], axis=1)
+        output[:, i] += factors
+        return Perceptron(hidden, biases, output, output_biases - factors * network.biases[i])
     if bounds is None:
         hidden = np.concatenate([network.weights, linear[skipped], -linear[skipped]])
         biases = np.concatenate([network.biases, np.zeros(2 * len(skipped))])
@@ -72,3 +85,15 @@ def as_perceptron(network: Parameters, bounds: Array | None = None) -> Perceptro
         # A layer has at least one unit.
         hidden, biases, output = np.zeros((1, d)), np.zeros(1), np.zeros((m, 1))
     return Perceptron(hidden, biases, output, output_biases)
+
+
+def _along(network: Parameters) -> tuple[int, Array] | None:
+    """Return a neuron whose weights are parallel to the linear parts, and the multiples that these are of them."""
+    for i, weights in enumerate(network.weights):
+        square = float((weights**2).sum())
+        if square > 0.0:
+            factors = (network.linear * weights).sum(axis=1) / square
+            rest = np.abs(network.linear - factors[:, None] * weights)
+            if np.isfinite(factors).all() and (rest <= _PARALLEL * np.abs(network.linear).max()).all():
+                return i, factors
+    return None

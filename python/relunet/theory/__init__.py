@@ -1,6 +1,6 @@
-"""The published algorithms: [CDGKM23], [CN24] and [DK24] with their definitions and lemmas by name.
+"""The published algorithms of [CDGKM23], [CN24] and [DK24], with their definitions and lemmas by name.
 
-Where the parts of [CDGKM23] and [CN24] are:
+This table shows where the parts of [CDGKM23] and [CN24] are implemented:
 
 ======================================  ====================================================
 f_{w,λ,u} (Lemma 2)                     `AbsoluteForm`

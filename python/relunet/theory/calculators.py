@@ -1,8 +1,9 @@
-"""What the theorems ask for: samples, nets and computation paths as the lemmas count them, in log10.
+"""Requirements of the theorems: numbers of samples, nets and computation paths in the lemmas, as log10.
 
-The numbers overflow every floating-point format, so all of them are logarithms. Where a proof hides a constant in O(·),
-Θ(·), poly(·) or ≲, it is taken as 1, a polynomial as the product of its arguments, and the row says "up to a constant":
-such a row tells the order of an exponent, not a number of rows. Rows that say "explicit" are bounds.
+The numbers overflow every floating-point format, so that all of them are logarithms. A constant that a proof hides in
+O(·), Θ(·), poly(·) or ≲ is taken as 1, a polynomial as the product of its arguments, and the requirement is marked "up
+to a constant": it shows the order of an exponent but not an actual number of rows. Requirements that are marked
+"explicit" are bounds.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ LN10 = math.log(10.0)
 
 
 class Requirement(NamedTuple):
-    """A row of the table: what a theorem asks for.
+    """A requirement of a theorem, one row of the table.
 
     Attributes
     ----------
     name : str
-        What is counted, or which parameter it is.
+        Name of the quantity.
     log10 : float
-        Its decimal logarithm.
+        Decimal logarithm of the quantity.
     formula : str
-        The formula.
+        Formula of the quantity.
     source : str
-        Where it stands.
+        Lemma, equation or step that contains the formula.
     constants : {"explicit", "up to a constant"}
-        Whether the formula is a bound, or holds up to constants that the proof does not name.
+        Whether the formula is a bound, or holds up to constants that the proof does not give.
     """
 
     name: str
@@ -60,29 +61,35 @@ class Requirement(NamedTuple):
 
 
 def moment_samples(d: int, degree: int, error: float, bound: float = 1.0, failure: float = 0.1) -> float:
-    """Return log10 of a number of rows at which the mean of y H_l(x) is within `error` of T_l: Lemma 7, explicit.
+    """Return log10 of a number of rows for which the mean of y H_l(x) is within `error` of T_l (Lemma 7, explicit).
 
-    The lemma's l^{O(l)} d^{2l} R²/ξ² in numbers. For f = Σ μ_i relu(u_i·x) with Σ |μ_i| ≤ R, Hölder's inequality gives
-    E f² ‖H_l‖_F² ≤ ‖f‖₄² ‖‖H_l‖_F‖₄² with ‖f‖₄ ≤ R (3/2)^{1/4}, and hypercontractivity ‖‖H_l‖_F‖₄² ≤ 3^l E‖H_l‖_F²
-    = 3^l l! C(d+l-1, l). By Markov's inequality N = √(3/2) 3^l l! C(d+l-1, l) R²/(κ_l² ξ² δ) rows are enough.
+    This is an explicit form of l^{O(l)} d^{2l} R²/ξ² in the lemma. For f = Σ μ_i relu(u_i·x) with Σ |μ_i| ≤ R, Hölder's
+    inequality gives E f² ‖H_l‖_F² ≤ ‖f‖₄² ‖‖H_l‖_F‖₄² with ‖f‖₄ ≤ R (3/2)^{1/4}, and hypercontractivity gives
+    ‖‖H_l‖_F‖₄² ≤ 3^l E‖H_l‖_F² = 3^l l! C(d+l-1, l). By Markov's inequality,
+    N = √(3/2) 3^l l! C(d+l-1, l) R²/(κ_l² ξ² δ) rows are sufficient.
 
     Parameters
     ----------
     d : int
         Number of inputs.
     degree : int
-        l, 2 or an even number above.
+        Degree l, an even number of at least 2.
     error : float
-        ξ, in the Frobenius norm of T_l = Σ μ_i u_i^{⊗l}.
-    bound : float, default 1.0
-        R.
-    failure : float, default 0.1
-        δ, the probability with which the error may be larger.
+        Error ξ in the Frobenius norm of T_l = Σ μ_i u_i^{⊗l}.
+    bound : float, default=1.0
+        Bound R of Σ |μ_i|.
+    failure : float, default=0.1
+        Allowed probability δ of a larger error.
+
+    Returns
+    -------
+    float
+        log10 of the number of rows.
 
     Raises
     ------
     ArgumentError
-        For numbers out of range.
+        A number is out of range.
 
     Examples
     --------
@@ -99,22 +106,33 @@ def moment_samples(d: int, degree: int, error: float, bound: float = 1.0, failur
 def validation_samples(
     k: int, error: float, bound: float = 1.0, log10_candidates: float = 0.0, failure: float = 0.1
 ) -> float:
-    """Return log10 of Lemma 20's number of rows, up to a constant, for all candidates at once.
+    """Return log10 of the number of rows that validate all candidates at once (Lemma 20, up to a constant).
 
-    N = (μ + 4R²k)² log(M/δ)/t² with t = ε²/2, M candidates and μ = E F² ≤ 4R²/2 for F = f̂ - f, by the union bound.
+    The number is N = (μ + 4R²k)² log(M/δ)/t² with t = ε²/2, M candidates and μ = E F² ≤ 4R²/2 for F = f̂ - f, by the
+    union bound.
 
     Parameters
     ----------
     k : int
         Number of neurons.
     error : float
-        ε; losses are told apart to ε²/2.
-    bound : float, default 1.0
-        R.
-    log10_candidates : float, default 0.0
+        Error ε; losses are estimated to ε²/2.
+    bound : float, default=1.0
+        Bound R of Σ |λ_i|.
+    log10_candidates : float, default=0.0
         log10 of the number M of candidates.
-    failure : float, default 0.1
-        δ.
+    failure : float, default=0.1
+        Allowed probability δ of failure.
+
+    Returns
+    -------
+    float
+        log10 of the number of rows.
+
+    Raises
+    ------
+    ArgumentError
+        A number is not positive.
 
     Examples
     --------
@@ -128,22 +146,28 @@ def validation_samples(
 
 
 def multiscale(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float = 0.1) -> list[Requirement]:
-    """Return what [CDGKM23] asks for (Theorem 1, section 4).
+    """Return the requirements of [CDGKM23] (Theorem 1, section 4).
 
     Parameters
     ----------
     d, k : int
         Numbers of inputs and neurons.
-    error : float, default 0.05
-        ε.
-    bound : float, default 1.0
-        R ≥ Σ |λ_i|.
-    failure : float, default 0.1
-        δ.
+    error : float, default=0.05
+        Error ε.
+    bound : float, default=1.0
+        Bound R of Σ |λ_i|.
+    failure : float, default=0.1
+        Allowed probability δ of failure.
 
     Returns
     -------
     list of Requirement
+        Parameters, nets, paths and numbers of rows.
+
+    Raises
+    ------
+    ArgumentError
+        A number is not positive.
 
     Examples
     --------
@@ -154,7 +178,7 @@ def multiscale(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure:
     _positive(d=d, k=k, error=error, bound=bound, failure=failure)
     log_k = math.log2(k) if k > 1 else 0.0
     ratio = math.log10(bound * d / error)
-    # ξ = (ε/Rd)^{k^{log² k}}, and then Λ, γ, T and υ of the first round by equations 3 to 5.
+    # ξ = (ε/Rd)^{k^{log² k}}; equations 3 to 5 then give Λ, γ, T and υ of the first round.
     xi = -ratio * k ** (log_k**2)
     detectable = xi / k**log_k
     finest = (detectable - ratio) * k**log_k
@@ -190,19 +214,26 @@ def multiscale(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure:
 
 
 def net(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float = 0.1) -> list[Requirement]:
-    """Return what NetLearn asks for ([CN24] Algorithm 1), with its constant C = 1.
+    """Return the requirements of NetLearn ([CN24], Algorithm 1), with its constant C = 1.
 
-    The coefficients O(1/Δ)^{O(k²)} of Lemma 7's polynomial are bounded by (1 + (2/Δ²)^{|I|})^{k-|I|} at most, for every
-    factor (x - x_i)/(x_j - x_i) has coefficients of total size at most 2/Δ², Δ² a gap of squares.
+    The coefficients O(1/Δ)^{O(k²)} of the polynomial in Lemma 7 are bounded by (1 + (2/Δ²)^{|I|})^{k-|I|}, because the
+    absolute values of the coefficients of each factor (x - x_i)/(x_j - x_i) sum to at most 2/Δ², where Δ² is a gap of
+    squares.
 
     Parameters
     ----------
     d, k, error, bound, failure
-        As in `multiscale`.
+        See `multiscale`.
 
     Returns
     -------
     list of Requirement
+        Parameters, nets, candidates and numbers of rows.
+
+    Raises
+    ------
+    ArgumentError
+        A number is not positive.
 
     Examples
     --------
@@ -213,7 +244,7 @@ def net(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float 
     _positive(d=d, k=k, error=error, bound=bound, failure=failure)
     tau, xi = math.log10(error / k), math.log10(error / (k * bound))
     delta = 2 * xi + tau + math.log10(error / (2 * k**4 * d**1.5 * bound))
-    # log10 (2/Δ²)^|I| outgrows 1.
+    # (2/Δ²)^|I| dominates 1.
     coefficients = max(i * (k - i) for i in range(1, k + 1)) * (math.log10(2) - 2 * delta)
     eta_prime = 2 * xi + tau - coefficients - math.log10(d * bound)
     eta = 2 * eta_prime
@@ -246,16 +277,22 @@ def net(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float 
 
 
 def polynomial(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure: float = 0.1) -> list[Requirement]:
-    """Return what LEARN-ONE-HIDDEN-LAYER-NETWORKS asks for ([DK24]), with its constant C = 1.
+    """Return the requirements of LEARN-ONE-HIDDEN-LAYER-NETWORKS ([DK24]), with its constant C = 1.
 
     Parameters
     ----------
     d, k, error, bound, failure
-        As in `multiscale`, R the bound of Σ |w_i| over ReLUs. The theorem scales f to R = 1.
+        See `multiscale`; here R bounds Σ |w_i| over ReLUs, and the theorem scales f to R = 1.
 
     Returns
     -------
     list of Requirement
+        Orders, degrees and numbers of coefficients and rows.
+
+    Raises
+    ------
+    ArgumentError
+        A number is not positive.
 
     Examples
     --------
@@ -295,19 +332,25 @@ def polynomial(d: int, k: int, error: float = 0.05, bound: float = 1.0, failure:
 
 
 def hermite_samples(d: int, order: int, log10_error: float, failure: float = 0.1) -> float:
-    """Return log10 of a number of rows at which E[y H_m(X)] is known to an error: [DK24] Lemma 8, explicit.
+    """Return log10 of a number of rows for which E[y H_m(x)] has a given error ([DK24], Lemma 8, explicit).
 
-    For y = Σ w_i relu(v_i·x), Σ |w_i| ≤ 1, H_m with the factor 1/√m! and t = m + 2: C(d+m-1, m) coefficients of
-    variance ‖y‖_t² ((t+2)/(t-2))^m/N at most, and ‖y‖_t ≤ ‖relu(G)‖_t; the rest is Markov's inequality.
+    Let y = Σ w_i relu(v_i·x) with Σ |w_i| ≤ 1, let H_m have the factor 1/√m!, and let t = m + 2. Each of the
+    C(d+m-1, m) coefficients has a variance of at most ‖y‖_t² ((t+2)/(t-2))^m/N, where ‖y‖_t ≤ ‖relu(G)‖_t, and Markov's
+    inequality gives the number of rows.
 
     Parameters
     ----------
     d, order : int
-        Dimension and m ≥ 1.
+        Dimension d and order m ≥ 1.
     log10_error : float
         log10 of the error.
-    failure : float, default 0.1
-        δ.
+    failure : float, default=0.1
+        Allowed probability δ of a larger error.
+
+    Returns
+    -------
+    float
+        log10 of the number of rows.
     """
     t = order + 2
     # E relu(G)^t = E|G|^t/2 = 2^{t/2} Γ((t+1)/2)/(2√π)
@@ -324,19 +367,24 @@ def requirements(
     bound: float = 1.0,
     failure: float = 0.1,
 ) -> list[Requirement]:
-    """Return the table of a method, named as on the command line.
+    """Return the requirements of a method, which is named as on the command line.
 
     Parameters
     ----------
     method : {"multiscale", "net", "polynomial"}
         [CDGKM23], [CN24] or [DK24].
     d, k, error, bound, failure
-        As in `multiscale`.
+        See `multiscale`.
+
+    Returns
+    -------
+    list of Requirement
+        The requirements of the method.
 
     Raises
     ------
     ArgumentError
-        For another method, or numbers out of range.
+        The method is unknown, or a number is not positive.
     """
     if method not in METHODS:
         raise ArgumentError(f"method: {method!r}, expected one of {', '.join(METHODS)}")
@@ -348,28 +396,29 @@ METHODS: dict[str, Callable[[int, int, float, float, float], list[Requirement]]]
     "net": net,
     "polynomial": polynomial,
 }
-"""The tables by the names of their methods."""
+"""The functions by the names of their methods."""
 
 
 def beside(
     method: str, default: Callable[..., object], n_rows: int, n_columns: int, n_neurons: int, **options: object
 ) -> str:
-    """Return as text what a theorem asks for, then what the default method takes for the same samples.
+    """Compare the requirements of a theorem with those of the default method on the same samples.
 
     Parameters
     ----------
     method : {"multiscale", "net", "polynomial"}
-        [CDGKM23], [CN24] or [DK24], for an error of 0.05 and weights of total size 1.
+        [CDGKM23], [CN24] or [DK24], for an error of 0.05 and R = 1.
     default : callable
-        Plans the default method, called with all that follows.
+        Function that plans the default method; it is called with the arguments that follow.
     n_rows, n_columns, n_neurons : int
-        Size of the samples, and neurons expected.
+        Size of the samples, and expected number of neurons.
     **options
-        Handed to `default`.
+        Keyword arguments for `default`.
 
     Returns
     -------
     str
+        Both requirements as text.
 
     Examples
     --------
@@ -385,7 +434,7 @@ def beside(
         f"  {row.name:<26} 10^{row.log10:<8.4g} {row.formula}  [{row.source}; {row.constants}]".rstrip() for row in rows
     ]
     enough = max(row.log10 for row in rows if row.name.startswith("rows for"))
-    verdict = f"10^{enough:.4g} rows asked for, {n_rows:,} there are"
+    verdict = f"The theorem requires 10^{enough:.4g} rows; there are {n_rows:,}."
     head = f"The theorem behind {method!r}, {n_columns} columns, {n_neurons} neurons, error 0.05, R = 1:"
     return "\n".join(
         [head, *asked, verdict, "The default method:", str(default(n_rows, n_columns, n_neurons, **options))]
@@ -410,9 +459,9 @@ def _log_kappa(degree: int) -> float:
 
 
 def _least_degree(tail: float) -> int:
-    """Return the least even D with Σ_{m>D} c_m² at most `tail`, from 2^14 on a bound of it.
+    """Return the least even D with Σ_{m>D} c_m² at most `tail`, or an upper bound of it above 2^14.
 
-    By C(2n, n) ≤ 4^n/√(πn) the tail is at most √(2/π)/(2π) (D^(-3/2)/3 + D^(-5/2)).
+    Since C(2n, n) ≤ 4^n/√(πn), the sum is at most √(2/π)/(2π) (D^(-3/2)/3 + D^(-5/2)).
     """
     low, high = 0, 1
     while high < 2**13 and relu_tail(2 * high) > tail:
@@ -437,12 +486,12 @@ def _log_sum(log10s: list[float]) -> float:
 
 
 def _log_net(r: int, log10_granularity: float) -> float:
-    """Return log10 (1 + 2/υ)^r, which bounds a smallest net over the unit vectors of R^r."""
+    """Return log10 (1 + 2/υ)^r, an upper bound of the smallest net over the unit vectors of R^r."""
     return r * _log_one_plus(math.log10(2) - log10_granularity)
 
 
 def _log_interval(bound: float, log10_granularity: float) -> float:
-    """Return log10 (1 + 2R/υ), about the size of a net over [-R, R]."""
+    """Return log10 (1 + 2R/υ), the approximate size of a net over [-R, R]."""
     return _log_one_plus(math.log10(2 * bound) - log10_granularity)
 
 

@@ -1,7 +1,7 @@
-"""The clumping game, which says how many rounds suffice ([CDGKM23], appendix C).
+"""The clumping game of [CDGKM23], appendix C, which bounds the number of rounds.
 
-w holds levels of the gaps between neighbouring v_i, large for small gaps, and a zero at both ends. A move takes
-intervals that are gapped away: what lies between two of their gaps is learnt, and one gap, the widest, remains.
+A position w holds the levels of the gaps between neighbouring v_i, which are large for small gaps, and a zero at both
+ends. A move contracts intervals: the neurons between their gaps are learnt, and of the gaps only the widest remains.
 """
 
 from __future__ import annotations
@@ -21,58 +21,62 @@ Intervals = list[tuple[int, int]]
 
 
 def gap_levels(v: Array, closeness: Closeness, widest: float) -> list[float]:
-    """Return w: the level L of each gap of the sorted v, between zeros (section C.3).
+    """Return the start position w: the level L of each gap of the sorted v, with a zero at both ends (section C.3).
 
     Parameters
     ----------
     v : ndarray of shape (k,)
         v_i = |<u_i, g>|.
     closeness : Closeness
-        T, to which levels belong.
+        The function T that defines the levels.
     widest : float
-        ε'.
+        The largest scale ε'.
 
     Returns
     -------
     list of float
-        k + 1 levels.
+        The k + 1 levels.
     """
     gaps = np.diff(np.sort(v))
     return [0.0, *(closeness.level(float(gap), widest) for gap in gaps), 0.0]
 
 
 def is_good(w: Sequence[float], i: int, j: int, tau: float, phi: float = 1.0) -> bool:
-    """Tell whether [i, j] is good for w: ends at most τ, between them all at most τ or all more than φ above both."""
+    """Return whether [i, j] is good for w.
+
+    The levels at both ends must be at most τ, and those in between must either all be at most τ or all exceed both ends
+    by more than φ.
+    """
     ends, between = max(w[i], w[j]), w[i + 1 : j]
     return ends <= tau and (all(x <= tau for x in between) or all(x > ends + phi for x in between))
 
 
 def play(w: Sequence[float], intervals: Intervals, tau: float, phi: float = 1.0) -> tuple[list[float], list[int]]:
-    """Make a φ-legal move: entries of each connected union of intervals become one, their minimum.
+    """Make a φ-legal move, which replaces the entries of each connected union of intervals by their minimum.
 
-    The paper asks that the first interval begin at the first entry and the last end at the last one; the moves of its
-    own Lemma 33 do not, nor need they.
+    The paper requires that the first interval begins at the first entry and that the last interval ends at the last
+    one. The moves of its Lemma 33 do not satisfy this condition, and it is not needed.
 
     Parameters
     ----------
     w : sequence of float
         The levels.
     intervals : list of tuple of int
-        i_1 < j_1 ≤ i_2 < j_2 ≤ .., all good, counted from 0.
+        Good intervals with i_1 < j_1 ≤ i_2 < j_2 ≤ .., counted from 0.
     tau, phi : float
-        τ and φ.
+        The parameters τ and φ of `is_good`.
 
     Returns
     -------
     w : list of float
         The levels after the move.
     places : list of int
-        Where each entry went.
+        New index of each entry.
 
     Raises
     ------
     ArgumentError
-        For a move that is not legal.
+        The move is not legal.
     """
     last = 0
     for i, j in intervals:
@@ -92,7 +96,7 @@ def play(w: Sequence[float], intervals: Intervals, tau: float, phi: float = 1.0)
 
 
 def separated_partition(levels: Sequence[float], bound: float) -> Intervals:
-    """Return the maximal intervals with entries at most `bound`: at most half as many as entries (31, 32)."""
+    """Return the maximal intervals whose entries are at most `bound` (Definition 31, Lemma 32)."""
     intervals: Intervals = []
     for place, level in enumerate(levels):
         if level <= bound:
@@ -104,23 +108,28 @@ def separated_partition(levels: Sequence[float], bound: float) -> Intervals:
 
 
 def strategy(w: Sequence[float], tau: float) -> list[Intervals]:
-    """Return 1-legal moves that win the game, O(log k) of them, for τ of at least log2 k + 1 (Lemma 30).
+    """Return O(log k) 1-legal moves that win the game for τ ≥ log2 k + 1 (Lemma 30).
 
-    In step s the entries that count are partitioned at τ - s; each interval of the partition is moderate, and Lemma 33
-    contracts all of them in two moves: first what is above τ - s + 1 within, then the rest. So at most half of the
-    entries that count are left, and one after log2 k steps.
+    Step s partitions the counted entries at the level τ - s. Each interval of the partition is moderate, and Lemma 33
+    contracts all of them in two moves: the first contracts the parts above τ - s + 1, the second the remaining
+    intervals. Each step leaves at most half of the counted entries, so that one is left after log2 k steps.
 
     Parameters
     ----------
     w : sequence of float
-        Levels, zero at both ends.
+        The levels, with a zero at both ends.
     tau : float
-        τ, the level of the smallest scale.
+        The level τ of the smallest scale.
 
     Returns
     -------
     list of list of tuple of int
-        The moves, each in the places of its time. With τ too small they end before the game does.
+        The moves, with indices into the position before each move. If τ is too small they do not win the game.
+
+    Raises
+    ------
+    ArgumentError
+        `w` does not begin and end with zero.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a learner returns: an estimate validated on fresh samples, or an explicit Fail (Lemma 20)."""
+"""Results of the learners: estimates that are validated on fresh samples, and the exception `Fail` (Lemma 20)."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from relunet.theory.scales import Scales
 __all__ = ["Candidates", "Estimate", "Fail", "Target", "Validated", "contraction_directions", "target_error"]
 
 
-# Part of the power of the labels below which a risk is rounding.
+# Risks below this share of the mean squared label are rounding errors.
 ROUNDING = 1e-14
-# A guess whose loss on the rows that were searched is so many times the target is not validated.
+# A guess is validated only if its loss on the rows of the search is at most this multiple of the target.
 MAY_PASS = 4.0
-# Fewer rows than so many for each parameter validate nothing, for they may be the rows that the estimate was made from.
+# Validation needs at least this many rows per parameter, because they may be the rows of the search.
 ROWS_PER_PARAMETER = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validated:
-    """A validated estimate of any kind.
+    """Base class of validated estimates.
 
     Attributes
     ----------
     risk : float
-        E(y - f̂)² on fresh samples, or exact for exact moments: at most half the square of the error asked for.
+        E(y - f̂)², on fresh samples or exact for exact moments. The learners accept at most half the square of the
+        requested error, and `PolynomialLearner` accepts the whole square for exact moments.
     error : float
-        √risk in units of the part of f that is not affine.
+        √risk relative to the norm of the part of f that is not affine.
     """
 
     risk: float
@@ -45,18 +46,18 @@ class Validated:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate(Validated):
-    """A validated network, with the risk and error of `Validated`.
+    """A validated network; it has the attributes of `Validated`, too.
 
     Attributes
     ----------
     form : AbsoluteForm
-        f̂ = ŵ·x + Σ λ_i |u_i·x|.
+        The estimate f̂ = ŵ·x + Σ λ_i |u_i·x|.
     cost : Cost
-        What the search over computation paths took.
+        Cost of the search over computation paths.
     g : ndarray of shape (d,)
-        The direction of the contractions.
+        Direction of the contractions.
     scales : Scales or None
-        Its neurons at all scales, for a learner that has scales.
+        Scales at which the neurons are gapped and detectable, for learners that use scales.
     """
 
     form: AbsoluteForm
@@ -66,20 +67,20 @@ class Estimate(Validated):
 
     @property
     def network(self) -> ReLUNetwork:
-        """f̂ as a network."""
+        """The estimate f̂ as a network."""
         return self.form.network()
 
 
 class Fail(RelunetError):  # noqa: N818 (the papers' word)
-    """No computation path was validated: the papers' `return Fail`.
+    """Exception for the papers' `return Fail`: no computation path was validated.
 
-    So it ends where their promise is broken (more neurons than said, biases, other inputs than N(0, I), noise beyond
-    the error asked for) and where samples, or the overrides, are not enough.
+    It is raised if the assumptions of the papers are violated (more neurons than promised, biases, inputs that are not
+    N(0, I), noise above the requested error), or if the samples or the overrides are insufficient.
 
     Attributes
     ----------
     best : Validated or None
-        The best estimate met, which is not within the error asked for.
+        The best estimate found, whose error is larger than requested.
     """
 
     def __init__(self, message: str, best: Validated | None = None) -> None:
@@ -89,16 +90,16 @@ class Fail(RelunetError):  # noqa: N818 (the papers' word)
 
 @dataclass(frozen=True)
 class Target:
-    """When an estimate is good enough.
+    """Criterion for the acceptance of estimates.
 
     Attributes
     ----------
     w : ndarray of shape (d,)
-        ŵ = E[y x], the linear part of every estimate.
+        ŵ = E[y x], the linear part of the estimates.
     scale : float
         Norm of the part of f that is not affine.
     risk : float
-        ε²/2, as in [CN24]: half of what is asked for, the other half being the error of validation.
+        Largest accepted risk, ε²/2 as in [CN24]; the other half of ε² allows for the error of validation.
     """
 
     w: Array
@@ -106,14 +107,14 @@ class Target:
     risk: float
 
     def relative(self, risk: float) -> float:
-        """Return √risk in units of the part of f that is not affine."""
+        """Return √risk relative to the norm of the part of f that is not affine."""
         if self.scale > 0.0:
             return math.sqrt(max(risk, 0.0)) / self.scale
         return math.inf if risk > self.risk else 0.0
 
 
 def target_error(moments: Moments, epsilon: float) -> Target:
-    """Measure the linear part and the norm of what is not affine, and set ε to a part of it."""
+    """Return the criterion for an error of `epsilon` times the norm of the part of f that is not affine."""
     if not 0.0 < epsilon < 1.0:
         raise ArgumentError(f"epsilon: {epsilon}, expected a number between 0 and 1")
     low = moments.moments((0, 1), np.eye(moments.n_features)[0])
@@ -124,9 +125,9 @@ def target_error(moments: Moments, epsilon: float) -> Target:
 
 
 class Candidates:
-    """The estimates that a learner has met: validates them (Lemma 20) and keeps the best.
+    """Validation of the guesses of a learner (Lemma 20), of which the best is kept.
 
-    A guess comes with its loss on the rows that were searched. Only those that may pass are validated on all of them.
+    Each guess comes with its loss on the rows of the search. Only guesses that may pass are validated on all rows.
     """
 
     def __init__(self, moments: Moments, epsilon: float, cost: Cost) -> None:
@@ -138,7 +139,7 @@ class Candidates:
         self._validated: Estimate | None = None
 
     def consider(self, g: Array, guess: Guess) -> bool:
-        """Return whether ŵ·x + Σ λ_i |u_i·x| is good enough."""
+        """Validate a guess ŵ·x + Σ λ_i |u_i·x| if it may pass, and return whether it is accepted."""
         form = guess.form
         if self._best is None or guess.loss < self._best[0]:
             self._best = guess.loss, form, g
@@ -156,15 +157,15 @@ class Candidates:
         return self._validated
 
     def fail(self) -> Fail:
-        """Return the explicit failure, with the best estimate that was met."""
+        """Return the exception to raise, with the best estimate found."""
         best = self._validated
         if self._best is not None:
             other = self._estimate(*self._best[1:])
             best = other if best is None or other.risk < best.risk else best
-        error = "" if best is None else f": the best of {self.cost.tried} guesses has an error of {best.error:.3g}"
-        message = f"no estimate was validated{error} of what is not affine, asked was {self.epsilon:.3g}"
+        error = "" if best is None else f"; the best of {self.cost.tried} guesses has relative error {best.error:.3g}"
+        message = f"no estimate with a relative error of {self.epsilon:.3g} was validated{error}"
         if best is not None and self._too_few_rows_for(best.form):
-            message += f"; {self.moments.n_validation_rows} rows are too few to validate it"
+            message += f", and {self.moments.n_validation_rows} rows are too few to validate it"
         return Fail(message, best)
 
     def _too_few_rows_for(self, form: AbsoluteForm) -> bool:
@@ -177,9 +178,9 @@ class Candidates:
 
 
 def contraction_directions(n_features: int, delta: float, seed: int) -> Iterator[Array]:
-    """Draw unit vectors g, as many as make one of them good with probability 1 - δ.
+    """Draw random unit vectors g, so many that at least one of them is good with probability 1 - δ.
 
-    One is good with probability at least 7/10: Lemmas 3 and 4 hold with 4/5 and 9/10.
+    A single one is good with probability at least 7/10, because Lemmas 3 and 4 hold with probabilities 4/5 and 9/10.
     """
     if not 0.0 < delta < 1.0:
         raise ArgumentError(f"delta: {delta}, expected a number between 0 and 1")

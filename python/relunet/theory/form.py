@@ -15,14 +15,14 @@ __all__ = ["AbsoluteForm"]
 
 
 class AbsoluteForm(NamedTuple):
-    """f_{w,λ,u}(x) = w·x + Σ λ_i |u_i·x|, the form in which both papers learn.
+    """The function f_{w,λ,u}(x) = w·x + Σ λ_i |u_i·x|, in which [CDGKM23] and [CN24] express networks.
 
     Attributes
     ----------
     w : ndarray of shape (d,)
         Linear part.
     lam : ndarray of shape (k,)
-        Weights λ; their sum of sizes is what the papers bound by R.
+        Weights λ; the papers bound Σ |λ_i| by R.
     u : ndarray of shape (k, d)
         Unit directions, as rows.
 
@@ -53,17 +53,22 @@ class AbsoluteForm(NamedTuple):
         Parameters
         ----------
         network : ReLUNetwork
-            One output, no biases, no intercept.
+            A network with one output and without biases and intercept.
+
+        Returns
+        -------
+        AbsoluteForm
+            The same function.
 
         Raises
         ------
         ArgumentError
-            For a network outside the papers' class.
+            The network has several outputs, biases or an intercept.
         """
         if network.n_outputs != 1 or network.output_weights.ndim != 1:
             raise ArgumentError(f"network: {network.n_outputs} outputs, expected one")
         if np.any(network.biases) or network.intercept:
-            raise ArgumentError("network: has biases or an intercept, expected a homogeneous one")
+            raise ArgumentError("network: has biases or an intercept, expected a network without them")
         norms = np.sqrt(np.sum(network.weights**2, axis=1))
         keep = (norms > 0.0) & (network.output_weights != 0.0)
         mu = network.output_weights[keep] * norms[keep]
@@ -71,7 +76,7 @@ class AbsoluteForm(NamedTuple):
         return cls(network.linear + np.sum(mu[:, None] * u, axis=0) / 2, mu / 2, u)
 
     def network(self) -> ReLUNetwork:
-        """Return the same function as a network: |z| = 2 relu(z) - z."""
+        """Return the same function as a network, by |z| = 2 relu(z) - z."""
         linear = self.w - np.sum(self.lam[:, None] * self.u, axis=0)
         return ReLUNetwork(self.u, 2.0 * self.lam, linear=linear)
 
@@ -94,7 +99,8 @@ def absolute_products(u: Array, v: Array) -> Array:
 
     Returns
     -------
-    ndarray of shape (m, n)
+    products : ndarray of shape (m, n)
+        The expectations.
     """
     rho = np.clip(matmul(u, v.T), -1.0, 1.0)
     products: Array = (2 / np.pi) * (np.sqrt(1.0 - rho**2) + rho * np.arcsin(rho))

@@ -1,4 +1,4 @@
-"""What the learners of all three papers are told alike, and check alike."""
+"""Base classes of the learners, with the parameters that they share."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Overrides = TypeVar("Overrides")
 
 
 class Learner:
-    """A learner that is promised at most k neurons and asked for an error.
+    """Base class of all learners.
 
     Attributes
     ----------
     n_neurons : int
-        k, the promised bound.
+        Upper bound k on the number of neurons.
     epsilon : float
-        Error asked for, as a part of the norm of what is not affine in f.
+        Requested error, relative to the norm of the part of f that is not affine.
     random_state : int
-        Seed of the directions.
+        Seed of the random directions.
     """
 
     MOST_NEURONS: ClassVar[int | None] = None
@@ -35,14 +35,14 @@ class Learner:
 
 
 class SearchingLearner(Learner, Generic[Overrides]):
-    """A learner whose nondeterministic choices are searched, with overrides of the theorem's parameters.
+    """Base class of learners that search nondeterministic choices, with overrides of the theorem's parameters.
 
     Attributes
     ----------
     delta : float
-        Probability with which all random directions may be bad.
+        Allowed probability that all random directions are bad.
     overrides : Overrides
-        Documented there, with the theorem's choice of each.
+        Parameters that replace those of the theorem; see the class of overrides of each learner.
     """
 
     default_overrides: Overrides

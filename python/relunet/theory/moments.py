@@ -1,8 +1,8 @@
-"""What the learners see of f: moments E[(y - f̂(x)) H_l(x)] contracted along directions, exact or from samples.
+"""Moments E[(y - f̂(x)) H_l(x)] of the unknown function, contracted with directions, exact or estimated from samples.
 
-The papers estimate tensors T_l = Σ λ_i u_i^{⊗l} with d^l entries and contract l - 2 modes along a direction g. The
-contraction is linear, and of the Hermite tensor it is a polynomial in g·x times parts of x xᵀ: averaging that instead
-gives the same matrix M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ, entry by entry, in O(d²) memory (`ContractionMoments`).
+The papers estimate tensors T_l = Σ λ_i u_i^{⊗l} with d^l entries and contract l - 2 modes with a direction g. The
+contraction is linear, and the contraction of the Hermite tensor is a polynomial in g·x times parts of x xᵀ. Its mean is
+the same matrix M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ, entry by entry, in O(d²) memory (`ContractionMoments`).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from relunet.theory.form import absolute_products
 __all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
 
 
-# The core's largest degree; the papers need more from k = 6 ([CN24]) or k = 32 ([CDGKM23]) on.
+# Largest degree of `ContractionMoments`; the papers need more for k ≥ 6 ([CN24]) and k ≥ 32 ([CDGKM23]).
 MAX_DEGREE = 64
-# Rounding of exact moments, in units of the sum of |λ|.
+# Rounding error of exact moments, relative to the sum of |λ|.
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
 class Correlations(NamedTuple):
-    """Of what the squared loss of f̂ + Σ λ_i |u_i·x| is made, for every λ: power - 2 label·λ + λᵀ net λ.
+    """Coefficients of the squared loss of f̂ + Σ λ_i |u_i·x|, which is power - 2 label·λ + λᵀ net λ.
 
     Attributes
     ----------
@@ -62,9 +62,9 @@ class Correlations(NamedTuple):
 
 
 class Moments(Protocol):
-    """What a learner may ask about the unknown f; `PopulationMoments` and `SampleMoments` both answer.
+    """Protocol of the moments of an unknown f, which `PopulationMoments` and `SampleMoments` implement.
 
-    Everywhere `estimate` is the current f̂, subtracted from the labels (Lemma 8); None subtracts nothing.
+    In all methods, `estimate` is the current f̂, which is subtracted from the labels (Lemma 8); None subtracts nothing.
     """
 
     @property
@@ -73,66 +73,76 @@ class Moments(Protocol):
 
     @property
     def n_rows(self) -> int | None:
-        """Number of samples; None where moments are exact."""
+        """Number of samples, or None if the moments are exact."""
 
     @property
     def n_validation_rows(self) -> int | None:
-        """Number of samples of which `risk` is the mean; None where it is exact."""
+        """Number of samples over which `risk` is averaged, or None if it is exact."""
 
     def moments(
         self, degrees: Sequence[int], directions: ArrayLike, estimate: ReLUNetwork | None = None
     ) -> dict[int, Array]:
-        """Return the moments of y - f̂(x) of some degrees, contracted to matrices from degree 2 on (Lemmas 7, 8).
+        """Return the moments of y - f̂(x), contracted to matrices from degree 2 on (Lemmas 7, 8).
 
         Parameters
         ----------
         degrees : sequence of int
-            0, 1 and even numbers.
-        directions : array-like of shape (d,) or (m, d)
+            Degrees l, which are 0, 1 or even.
+        directions : array_like of shape (d,) or (m, d)
             Unit vectors g.
-        estimate : ReLUNetwork, default None
+        estimate : ReLUNetwork, default=None
             The current f̂.
 
         Returns
         -------
-        dict
-            Degree 0: the mean, shape (). Degree 1: w = E[(y - f̂) x], (d,). Degree l ≥ 2: M_l(g) of the |·| form,
-            Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ, (d, d) for one direction, (m, d, d) for several.
+        dict of int to ndarray
+            For degree 0 the mean, of shape (). For degree 1, w = E[(y - f̂) x] of shape (d,). For l ≥ 2, the matrix
+            M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ of the |·| form, of shape (d, d) for one direction and (m, d, d) for
+            several.
         """
 
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
-        """Return about the standard deviation of gᵀ M_l(g) g, the least certain entry, or the rounding of exact ones.
+        """Return the approximate standard deviation of gᵀ M_l(g) g, or the rounding error if moments are exact.
+
+        gᵀ M_l(g) g is the entry of M_l(g) with the largest variance.
 
         Parameters
         ----------
         degrees : sequence of int
-            Even numbers of at least 2.
-        estimate : ReLUNetwork, default None
+            Even degrees of at least 2.
+        estimate : ReLUNetwork, default=None
             The current f̂.
+
+        Returns
+        -------
+        dict of int to float
+            Standard deviation for each degree.
         """
 
     def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
-        """Return the products of y - f̂ and |u_i·x| for elements u_i of a net, unit vectors as rows."""
+        """Return the correlations of y - f̂ and |u_i·x| for unit vectors u_i, given as rows."""
 
     def risk(self, *estimates: ReLUNetwork | None) -> list[float]:
-        """Return E(y - f̂(x))² of each estimate, from fresh samples where there are some (Lemma 20); None is zero."""
+        """Return E(y - f̂(x))² of each estimate, from fresh samples if available (Lemma 20); None stands for f̂ = 0."""
 
 
 class PopulationMoments:
-    """Exact moments of a known network under x ~ N(0, I): a learner's input free of sampling error.
+    """Exact moments of a known network for x ~ N(0, I), which give a learner input without sampling error.
 
-    A neuron μ relu(u·x + b) has E[. H_l] = μ κ_l(b) u^{⊗l} with κ_l(b) = φ(b) He_{l-2}(-b) for l ≥ 2, which is
-    κ_l = (-1)^(l/2+1) (l-3)!!/√(2π) without bias. Matrices are divided by 2κ_l, the coefficient of |·|.
+    For a neuron μ relu(u·x + b), the moment tensor E[μ relu(u·x + b) H_l(x)] is μ κ_l(b) u^{⊗l} with
+    κ_l(b) = φ(b) He_{l-2}(-b) for l ≥ 2, which is κ_l = (-1)^(l/2+1) (l-3)!!/√(2π) without bias. Matrices are divided
+    by 2κ_l, the coefficient of |·|.
 
     Parameters
     ----------
     network : ReLUNetwork
-        The network f, with one output. Biases break the papers' promise, and may be there to see a learner fail.
+        The network f, with one output. Biases are allowed, although they violate the assumptions of the papers, so that
+        the failure of learners can be tested.
 
     Raises
     ------
     ArgumentError
-        For several outputs.
+        The network has several outputs.
 
     Examples
     --------
@@ -150,7 +160,7 @@ class PopulationMoments:
         if network.output_weights.ndim != 1:
             raise ArgumentError(f"network: {network.n_outputs} outputs, expected one")
         self.network = network
-        # The last estimate that was correlated, and its risk.
+        # The last estimate passed to `correlations`, and its risk.
         self._residual: tuple[ReLUNetwork | None, float] = None, self.risk(None)[0]
 
     @property
@@ -160,12 +170,12 @@ class PopulationMoments:
 
     @property
     def n_rows(self) -> None:
-        """None: the moments are exact."""
+        """None, because the moments are exact."""
         return
 
     @property
     def n_validation_rows(self) -> None:
-        """None: so is the risk."""
+        """None, because the risk is exact."""
         return
 
     def moments(
@@ -182,12 +192,12 @@ class PopulationMoments:
         return {degree: value[0] if single and degree > 1 else value for degree, value in out.items()}
 
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
-        """Return what rounding leaves of an entry of M_l(g); see `Moments.noise`."""
+        """Return the rounding error of an entry of M_l(g); see `Moments.noise`."""
         size = _total_weight(self.network) + (0.0 if estimate is None else _total_weight(estimate))
         return dict.fromkeys(degrees, max(ROUNDING * size, float(np.finfo(np.float64).tiny)))
 
     def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
-        """Return the products of f - f̂ and elements of a net; see `Moments.correlations`."""
+        """Return the correlations of f - f̂ and elements of a net; see `Moments.correlations`."""
         if self._residual[0] is not estimate:
             self._residual = estimate, self.risk(estimate)[0]
         label = _network_correlations(self.network, directions)
@@ -204,32 +214,40 @@ class PopulationMoments:
 
 
 class SampleMoments:
-    """Moments estimated from samples, whose inputs should be N(0, I): each call is one sweep.
+    """Moments estimated from samples, whose inputs should be N(0, I).
+
+    Each call of `moments`, `noise` or `risk` takes at most one sweep; `correlations` uses rows in memory.
 
     Parameters
     ----------
     samples : Samples
-        Labelled samples, as the ``scan_*`` functions give.
-    validation : Samples, default None
-        Fresh samples for `risk` (Lemma 20). None takes the rows of `samples` again: with far more rows than a learner
-        has parameters the difference is of the order of their ratio.
-    subtract : bool, default False
-        How residual moments are made. False averages (y - f̂(x)) H_l(x) in a sweep (Lemma 8). True averages y H_l(x),
-        once, and takes away the exact moments of f̂: no sweep, but more variance.
-    noise_variance : float, default 0.0
-        Known variance of noise on the labels, taken from every risk: noise does not disturb moments (Remark 9), but
-        the validated loss has it on top of the error.
-    search_rows : int, default 4096
-        About so many rows, chosen by a hash of their content, are kept in memory for `correlations`.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
+        Labelled samples from one of the ``scan_*`` functions.
+    validation : Samples, default=None
+        Fresh samples for `risk` (Lemma 20). None means the rows of `samples`: with many more rows than parameters, the
+        bias of the risk is of the order of their ratio.
+    subtract : bool, default=False
+        If False, residual moments are averages of (y - f̂(x)) H_l(x), which take a sweep (Lemma 8). If True, y H_l(x) is
+        averaged once and the exact moments of f̂ are subtracted, which takes no further sweep but has more variance.
+    noise_variance : float, default=0.0
+        Known variance of the noise of the labels, which is subtracted from every risk. Noise does not bias moments
+        (Remark 9), but it is added to the validated loss.
+    search_rows : int, default=4096
+        Approximate number of rows that are kept in memory for `correlations`; they are chosen by a hash of their
+        content.
+    n_jobs : int, default=None
+        Number of threads; None or a number below 1 means one thread per core.
+
+    Attributes
+    ----------
+    n_sweeps : int
+        Number of sweeps made so far.
 
     Raises
     ------
     ArgumentError
-        For numbers out of range.
+        A number is out of range.
     DataError
-        For samples without labels, or validation samples of other columns.
+        Samples have no labels, or validation samples have another number of columns.
 
     Examples
     --------
@@ -261,9 +279,9 @@ class SampleMoments:
             raise ArgumentError(f"search_rows: {search_rows}, expected at least 1")
         for name, given in (("samples", samples), ("validation", validation)):
             if given is not None and not given.has_labels:
-                raise DataError(f"{name}: no labels, expected labelled ones")
+                raise DataError(f"{name}: no labels, expected labelled samples")
         if validation is not None and validation.n_columns != samples.n_columns:
-            raise DataError(f"validation: {validation.n_columns} columns, the samples have {samples.n_columns}")
+            raise DataError(f"validation: {validation.n_columns} columns, expected {samples.n_columns} as in samples")
         self.samples, self.validation, self.subtract, self.n_jobs = samples, validation, subtract, n_jobs
         self.noise_variance = noise_variance
         self.n_sweeps = 0
@@ -272,7 +290,7 @@ class SampleMoments:
         chosen = RowSample(samples.n_columns, min(int(share * 2.0**64), 2**64 - 1), 0)
         self._sweep(self._labels, chosen)
         _, self._x, self._y, self._weight = chosen.rows()
-        # The last estimate that was correlated, and its residuals on these rows.
+        # The last estimate passed to `correlations`, and its residuals on these rows.
         self._residual: tuple[ReLUNetwork | None, Array] = None, self._y
         self._known: dict[tuple[object, ...], dict[int, Array]] = {}
 
@@ -288,7 +306,7 @@ class SampleMoments:
 
     @property
     def n_validation_rows(self) -> int:
-        """Number of samples of which `risk` is the mean."""
+        """Number of samples over which `risk` is averaged."""
         return (self.samples if self.validation is None else self.validation).n_rows
 
     def moments(
@@ -311,7 +329,7 @@ class SampleMoments:
         return {degree: value[0] if single and degree > 1 else value for degree, value in out.items()}
 
     def noise(self, degrees: Sequence[int], estimate: ReLUNetwork | None = None) -> dict[int, float]:
-        """Return √(E(y - f̂)² l!/N) / 2|κ_l|, for gᵀ H_l(x)[g,..,g,:,:] g = He_l(g·x); see `Moments.noise`."""
+        """Return √(E(y - f̂)² l!/N) / 2|κ_l|, since gᵀ H_l(x)[g,..,g,:,:] g = He_l(g·x); see `Moments.noise`."""
         risk = self.risk(None if self.subtract else estimate)[0] + self.noise_variance
         return {
             degree: math.sqrt(risk * math.factorial(degree) / self.n_rows) / abs(2 * _kappa(degree, 0.0))
@@ -319,7 +337,7 @@ class SampleMoments:
         }
 
     def correlations(self, directions: Array, estimate: ReLUNetwork | None = None) -> Correlations:
-        """Return the products on the rows kept in memory; see `Moments.correlations`."""
+        """Return the correlations on the rows in memory; see `Moments.correlations`."""
         if self._residual[0] is not estimate:
             self._residual = estimate, self._y if estimate is None else self._y - estimate.predict(self._x)
         net = np.abs(matmul(self._x, directions.T))
@@ -359,7 +377,7 @@ class SampleMoments:
             mean = np.asarray(self._labels.label_mean)
             linear = self._labels.label_cov + self._labels.label_mean * self._labels.mean
         low = {0: np.asarray(mean), 1: np.asarray(linear)}
-        # The core divides by the coefficient of relu, |·| has twice that.
+        # `ContractionMoments` divides by the coefficient of relu; that of |·| is twice as large.
         matrices = {} if contraction is None else contraction.matrices()
         return {degree: matrices[degree] / 2 if degree >= 2 else low[degree].copy() for degree in degrees}
 
@@ -367,7 +385,7 @@ class SampleMoments:
 def _check_degrees(degrees: Sequence[int]) -> None:
     for degree in degrees:
         if degree < 0 or (degree > 1 and degree % 2):
-            raise ArgumentError(f"degrees: {degree}, expected 0, 1 or even numbers: others are zero for |·|")
+            raise ArgumentError(f"degrees: {degree}, expected 0, 1 or an even number: other moments of |·| are zero")
 
 
 def _unit_rows(name: str, directions: ArrayLike, n_features: int) -> Array:
@@ -375,12 +393,12 @@ def _unit_rows(name: str, directions: ArrayLike, n_features: int) -> Array:
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ArgumentError(f"{name}: shape {np.shape(directions)}, expected ({n_features},) or (m, {n_features})")
     if np.any(np.abs(np.sum(rows**2, axis=1) - 1.0) > 1e-8):
-        raise ArgumentError(f"{name}: not all of norm 1, expected unit vectors")
+        raise ArgumentError(f"{name}: expected unit vectors, but not all norms are 1")
     return np.ascontiguousarray(rows)
 
 
 def _kappa(degree: int, bias: float) -> float:
-    """Return κ_l(b) = E[relu(t + b) He_l(t)] = φ(b) He_{l-2}(-b), and for l = 0, 1 φ(b) + b Φ(b), Φ(b)."""
+    """Return κ_l(b) = E[relu(t + b) He_l(t)]: φ(b) + b Φ(b) for l = 0, Φ(b) for l = 1, φ(b) He_{l-2}(-b) for l ≥ 2."""
     density = math.exp(-(bias**2) / 2) / math.sqrt(2 * math.pi)
     below = math.erfc(-bias / math.sqrt(2)) / 2
     if degree < 2:
@@ -392,7 +410,7 @@ def _kappa(degree: int, bias: float) -> float:
 
 
 def _neurons(network: ReLUNetwork) -> tuple[Array, Array, Array]:
-    """Return the neurons as μ_i relu(u_i·x + b_i), u_i of norm 1; those without weights are constants, left out."""
+    """Return μ_i, u_i and b_i of the neurons μ_i relu(u_i·x + b_i), |u_i| = 1, without neurons of zero weights."""
     norms = np.sqrt(np.sum(network.weights**2, axis=1))
     keep = norms > 0.0
     norms = norms[keep]
@@ -405,7 +423,7 @@ def _total_weight(network: ReLUNetwork) -> float:
 
 
 def _network_moments(network: ReLUNetwork, degrees: Sequence[int], g: Array) -> dict[int, Array]:
-    """Return the moments of a known network, per degree: (), (d,), (m, d, d)."""
+    """Return the moments of a known network by degree, of shapes (), (d,) and (m, d, d)."""
     mu, u, bias = _neurons(network)
     inner = matmul(g, u.T)
     out: dict[int, Array] = {}

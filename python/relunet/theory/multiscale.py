@@ -1,4 +1,4 @@
-"""MultiScaleLearn of [CDGKM23] (its Algorithm 1): rounds of residual moments, joint spans, nets and guesses."""
+"""MultiScaleLearn, Algorithm 1 of [CDGKM23]: rounds of residual moments, joint spans, nets and guesses."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ HALF_SQUARE = Closeness(math.log(0.5), 2.0)
 
 @dataclass(frozen=True)
 class MultiScaleOverrides:
-    """What MultiScaleLearner runs with in place of the theorem's parameters, which floating point cannot hold.
+    """Parameters of `MultiScaleLearner` that replace those of the theorem, which floating point cannot represent.
 
     Attributes
     ----------
     cut : float or None
-        Spectral cut of the joint span, in units of the norm of noise; see `joint_span`. None is Lemma 13 literally.
+        Spectral cut of the joint span in units of the norm of the noise; see `joint_span`. None means Lemma 13 as
+        published.
     net : SearchLimits
-        Granularities υ of the net over V, and how it is searched; λ by least squares in place of S_λ of Lemma 16.
+        Granularities υ of the net over V, and limits of its search. The weights λ are found by least squares and not in
+        the net S_λ of Lemma 16.
     paths : int
-        Computation paths that a round hands on, ranked by loss. The theorem follows all.
+        Number of computation paths that are continued after each round, those of least loss. The theorem continues all.
     closeness : Closeness
-        T(γ), for the scales that the estimate reports; `Closeness.of_theorem` is equation 4.
+        The function T(γ) for the scales that the estimate reports; `Closeness.of_theorem` is equation 4.
     detectable : float or None
-        Λ, as a part of the norm of what is not affine in f: None is ε/k, for clumps that weigh less may be left out
-        without missing ε. The theorem has a power of the error ξ of f̂ (equation 3).
+        The weight Λ relative to the norm of the part of f that is not affine. None means ε/k, because clumps of less
+        weight can be omitted within the error ε. The theorem has a power of the error ξ of f̂ (equation 3).
     """
 
     cut: float | None = 2.0
@@ -52,35 +54,40 @@ class MultiScaleOverrides:
 
 
 class MultiScaleLearner(SearchingLearner[MultiScaleOverrides]):
-    """MultiScaleLearn: the algorithm of [CDGKM23], Theorem 1.
+    """MultiScaleLearn, the algorithm of [CDGKM23], Theorem 1.
 
-    For a random g, in each of at most k rounds: estimate the residual moments M_l(g), l = 1, 2, 4, .., 2k + 2, of
-    y - f̂(x) (Lemmas 7, 8); make the one-direction candidate (Lemma 10); compute the joint span V of their top-k
-    singular subspaces (Lemma 13); and guess whether to add the candidate, or m elements of a net over V with their λ
-    (Lemmas 14, 16), or nothing. Every f̂ carries the linear part ŵ, E[y x] and what residuals
-    add to it. The first f̂ whose validated loss is at most ε²/2 is
-    returned (Lemma 20); else fail. With another g this is repeated until the probability that none was good is δ.
+    The algorithm draws a random direction g and makes at most k rounds. Each round performs these steps:
 
-    The guesses are searched: m by m from the fewest neurons, tuples of net elements as `search_net` says, and a few
-    paths from round to round. Rounds see what earlier ones could not: a residual has moments with less variance.
+    1. Estimate the residual moments M_l(g), l = 1, 2, 4, .., 2k + 2, of y - f̂(x) (Lemmas 7, 8).
+    2. Compute the one-direction candidate (Lemma 10).
+    3. Compute the joint span V of the top-k singular subspaces of the moments (Lemma 13).
+    4. Guess whether to add the candidate, or m elements of a net over V with their λ (Lemmas 14, 16), or nothing.
+
+    The linear part of f̂ is ŵ = E[y x], corrected by the linear parts of the residuals. The first f̂ whose validated
+    loss is at most ε²/2 is returned (Lemma 20). Otherwise the rounds are repeated with another g, until the probability
+    that no g was good is at most δ.
+
+    The guesses of step 4 are searched: m increases from 1, tuples of net elements are searched by `search_net`, and a
+    few paths are continued from round to round. Later rounds can find neurons that earlier ones miss, because the
+    moments of a residual have less variance.
 
     Parameters
     ----------
     n_neurons : int
-        k, the promised bound.
-    epsilon : float, default 0.05
-        Error asked for, as a part of the norm of what is not affine in f.
-    delta : float, default 0.05
-        Probability with which all random directions may be bad.
-    overrides : MultiScaleOverrides, default MultiScaleOverrides()
-        Documented there, with the theorem's choice of each.
-    random_state : int, default 0
-        Seed of the directions.
+        Upper bound k on the number of neurons.
+    epsilon : float, default=0.05
+        Requested error, relative to the norm of the part of f that is not affine.
+    delta : float, default=0.05
+        Allowed probability that all random directions are bad.
+    overrides : MultiScaleOverrides, default=MultiScaleOverrides()
+        Parameters that replace those of the theorem.
+    random_state : int, default=0
+        Seed of the random directions.
 
     Raises
     ------
     ArgumentError
-        For numbers out of range.
+        A parameter is out of range.
 
     Examples
     --------
@@ -100,17 +107,22 @@ class MultiScaleLearner(SearchingLearner[MultiScaleOverrides]):
         return range(2, min(2 * self.n_neurons + 2, MAX_DEGREE) + 1, 2)
 
     def learn(self, moments: Moments) -> Estimate:
-        """Return a validated estimate of the network behind `moments`.
+        """Learn the network from its moments.
 
         Parameters
         ----------
         moments : PopulationMoments or SampleMoments
-            The unknown f.
+            Moments of the unknown f.
+
+        Returns
+        -------
+        Estimate
+            A validated estimate.
 
         Raises
         ------
         Fail
-            When no computation path that was searched ends within the error asked for.
+            No searched computation path reached the requested error.
         """
         cost = Cost()
         candidates = Candidates(moments, self.epsilon, cost)
@@ -131,7 +143,7 @@ class MultiScaleLearner(SearchingLearner[MultiScaleOverrides]):
         raise candidates.fail()
 
     def _with_scales(self, candidates: Candidates) -> Estimate:
-        """Return the accepted estimate, and at which scales its neurons are gapped and detectable (Definition 6)."""
+        """Return the accepted estimate with its gapped and detectable scales (Definition 6)."""
         estimate, overrides = candidates.accepted(), self.overrides
         part = self.epsilon / self.n_neurons if overrides.detectable is None else overrides.detectable
         detectable = part * candidates.target.scale
@@ -140,16 +152,16 @@ class MultiScaleLearner(SearchingLearner[MultiScaleOverrides]):
         return replace(estimate, scales=scales)
 
     def _round(self, moments: Moments, g: Array, path: Guess, cost: Cost) -> Iterator[list[Guess]]:
-        """Continue one computation path: the one-direction candidate, then m = 1, 2, .. elements of the net."""
+        """Continue one computation path by the one-direction candidate, then by m = 1, 2, .. elements of the net."""
         estimate = path.form.network()
         residual = moments.moments((1, *self.degrees), g, estimate)
-        # The linear part of the residual belongs to f̂: zero but for errors, which shrink as the residual does.
+        # The linear part of the residual is added to f̂; it consists of errors that decrease with the residual.
         w, known = path.form.w + residual[1], path.form.u
         lam, u = one_direction(residual[2])
         candidate = AbsoluteForm(w, np.append(path.form.lam, lam), np.concatenate([known, u[None, :]]))
-        left = moments.correlations(candidate.u, AbsoluteForm.linear(w).network()).loss(candidate.lam)
+        loss = moments.correlations(candidate.u, AbsoluteForm.linear(w).network()).loss(candidate.lam)
         cost.tried += 1
-        yield [Guess(candidate, left)]
+        yield [Guess(candidate, loss)]
 
         cut = self.overrides.cut
         noise = None if cut is None else moments.noise(self.degrees, estimate)

@@ -1,4 +1,4 @@
-"""NetLearn of [CN24] (its Algorithm 1): one round, even degrees up to 2k² + 2, spectral thresholds, one net."""
+"""NetLearn, Algorithm 1 of [CN24]: one round with even degrees up to 2k² + 2, spectral thresholds and one net."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ __all__ = ["NetLearner", "NetOverrides"]
 
 @dataclass(frozen=True)
 class NetOverrides:
-    """What NetLearn runs with in place of the theorem's parameters, which floating point cannot hold.
+    """Parameters of `NetLearner` that replace those of the theorem, which floating point cannot represent.
 
     Attributes
     ----------
     thresholds : tuple of float
-        η' in units of 2σ_l √d, about the norm of the error of M_l: tried one after another, each giving a V. High ones
-        keep only eigenvectors that are known well, low ones more of them. The theorem has η' = √η for all degrees.
+        Values of η' in units of 2σ_l √d, which is about the norm of the error of M_l. They are tried in turn, and each
+        gives a subspace V: high values keep only accurate eigenvectors, low values keep more of them. The theorem has
+        η' = √η for all degrees.
     nu : float
-        ν. The theorem has ν = η'; with so small a value one bad eigenvector of one degree would add a dimension.
+        The threshold ν. The theorem has ν = η'; with so small a value, a single wrong eigenvector of one degree would
+        add a dimension.
     sharp_degrees : bool
-        Even degrees only up to 2⌊k²/4⌋ + 2, which the proof of Lemma 7 allows: its polynomial has degree |I|(k - |I|).
+        If True, use even degrees only up to 2⌊k²/4⌋ + 2. This is sufficient because the polynomial in the proof of
+        Lemma 7 has degree |I|(k - |I|).
     net : SearchLimits
-        Granularities ξ/2 of the net, and how it is searched; λ by least squares in place of N_λ.
+        Granularities ξ/2 of the net, and limits of its search. The weights λ are found by least squares and not in the
+        net N_λ.
     """
 
     thresholds: tuple[float, ...] = (16.0, 4.0, 1.0)
@@ -41,25 +45,31 @@ class NetOverrides:
 
 
 class NetLearner(SearchingLearner[NetOverrides]):
-    """NetLearn: the algorithm of [CN24], Theorem 1.
+    """NetLearn, the algorithm of [CN24], Theorem 1.
 
-    Estimate M_l(g), l = 2, 4, .., 2k² + 2, for a random g, and ŵ. Let Π_l project to the eigenvectors of M_l whose
-    eigenvalue is at least η' in absolute value and V be the span of the eigenvectors of Σ_l Π_l with eigenvalue at
-    least ν, of at most k dimensions (Lemma 13). For m = 0, .., k try elements of a net over V and their λ, and return
-    the first network whose validated loss is at most ε²/2; else fail. With another g this is repeated until the
-    probability that none was good is δ.
+    The algorithm estimates M_l(g), l = 2, 4, .., 2k² + 2, for a random direction g, and ŵ = E[y x]. Π_l is the
+    projector on the eigenvectors of M_l whose eigenvalue is at least η' in absolute value, and V is the span of the
+    eigenvectors of Σ_l Π_l with eigenvalue at least ν, which has at most k dimensions (Lemma 13). For m = 0, .., k,
+    elements of a net over V and their λ are tried, and the first network whose validated loss is at most ε²/2 is
+    returned. Otherwise this is repeated with another g, until the probability that no g was good is at most δ.
 
     Parameters
     ----------
-    n_neurons, epsilon, delta, random_state
-        As of `MultiScaleLearner`.
-    overrides : NetOverrides, default NetOverrides()
-        Documented there, with the theorem's choice of each.
+    n_neurons : int
+        Upper bound k on the number of neurons.
+    epsilon : float, default=0.05
+        Requested error, relative to the norm of the part of f that is not affine.
+    delta : float, default=0.05
+        Allowed probability that all random directions are bad.
+    overrides : NetOverrides, default=NetOverrides()
+        Parameters that replace those of the theorem.
+    random_state : int, default=0
+        Seed of the random directions.
 
     Raises
     ------
     ArgumentError
-        For numbers out of range.
+        A parameter is out of range.
 
     Examples
     --------
@@ -75,23 +85,28 @@ class NetLearner(SearchingLearner[NetOverrides]):
 
     @property
     def degrees(self) -> range:
-        """The even degrees l: 2, 4, .., 2k² + 2, or fewer; those above 64 are left out."""
+        """The even degrees l = 2, 4, .., 2k² + 2, or fewer with `sharp_degrees`; degrees above 64 are omitted."""
         k = self.n_neurons
         highest = 2 * (k * k // 4) + 2 if self.overrides.sharp_degrees else 2 * k * k + 2
         return range(2, min(highest, MAX_DEGREE) + 1, 2)
 
     def learn(self, moments: Moments) -> Estimate:
-        """Return a validated estimate of the network behind `moments`.
+        """Learn the network from its moments.
 
         Parameters
         ----------
         moments : PopulationMoments or SampleMoments
-            The unknown f.
+            Moments of the unknown f.
+
+        Returns
+        -------
+        Estimate
+            A validated estimate.
 
         Raises
         ------
         Fail
-            When no network of the net is within the error asked for.
+            No network of the net has the requested error.
         """
         cost, limits = Cost(rounds=1), self.overrides.net.for_error(self.epsilon)
         candidates = Candidates(moments, self.epsilon, cost)
@@ -106,7 +121,7 @@ class NetLearner(SearchingLearner[NetOverrides]):
         raise candidates.fail()
 
     def spans(self, moments: Moments, g: Array) -> Iterator[Array]:
-        """Compute V for each threshold η', and yield those that differ in dimension."""
+        """Compute V for each threshold η', and yield it if its dimension differs from that of the last one."""
         matrices = moments.moments(self.degrees, g)
         noise = moments.noise(self.degrees)
         last = -1

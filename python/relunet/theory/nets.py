@@ -1,6 +1,6 @@
 """Epsilon-nets over the unit vectors of a subspace V and over [-R, R], and their refinements.
 
-|u·x| does not tell u from -u, so a net over lines, half the sphere, is enough.
+|u·x| is the same for u and -u, so that a net over lines, that is, over half the sphere, is sufficient.
 """
 
 from __future__ import annotations
@@ -15,32 +15,33 @@ from relunet.errors import ArgumentError
 __all__ = ["finer", "interval_net", "log10_lines", "sphere_net"]
 
 
-# Nets that are written out have fewer elements.
+# log10 of the largest number of elements of a net that is stored.
 MAX_LOG10_LINES = 7.0
 
 
 def sphere_net(r: int, granularity: float) -> Array:
-    """Return a net over the lines of R^r: every unit vector, up to sign, is within `granularity` of an element.
+    """Return a net over the lines of R^r, such that every unit vector is within `granularity` of an element up to sign.
 
-    A grid in polar angles, of mesh s = 2 granularity/√(r-1) along every latitude: no point is further from it than
-    half the diagonal of a cell.
+    The net is a grid in polar angles, with mesh 2 granularity/√(r-1) along every latitude. The distance of a point from
+    the grid is at most half the diagonal of a cell.
 
     Parameters
     ----------
     r : int
         Dimension, at least 1.
     granularity : float
-        The υ of Lemma 13, or ξ/2 of NetLearn.
+        Granularity, which is υ in Lemma 13 and ξ/2 in NetLearn.
 
     Returns
     -------
     ndarray of shape (n, r)
+        Unit vectors, as rows.
 
     Raises
     ------
     ArgumentError
-        For r < 1, a granularity that is not positive, or one so fine, like the theorems', that memory cannot hold
-        the net.
+        `r` is below 1, or the granularity is not positive or so small that the net does not fit into memory, as those
+        of the theorems.
 
     Examples
     --------
@@ -54,7 +55,7 @@ def sphere_net(r: int, granularity: float) -> Array:
         raise ArgumentError(f"granularity: {granularity}, expected a positive number")
     if log10_lines(r, granularity) > MAX_LOG10_LINES:
         size = f"about 10**{log10_lines(r, granularity):.0f} elements in {r} dimensions"
-        raise ArgumentError(f"granularity: {granularity:g} means a net of {size}, expected fewer than 10**7")
+        raise ArgumentError(f"granularity: {granularity:g} gives a net of {size}, expected fewer than 10**7")
     return _half_sphere(r, 2 * granularity / math.sqrt(max(r - 1, 1)))
 
 
@@ -68,7 +69,7 @@ def _half_sphere(r: int, mesh: float) -> Array:
     rows = [np.eye(r)[:1]]
     for j in range(1, n + 1):
         angle = np.pi / 2 * j / n
-        # On the equator u and -u are one line, elsewhere they are two.
+        # Only on the equator do u and -u both belong to the half sphere, and they are one line.
         ring = (_half_sphere if j == n else _sphere)(r - 1, mesh / math.sin(angle))
         rows.append(np.concatenate([np.full((len(ring), 1), math.cos(angle)), math.sin(angle) * ring], axis=1))
     return np.concatenate(rows)
@@ -80,7 +81,7 @@ def _sphere(r: int, mesh: float) -> Array:
 
 
 def log10_lines(r: int, granularity: float) -> float:
-    """Return log10 of about how many lines `sphere_net` holds: the area of half a sphere over that of a cell."""
+    """Return log10 of the approximate size of `sphere_net`, the area of half a sphere divided by that of a cell."""
     if r == 1:
         return 0.0
     log_mesh = math.log(2 * granularity / math.sqrt(r - 1))
@@ -89,24 +90,25 @@ def log10_lines(r: int, granularity: float) -> float:
 
 
 def finer(points: Array, mesh: float) -> Array:
-    """Return each point and the points one mesh away along both directions of an orthonormal tangent basis.
+    """Return each point and its neighbours at distance `mesh` in both directions of an orthonormal tangent basis.
 
-    They are the elements near it of a net `mesh` fine: refining a few promising elements thus searches a net that is
-    never written out.
+    These are the nearby elements of a finer net. The finer net is thus searched near a few promising elements without
+    being stored.
 
     Parameters
     ----------
     points : ndarray of shape (..., r)
         Unit vectors.
     mesh : float
-        How far apart the elements of the finer net are.
+        Distance between the elements of the finer net.
 
     Returns
     -------
     ndarray of shape (..., 1 + 2(r-1), r)
+        Unit vectors, each point followed by its neighbours.
     """
     r = points.shape[-1]
-    # The reflection that takes the first axis to the point takes the other axes to a tangent basis.
+    # The reflection that maps the first axis to the point maps the other axes to a tangent basis.
     sign = np.where(points[..., :1] > 0, -1.0, 1.0)
     normal = points - sign * np.eye(r)[0]
     normal = normal / np.sqrt(np.sum(normal**2, axis=-1, keepdims=True))
@@ -117,7 +119,7 @@ def finer(points: Array, mesh: float) -> Array:
 
 
 def interval_net(bound: float, granularity: float) -> Array:
-    """Return a net over [-bound, bound]: S_λ of Lemma 16, N_λ of NetLearn."""
+    """Return an equidistant net over [-bound, bound], which is S_λ in Lemma 16 and N_λ in NetLearn."""
     if not (bound > 0 and granularity > 0):
         raise ArgumentError(f"bound, granularity: {bound}, {granularity}, expected positive numbers")
     n = math.ceil(bound / granularity)

@@ -1,4 +1,4 @@
-"""Case 1: the candidate for a residual all of whose neurons lie along one line ([CDGKM23] Lemma 10, corrected)."""
+"""The candidate for a residual whose neurons all lie along one line ([CDGKM23], Lemma 10, corrected)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ __all__ = ["one_direction"]
 def one_direction(second: Array) -> tuple[float, Array]:
     """Return Λ and u of the candidate w·x + Λ|u·x| for the residual.
 
-    The lemma's h = μ⁺ relu(u·x) + μ⁻ relu(-u·x) is (μ⁺ - μ⁻)/2 u·x + (μ⁺ + μ⁻)/2 |u·x|: its linear part lies along u.
-    But neurons are taken away as |u_i·x|, so the residual keeps the linear part w of all of f, which no such h can
-    hold: f = relu(e_1·x) + relu(e_2·x) after |e_1·x|/2 leaves w = (e_1 + e_2)/2 beside |e_2·x|/2. So the candidate has
-    a linear part of its own, ŵ = E[(y - f̂) x], and Λ u uᵀ is M_2 of the residual, to rank one.
+    The function h = μ⁺ relu(u·x) + μ⁻ relu(-u·x) of the lemma equals (μ⁺ - μ⁻)/2 u·x + (μ⁺ + μ⁻)/2 |u·x|, and its
+    linear part lies along u. Neurons are subtracted as |u_i·x|, however, so that the residual keeps the whole linear
+    part w of f, which h cannot represent in general: if |e_1·x|/2 is subtracted from f = relu(e_1·x) + relu(e_2·x), the
+    residual is w·x + |e_2·x|/2 with w = (e_1 + e_2)/2. The candidate therefore has its own linear part
+    ŵ = E[(y - f̂) x], and Λ u uᵀ is the rank-one approximation of M_2 of the residual.
 
     Parameters
     ----------
     second : ndarray of shape (d, d)
-        M_2 = √(2π)/2 E[(y - f̂)(x xᵀ - I)], the residual moment of degree 2.
+        Residual moment of degree 2, M_2 = √(2π)/2 E[(y - f̂)(x xᵀ - I)].
 
     Returns
     -------
     lam : float
-        Λ, the eigenvalue of M_2 that is largest in size.
+        Λ, the eigenvalue of M_2 of largest absolute value.
     u : ndarray of shape (d,)
-        Its eigenvector.
+        The corresponding unit eigenvector.
 
     Examples
     --------

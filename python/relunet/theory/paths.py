@@ -1,11 +1,11 @@
-"""The search over computation paths: which elements of a net the nondeterministic algorithms guess.
+"""Search over computation paths, that is, over the net elements that the nondeterministic algorithms guess.
 
-For elements u_1, .., u_m of a net the squared loss is a quadratic in λ (`Correlations`): the best λ of a guess is one
-small linear solve, least squares in place of the net over [-R, R]. All tuples of a coarse net are tried where there are
-few enough of them; else they are built element by element and a beam of the best is kept. Those kept are refined: near
-them, and only there, nets of half the mesh are searched, until the mesh is fine enough. Neurons closer than the coarse
-mesh are found as the clump that they are, then apart: a refined tuple gets one more element, from the coarse net or
-from a finer one near an element that it has.
+For elements u_1, .., u_m of a net, the squared loss is a quadratic function of λ (`Correlations`). The best λ of a
+guess is therefore found by least squares, a small linear system, and not in a net over [-R, R]. All tuples of a coarse
+net are tried if there are few enough; otherwise tuples are built element by element by a beam search. The best tuples
+are refined: the mesh is halved repeatedly, and each finer net is searched only near them, until it is fine enough.
+Neurons that are closer than the coarse mesh are first found as a clump and then resolved, because a refined tuple is
+also extended by one more element, from the coarse net or from a finer net near one of its elements.
 """
 
 from __future__ import annotations
@@ -28,32 +28,33 @@ __all__ = ["Cost", "Guess", "SearchLimits", "search_net"]
 
 Index = NDArray[np.intp]
 
-# Elements that the others explain but for this part are not told apart from them.
+# An element is dependent on others if they explain all but this share of it.
 DEPENDENT = 1e-9
-# Tuples solved at a time.
+# Number of tuples that are solved at a time.
 CHUNK = 1 << 16
-# Joint moves of a tuple's elements that are tried in one go; of more, two elements move at a time.
+# Largest number of joint moves of all elements of a tuple; if there are more, two elements are moved at a time.
 JOINT_MOVES = 800
-# Moves of a tuple on one net before the mesh is halved.
+# Largest number of moves of a tuple on one net before the mesh is halved.
 MOVES = 12
-# Refined tuples that get one more element, each the best few; and the fewest tuples refined to the end.
+# Number of refined tuples that are extended, number of extensions of each, and least number of tuples that are refined
+# to the finest net.
 SPLIT = 3
 
 
 @dataclass
 class Cost:
-    """What a search over computation paths did, and how large the whole tree is.
+    """Cost of a search over computation paths, and size of the complete tree.
 
     Attributes
     ----------
     tried : int
-        Guesses whose loss was computed.
+        Number of guesses whose loss was computed.
     log10_paths : float
-        log10 of the number of guesses in nets as fine as the finest that was used: what trying all of them would take.
+        log10 of the number of guesses that a search of all elements of the finest nets would try.
     exhaustive : bool
         Whether all tuples of every coarse net were tried.
     rounds : int
-        Rounds taken along the path that was returned.
+        Number of rounds of the returned path.
     """
 
     tried: int = 0
@@ -62,32 +63,32 @@ class Cost:
     rounds: int = 0
 
     def add_branches(self, log10_guesses: float) -> None:
-        """Add so many guesses to the size of the tree."""
+        """Add a number of guesses, given by its log10, to the size of the tree."""
         high, low = max(self.log10_paths, log10_guesses), min(self.log10_paths, log10_guesses)
         self.log10_paths = high + math.log10(1.0 + 10.0 ** (low - high))
 
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """How a net is searched; none of it is in the papers, which try every element.
+    """Limits of the search of a net. The papers have no such limits, because they try every element.
 
     Attributes
     ----------
     coarse : float
-        Granularity of the net whose tuples are enumerated,
+        Granularity of the net whose tuples are enumerated.
     elements : int
-        unless it had more than about so many elements: then it is coarser.
+        Approximate maximum number of elements of this net; a coarser net is used if there would be more.
     fine : float or None
-        Granularity of the last net; None is ε/50, for errors are of the order of the granularity.
+        Granularity of the finest net. None means ε/50, because errors are of the order of the granularity.
     exhaustive : int
-        Up to so many tuples are all tried.
+        Largest number of tuples that are all tried.
     beam : int
-        Tuples kept.
+        Number of tuples that are kept.
     bound : float
-        R: guesses with Σ|λ_i| above it are no guesses.
+        Bound R: guesses with Σ|λ_i| above it are rejected.
     weight_net : float or None
-        Granularity of the net over [-R, R], in which the λ of the best tuples then lie: the best of the three elements
-        of it nearest to each λ of least squares. None leaves them as they are.
+        Granularity of a net over [-R, R]. If given, the λ of the best tuples are rounded to this net: of the three
+        elements nearest to each λ of least squares, the best combination is chosen. None keeps the λ of least squares.
     """
 
     coarse: float = 0.25
@@ -99,25 +100,25 @@ class SearchLimits:
     weight_net: float | None = None
 
     def for_error(self, epsilon: float) -> SearchLimits:
-        """Return the same with a granularity of the last net that suits ε."""
+        """Return a copy in which `fine` is ε/50 if it was None."""
         return replace(self, fine=epsilon / 50) if self.fine is None else self
 
     @property
     def finest(self) -> float:
-        """Granularity of the last net."""
+        """Granularity of the finest net."""
         return self.coarse if self.fine is None else self.fine
 
 
 @dataclass(frozen=True)
 class Guess:
-    """The f̂ of one computation path.
+    """The estimate f̂ of one computation path.
 
     Attributes
     ----------
     form : AbsoluteForm
-        ŵ·x + Σ λ_i |u_i·x|: the neurons that were known, then the elements of the net, all λ by least squares.
+        ŵ·x + Σ λ_i |u_i·x| with the known neurons first and the elements of the net after them; all λ are fitted.
     loss : float
-        E(y - f̂)², on the rows that are searched.
+        E(y - f̂)² on the rows of the search.
     """
 
     form: AbsoluteForm
@@ -133,38 +134,43 @@ def search_net(
     limits: SearchLimits,
     cost: Cost,
 ) -> Iterator[list[Guess]]:
-    """Guess m = 1, 2, .. elements of a net over V beside known neurons; yield the best guesses of each m, best first.
+    """Search a net over V for m = 1, 2, .. elements in addition to known neurons.
 
     Parameters
     ----------
     moments : Moments
-        The unknown f.
+        Moments of the unknown f.
     w : ndarray of shape (d,)
         The linear part ŵ.
     known : ndarray of shape (s, d)
-        Unit vectors of the neurons found in earlier rounds, whose λ are fitted anew.
+        Unit vectors of the neurons found in earlier rounds; their λ are fitted again.
     basis : ndarray of shape (d, r)
         Orthonormal basis of V.
     most : int
         Largest m.
     limits : SearchLimits
-        How to search.
+        Limits of the search.
     cost : Cost
-        What is done is added to it.
+        Record of the cost, which is updated.
+
+    Yields
+    ------
+    list of Guess
+        The best guesses for each m in turn, sorted by loss.
     """
     if basis.shape[1]:
         yield from _NetSearch(moments, w, known, basis, limits, cost).sizes(most)
 
 
 def _extended(tuples: Index, n: int) -> Index:
-    """Return every tuple with every further element, once each."""
+    """Return the distinct extensions of all tuples by one further element."""
     longer = np.concatenate([np.repeat(tuples, n, axis=0), np.tile(np.arange(n), len(tuples))[:, None]], axis=1)
     longer = np.sort(longer, axis=1)
     return np.unique(longer[np.all(np.diff(longer, axis=1) > 0, axis=1)], axis=0)
 
 
 def _moves(m: int, n_near: int) -> Index:
-    """Return which of its near elements each of m elements moves to, as places in all of them; first, none moves."""
+    """Return the joint moves of m elements to their neighbours, as indices of neighbours; the first moves nothing."""
     if n_near**m <= JOINT_MOVES:
         choices = np.array(list(product(range(n_near), repeat=m)), dtype=np.intp)
     else:
@@ -179,7 +185,7 @@ def _moves(m: int, n_near: int) -> Index:
 
 
 def _distinct(beam: list[Array], mesh: float) -> list[Array]:
-    """Return the tuples without those that have come to the same place as one before them."""
+    """Return the tuples without duplicates, that is, tuples within about the mesh of an earlier one."""
     kept: list[Array] = []
     for point in beam:
         inner = [np.abs(np.sum(point[:, None, :] * other[None, :, :], axis=2)).max(axis=1) for other in kept]
@@ -189,14 +195,14 @@ def _distinct(beam: list[Array], mesh: float) -> list[Array]:
 
 
 class _NetSearch:
-    """The search of one net beside known neurons."""
+    """Search of one net in addition to known neurons."""
 
     def __init__(
         self, moments: Moments, w: Array, known: Array, basis: Array, limits: SearchLimits, cost: Cost
     ) -> None:
         self.moments, self.w, self.known, self.limits, self.cost = moments, w, known, limits, cost
         self.linear = AbsoluteForm.linear(w).network()
-        self.turn = np.ascontiguousarray(basis.T)
+        self.basis_rows = np.ascontiguousarray(basis.T)
         self.r = basis.shape[1]
         coarse = limits.coarse
         while log10_lines(self.r, coarse) > math.log10(limits.elements):
@@ -207,7 +213,7 @@ class _NetSearch:
         self.meshes = [mesh / 2**j for j in range(1, halvings + 1)]
 
     def sizes(self, most: int) -> Iterator[list[Guess]]:
-        """Yield the best guesses of m = 1, 2, .. elements."""
+        """Yield the best guesses for m = 1, 2, .. elements."""
         limits, net = self.limits, self.net
         loss = self.loss(net)
         tuples: Index = np.zeros((1, 0), dtype=np.intp)
@@ -229,27 +235,27 @@ class _NetSearch:
             yield sorted((guess for guess in guesses if math.isfinite(guess.loss)), key=lambda guess: guess.loss)
 
     def log10_elements(self) -> float:
-        """Return log10 of the number of choices of one neuron: an element of the finest net and its λ."""
+        """Return log10 of the number of choices of one neuron, which are the elements of the finest net and its λ."""
         each = log10_lines(self.r, self.limits.finest)
         if self.limits.weight_net is not None:
             each += math.log10(len(interval_net(self.limits.bound, self.limits.weight_net)))
         return each
 
     def loss(self, points: Array) -> _Loss:
-        """Return the losses that elements (n, r) leave beside the known neurons."""
+        """Return the loss function for elements (n, r) in addition to the known neurons."""
         return _Loss(self.moments.correlations(self.rows(points), self.linear), len(self.known), self.limits.bound)
 
     def rows(self, points: Array) -> Array:
-        """Return the known neurons and, after them, elements in all d dimensions."""
-        return np.concatenate([self.known, matmul(points, self.turn)])
+        """Return the known neurons followed by the elements in all d dimensions."""
+        return np.concatenate([self.known, matmul(points, self.basis_rows)])
 
     def tried(self, loss: _Loss, tuples: Index) -> Array:
-        """Return the loss of each tuple, and count them."""
+        """Return the loss of each tuple, and add them to the cost."""
         self.cost.tried += len(tuples)
         return loss.of(tuples)
 
     def split(self, point: Array) -> list[Array]:
-        """Return a tuple (m, r) with one more element, the best few: of the coarse net, or near one that it has."""
+        """Return the best extensions of a tuple (m, r) by one element of the coarse net or near one of its elements."""
         near = [finer(point, mesh)[:, 1:].reshape(-1, self.r) for mesh in self.meshes]
         candidates = np.concatenate([point, self.net, *near])
         m = len(point)
@@ -260,27 +266,27 @@ class _NetSearch:
         return [candidates[tuples[i]] for i in best if math.isfinite(losses[i])]
 
     def refined(self, starts: list[Array]) -> list[Array]:
-        """Move tuples (m, r) to the best of their neighbours in finer and finer nets; return the best tuples."""
+        """Move tuples (m, r) to their best neighbours in successively finer nets; return the best tuples."""
         moves = _moves(len(starts[0]), 1 + 2 * (self.r - 1))
         beam = starts
         for mesh in self.meshes:
             moved = []
             for point in beam:
-                left = math.inf
+                loss = math.inf
                 for _ in range(MOVES):
                     near = finer(point, mesh).reshape(-1, self.r)
                     losses = self.tried(self.loss(near), moves)
                     best = int(np.argmin(losses))
-                    left, point = float(losses[best]), near[moves[best]]
+                    loss, point = float(losses[best]), near[moves[best]]
                     if best == 0:
                         break
-                moved.append((left, point))
+                moved.append((loss, point))
             moved.sort(key=lambda one: one[0])
             beam = _distinct([point for _, point in moved], mesh)[: max(SPLIT, len(beam) // 2)]
         return beam
 
     def guess(self, point: Array) -> Guess:
-        """Return a tuple as neurons with their λ, in the net over [-R, R] where there is one."""
+        """Return the guess of a tuple with its λ, which are rounded to the net over [-R, R] if there is one."""
         u = self.rows(point)
         products = self.moments.correlations(u, self.linear)
         tuples = np.arange(len(point))[None, :]
@@ -295,20 +301,21 @@ class _NetSearch:
 
 
 class _Loss:
-    """The loss of tuples of candidates beside known neurons, λ by least squares."""
+    """Loss of tuples of candidates in addition to known neurons, with λ by least squares."""
 
     def __init__(self, products: Correlations, n_known: int, bound: float) -> None:
         self.products, self.n_known, self.bound = products, n_known, bound
 
     def of(self, tuples: Index) -> Array:
-        """Return the loss of each tuple (n, m) of candidates; infinite for dependent ones and beyond the bound."""
+        """Return the loss of each tuple (n, m), which is infinite if it is dependent or exceeds the bound."""
         parts = [self.solve(tuples[start : start + CHUNK])[1] for start in range(0, len(tuples), CHUNK)]
         return np.concatenate([np.zeros(0), *parts])
 
     def solve(self, tuples: Index) -> tuple[Array, Array]:
-        """Return λ, (n, known + m), and the loss of each tuple.
+        """Return λ of shape (n, n_known + m), and the loss of each tuple.
 
-        Elimination without pivots, on all tuples at once: products of |u_i·x| are positive definite.
+        Gaussian elimination runs on all tuples at once and without pivoting, because the matrices of products of
+        |u_i·x| are positive definite.
         """
         known = np.broadcast_to(np.arange(self.n_known), (len(tuples), self.n_known))
         columns = np.concatenate([known, tuples + self.n_known], axis=1)
@@ -324,12 +331,12 @@ class _Loss:
                 factor = left[:, j, i] / pivot
                 left[:, j, i:] -= factor[:, None] * left[:, i, i:]
                 right[:, j] -= factor * right[:, i]
-        # The eliminated system gives the explained part as a sum of squares, free of cancellation.
+        # The eliminated system gives the explained part as a sum of squares, without cancellation.
         pivots = np.where(good[:, None], left[:, np.arange(size), np.arange(size)], 1.0)
         explained = np.sum(right**2 / pivots, axis=1)
         lam = np.zeros_like(right)
         for i in range(size - 1, -1, -1):
-            rest = np.sum(left[:, i, i + 1 :] * lam[:, i + 1 :], axis=1)
-            lam[:, i] = (right[:, i] - rest) / pivots[:, i]
+            known_part = np.sum(left[:, i, i + 1 :] * lam[:, i + 1 :], axis=1)
+            lam[:, i] = (right[:, i] - known_part) / pivots[:, i]
         good &= np.sum(np.abs(lam), axis=1) <= self.bound
         return lam, np.where(good, self.products.power - explained, np.inf)

@@ -1,4 +1,4 @@
-"""LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24]: the subspace of moments of order up to 4k, and a polynomial in it."""
+"""LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24]: the subspace of the moments of order up to 4k, and a polynomial in it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ from relunet.theory.moments import Moments, PopulationMoments, SampleMoments
 __all__ = ["Polynomial", "PolynomialEstimate", "PolynomialLearner", "relu_coefficients", "relu_tail"]
 
 
-# Coefficients of a polynomial that are held: 128 MB.
+# Largest number of coefficients of a polynomial, 128 MB, and largest degree.
 MAX_COEFFICIENTS, MAX_DEGREE = 2**24, 4000
-# Coefficients that are estimated from samples.
+# Largest number of coefficients that are estimated from samples, and largest order.
 MAX_ESTIMATED, MAX_ORDER = 4096, 256
-# Numbers held while rows are evaluated.
+# Largest number of values in memory while rows are evaluated.
 BLOCK = 2**22
 
 
 def relu_tail(degree: int) -> float:
-    """Return Σ_{m > degree} c_m², how much of E relu(t)² = 1/2 lies in Hermite degrees beyond `degree`.
+    """Return Σ_{m > degree} c_m², the part of E relu(t)² = 1/2 in Hermite degrees above `degree`.
 
     c_m = E[relu(t) h_m(t)] is κ_m/√m! (Lemma 5), with c_m² = C(m-2, (m-2)/2)/(2^(m-2) 2π m (m-1)) for even m ≥ 2.
-    [DK24] takes the degree D = C ε^(-4/3) for the tail is O(D^(-3/2)); this is the tail itself.
+    [DK24] uses the degree D = C ε^(-4/3), because the tail is O(D^(-3/2)); this function returns the tail itself.
 
     Parameters
     ----------
     degree : int
-        At least 0.
+        Degree, at least 0.
+
+    Returns
+    -------
+    float
+        The tail.
 
     Examples
     --------
@@ -55,9 +60,10 @@ def relu_tail(degree: int) -> float:
 
 @dataclass(frozen=True)
 class Polynomial:
-    """A polynomial: affine in x, and of any degree in z = Vᵀx. It is no network: the learner is improper.
+    """A polynomial that is the sum of an affine function of x and a polynomial of degree D in z = Vᵀx.
 
-    F̃(x) = intercept + linear·x + Σ_α coefficients_α h_{α_1}(z_1) ⋯ h_{α_r}(z_r) over |α| ≤ D, h_n = He_n/√n!.
+    F̃(x) = intercept + linear·x + Σ_{|α| ≤ D} coefficients_α h_{α_1}(z_1) ⋯ h_{α_r}(z_r), where h_n = He_n/√n!. It is
+    not a network, because the learner is improper.
 
     Attributes
     ----------
@@ -66,11 +72,11 @@ class Polynomial:
     linear : ndarray of shape (d,)
         Linear term.
     basis : ndarray of shape (d, r)
-        V, orthonormal columns.
+        Orthonormal basis V, as columns.
     degree : int
-        D, at least 1.
+        Degree D, at least 1.
     coefficients : ndarray of shape (C(D + r, r),)
-        In lexicographic order of α; zero where |α| < 2.
+        Coefficients in lexicographic order of α; they are zero for |α| < 2.
     """
 
     intercept: float
@@ -81,26 +87,27 @@ class Polynomial:
 
     @property
     def gaussian_norm(self) -> float:
-        """√E F̃(x)² for x ~ N(0, I), by Parseval."""
+        """The norm √E F̃(x)² for x ~ N(0, I), by Parseval's identity."""
         square = self.intercept**2 + float(np.sum(self.linear**2)) + float(np.sum(self.coefficients**2))
         return math.sqrt(square)
 
     def predict(self, X: ArrayLike) -> Array:
-        """Return F̃ at the rows of X.
+        """Evaluate F̃ at the rows of X.
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array_like of shape (n, d)
             Inputs.
 
         Returns
         -------
         ndarray of shape (n,)
+            Values of F̃.
 
         Raises
         ------
         DataError
-            For a wrong shape.
+            `X` has the wrong shape.
         """
         x = np.ascontiguousarray(X, dtype=np.float64)
         if x.ndim != 2 or x.shape[1] != len(self.linear):
@@ -116,14 +123,15 @@ class Polynomial:
 
 @dataclass(frozen=True, kw_only=True)
 class PolynomialEstimate(Validated):
-    """A validated polynomial F̃, with the risk and error of `Validated`.
+    """A validated polynomial; it has the attributes of `Validated`, too.
 
     Attributes
     ----------
     hypothesis : Polynomial
-        F̃.
-    spectrum : ndarray
-        Singular values of the moments, descending: square roots of the eigenvalues of the quadratic form Q.
+        The polynomial F̃.
+    spectrum : ndarray of shape (d,)
+        Singular values of the stacked moments, in descending order, which are the square roots of the eigenvalues of
+        the quadratic form Q.
     """
 
     hypothesis: Polynomial
@@ -131,46 +139,53 @@ class PolynomialEstimate(Validated):
 
 
 class PolynomialLearner(Learner):
-    """LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24], with a validation that the paper does not need.
+    """LEARN-ONE-HIDDEN-LAYER-NETWORKS of [DK24], followed by a validation that the paper does not have.
 
-    1. T_m = E[y H_m(x)] for m = 1, .., 4k (Lemma 8; H_m with the factor 1/√m!).
-    2. V is spanned by the k leading eigenvectors of Q(v) = Σ_m ‖T_m v‖²: f is close to a function of Vᵀx, for error
-       tensors of higher order are bounded by those of order up to 4k (Corollary 16, Proposition 18).
-    3. F̃ is the Hermite expansion of f in Vᵀx up to the degree D beyond which little is left (Lemma 5).
+    The algorithm has three steps:
 
-    It is improper: F̃ is a polynomial, no network, and names no neurons.
+    1. Estimate T_m = E[y H_m(x)] for m = 1, .., 4k (Lemma 8; H_m has the factor 1/√m!).
+    2. Let V be spanned by the k leading eigenvectors of Q(v) = Σ_m ‖T_m v‖². Then f is close to a function of Vᵀx,
+       because error tensors of higher order are bounded by those of order up to 4k (Corollary 16, Proposition 18).
+    3. Let F̃ be the Hermite expansion of f in Vᵀx up to a degree D above which the tail is small (Lemma 5).
 
-    Where this departs from the letter, and why it is the same:
+    The learner is improper: F̃ is a polynomial and not a network, and it gives no neurons.
 
-    - T_m is never formed. With M_m(g) its contraction along g in m-2 modes, ‖T_m v‖² is the squared norm of M_m v in
-      Sym^{m-2} ⊗ R^d, and for directions g_a whose powers span Sym^{m-2} it is Σ_ab (G⁺)_ab <M_m(g_a) v, M_m(g_b) v>,
-      G_ab = <g_a, g_b>^{m-2}: exactly Q from C(d+m-3, m-2) directions. With fewer it is the part of T_m v in the span
-      of the powers that there are. Already for one random direction that vanishes for m = 2, .., 4k only where Q does:
-      the (at most k) different <u_i, g>² are distinct with probability 1, and by their Vandermonde matrix the λ_i u_i
-      u_iᵀ are combinations of the M_m(g). More directions only help against noise.
-    - Odd orders from 3 on vanish for every f of the class and are left out.
-    - Eigenvectors of Q are right singular vectors of the stacked moments, without squaring their errors.
-    - The affine part, orders 0 and 1, is taken in all of R^d, so that a free linear part costs nothing.
-    - D is the least degree at which what is left of f, E f² - ‖F̃‖² by Parseval, is small enough, instead of C ε^(-4/3).
-      From samples an order is taken in if its coefficients explain more than their noise adds.
+    The implementation differs from the paper in these equivalent or stronger ways:
+
+    - T_m is never formed. Let M_m(g) be its contraction with g in m-2 modes. Then ‖T_m v‖² is the squared norm of M_m v
+      in Sym^{m-2} ⊗ R^d. For directions g_a whose powers span Sym^{m-2}, it equals
+      Σ_ab (G⁺)_ab <M_m(g_a) v, M_m(g_b) v> with G_ab = <g_a, g_b>^{m-2}, so that C(d+m-3, m-2) directions give Q
+      exactly. Fewer directions give the norm of the part of T_m v in the span of their powers. Even for a single random
+      direction, this part vanishes for m = 2, .., 4k only if Q does: the at most k different <u_i, g>² are distinct
+      with probability 1, and by their Vandermonde matrix the λ_i u_i u_iᵀ are linear combinations of the M_m(g). More
+      directions reduce only the noise.
+    - Odd orders from 3 on are omitted, because they vanish for every f of the class.
+    - The eigenvectors of Q are computed as right singular vectors of the stacked moments, which avoids squaring errors.
+    - The affine part, orders 0 and 1, is estimated in all of R^d, so that the linear part is unrestricted.
+    - D is the least degree for which the tail E f² - ‖F̃‖² (Parseval) is small enough, instead of C ε^(-4/3). From
+      samples, an order is included if its coefficients explain more than their noise adds.
 
     Parameters
     ----------
-    n_neurons, epsilon, random_state
-        As of `MultiScaleLearner`, k up to 16.
-    n_directions : int, default 8
-        Directions g_a; an override, see above.
-    spectral_cut : float, default None
-        Singular values of the moments up to this are not taken into V even if V has fewer than k dimensions: noise
-        says nothing, and coefficients multiply with dimensions. An override; None is the norm of the noise, 0.0 the
-        published algorithm.
-    degree : int, default None
-        D; None chooses it.
+    n_neurons : int
+        Upper bound k on the number of neurons, from 1 to 16.
+    epsilon : float, default=0.05
+        Requested error, relative to the norm of the part of f that is not affine.
+    n_directions : int, default=8
+        Number of directions g_a, which is an override as described above.
+    spectral_cut : float, default=None
+        Singular vectors of the moments with a singular value up to this cut are excluded from V, even if V then has
+        fewer than k dimensions, because noise carries no information and the number of coefficients grows with the
+        dimension. None means the norm of the noise; 0.0 gives the published algorithm.
+    degree : int, default=None
+        Degree D; None means that it is chosen as described above.
+    random_state : int, default=0
+        Seed of the random directions.
 
     Raises
     ------
     ArgumentError
-        For numbers out of range.
+        A parameter is out of range.
 
     Examples
     --------
@@ -203,23 +218,28 @@ class PolynomialLearner(Learner):
         self.n_directions, self.spectral_cut, self.degree = n_directions, spectral_cut, degree
 
     def learn(self, moments: Moments) -> PolynomialEstimate:
-        """Return a validated polynomial close to the network behind `moments`.
+        """Learn a polynomial that approximates the network from its moments.
 
         Parameters
         ----------
         moments : PopulationMoments or SampleMoments
-            The unknown f.
+            Moments of the unknown f.
+
+        Returns
+        -------
+        PolynomialEstimate
+            A validated polynomial.
 
         Raises
         ------
         Fail
-            When the polynomial is not within the error asked for.
+            The polynomial does not have the requested error.
         """
         target = target_error(moments, self.epsilon)
         basis, spectrum = self.subspace(moments)
         if isinstance(moments, PopulationMoments):
             hypothesis = self._expanded(moments, basis, target)
-            # Parseval: F̃ is a projection of f.
+            # F̃ is a projection of f, so that Parseval's identity gives the risk.
             risk = max(moments.risk(None)[0] - hypothesis.gaussian_norm**2, 0.0)
             passed = risk <= 2 * target.risk
         elif isinstance(moments, SampleMoments):
@@ -232,12 +252,11 @@ class PolynomialLearner(Learner):
         estimate = PolynomialEstimate(hypothesis=hypothesis, risk=risk, error=error, spectrum=spectrum)
         if not passed:
             found = f"the polynomial of degree {hypothesis.degree} in {basis.shape[1]} dimensions"
-            asked = f"of what is not affine, asked was {self.epsilon:.3g}"
-            raise Fail(f"{found} has an error of {error:.3g} {asked}", estimate)
+            raise Fail(f"{found} has a relative error of {error:.3g}, expected {self.epsilon:.3g}", estimate)
         return estimate
 
     def subspace(self, moments: Moments) -> tuple[Array, Array]:
-        """Return V, (d, r), and the singular values of the stacked moments (steps 2 to 4 of the paper)."""
+        """Return V, of shape (d, r), and the singular values of the stacked moments (steps 2 to 4 of the paper)."""
         d = moments.n_features
         g = np.random.default_rng(self.random_state).standard_normal((self.n_directions, d))
         g /= np.sqrt(np.sum(g**2, axis=1, keepdims=True))
@@ -265,9 +284,10 @@ class PolynomialLearner(Learner):
         return np.ascontiguousarray(vt[:rank].T), spectrum
 
     def _expanded(self, moments: PopulationMoments, basis: Array, target: Target) -> Polynomial:
-        """Return the projection of the network on polynomials in Vᵀx, and an affine part in x (step 5).
+        """Return the projection of the network on polynomials in Vᵀx, with an affine part in x (step 5).
 
-        A neuron μ relu(u·x + b) has the coefficient μ E[relu(t + b) h_m(t)] √(m!/α!) z^α, z = Vᵀu, at h_α, |α| = m.
+        For a neuron μ relu(u·x + b), the coefficient of h_α with |α| = m is μ E[relu(t + b) h_m(t)] √(m!/α!) z^α, where
+        z = Vᵀu.
         """
         low = moments.moments((0, 1), np.eye(moments.n_features)[0])
         norms = np.sqrt(np.sum(moments.network.weights**2, axis=1))
@@ -280,22 +300,22 @@ class PolynomialLearner(Learner):
         while r and highest < MAX_DEGREE and math.comb(highest + 1 + r, r) <= MAX_COEFFICIENTS:
             highest += 1
         c = mu[:, None] * np.array([relu_coefficients(b, highest) for b in bias]).reshape(len(mu), highest + 1)
-        # By Parseval the risk at each degree is known before any coefficient is.
+        # Parseval's identity gives the risk at each degree before any coefficient is computed.
         inner = np.clip(matmul(z, z.T), -1.0, 1.0)
-        left = moments.risk(None)[0] - float(low[0]) ** 2 - float(np.sum(low[1] ** 2))
-        # Exact moments leave nothing to validation.
+        tail = moments.risk(None)[0] - float(low[0]) ** 2 - float(np.sum(low[1] ** 2))
+        # With exact moments, no part of the error has to be reserved for validation.
         degree, power, allowed = 1, inner, 1.999 * target.risk
-        while degree < highest and (left > allowed if self.degree is None else degree < self.degree):
+        while degree < highest and (tail > allowed if self.degree is None else degree < self.degree):
             degree, power = degree + 1, power * inner
-            left -= float(np.sum(c[:, degree, None] * power * c[None, :, degree]))
+            tail -= float(np.sum(c[:, degree, None] * power * c[None, :, degree]))
         return Polynomial(float(low[0]), low[1], basis[:, :r], degree, _expand(z[:, :r], c, degree))
 
     def _estimated(self, moments: SampleMoments, basis: Array) -> Polynomial:
-        """Return the polynomial of the means of (y - ŵ·x) h_α(Vᵀx) (step 5, Lemma 8).
+        """Return the polynomial whose coefficients are means of (y - ŵ·x) h_α(Vᵀx) (step 5, Lemma 8).
 
-        Least squares on rows, which the paper speaks of in its introduction, has less variance inside the sample but is
-        undetermined outside: h_m is largest near 2√m, where a Gaussian sample has no rows. Means have a variance of
-        O(m) each (Lemma 8 with t = m).
+        Least squares on rows, which the introduction of the paper mentions, has less variance inside the sample but is
+        undetermined outside, because h_m is largest near 2√m, where a Gaussian sample has no rows. Each mean has a
+        variance of O(m) (Lemma 8 with t = m).
         """
         low = moments.moments((0, 1), np.eye(moments.n_features)[0])
         affine = Polynomial(float(low[0]), low[1], basis[:, :0], 1, np.zeros(1))
@@ -303,7 +323,8 @@ class PolynomialLearner(Learner):
         highest = 1
         while r and math.comb(highest + 1 + r, r) <= MAX_ESTIMATED and highest not in (self.degree, MAX_ORDER):
             highest += 1
-        # All but the last variable, then all degrees of the last: rows in lexicographic order of α.
+        # Rows are the exponents of all variables but the last, and columns are the degrees of the last variable, which
+        # gives the lexicographic order of α.
         prefix = _exponents(max(r - 1, 0), highest)
         order = np.sum(prefix, axis=1)[:, None] + np.arange(highest + 1)
         first, second, total = np.zeros(order.shape), np.zeros(order.shape), []
@@ -319,7 +340,7 @@ class PolynomialLearner(Learner):
             total.append(float(len(y) if weight is None else np.sum(weight)))
         coefficients = first / math.fsum(total)
         noise = second / math.fsum(total) ** 2
-        # A coefficient changes the risk by about noise - (coefficient² - noise): orders without gain are left out.
+        # A coefficient changes the risk by about noise - (coefficient² - noise); orders without gain are omitted.
         change = np.zeros(highest + 1)
         for m in range(2, highest + 1):
             change[m] = np.sum((2 * noise - coefficients**2)[order == m])
@@ -330,9 +351,9 @@ class PolynomialLearner(Learner):
 
 
 def relu_coefficients(bias: float, degree: int) -> Array:
-    """Return E[relu(t + b) h_m(t)] for m = 0, .., degree: Lemma 5, with a bias.
+    """Return E[relu(t + b) h_m(t)] for m = 0, .., degree, which extends Lemma 5 to biases.
 
-    From degree 2 on it is φ(b) h_{m-2}(-b)/√(m(m-1)).
+    For m ≥ 2 it is φ(b) h_{m-2}(-b)/√(m(m-1)).
     """
     density = math.exp(-(bias**2) / 2) / math.sqrt(2 * math.pi)
     below = math.erfc(-bias / math.sqrt(2)) / 2
@@ -358,7 +379,7 @@ def hermite_tables(z: Array, degree: int) -> list[Array]:
 
 
 def _exponents(r: int, degree: int) -> NDArray[np.intp]:
-    """Return all α in N^r with |α| ≤ degree, in lexicographic order, as rows; r = 0 has the empty one."""
+    """Return all α in N^r with |α| ≤ degree as rows, in lexicographic order; for r = 0 there is one empty row."""
     if r == 0:
         return np.zeros((1, 0), dtype=np.intp)
     parts = [_exponents(r - 1, degree - a) for a in range(degree + 1)]
@@ -366,7 +387,7 @@ def _exponents(r: int, degree: int) -> NDArray[np.intp]:
 
 
 def _sum(coefficients: Array, tables: list[Array], degree: int) -> Array:
-    """Return Σ_α coefficients_α Π_j tables_j[α_j] over |α| ≤ degree, one variable after another."""
+    """Return Σ_{|α| ≤ degree} coefficients_α Π_j tables_j[α_j], summed one variable after another."""
     first, rest = tables[0][: degree + 1], tables[1:]
     if not rest:
         return np.asarray(matmul(coefficients, first))
@@ -384,9 +405,9 @@ def _sum(coefficients: Array, tables: list[Array], degree: int) -> Array:
 
 
 def _expand(z: Array, c: Array, degree: int) -> Array:
-    """Return Σ_i c_i,m √(m!/α!) z_i^α for |α| = m from 2 to degree, in lexicographic order of α; zero for m < 2.
+    """Return Σ_i c_i,m √(m!/α!) z_i^α for all |α| = m ≤ degree, in lexicographic order of α, with zeros for m < 2.
 
-    It is the tensor Σ_i c_i,m z_i^{⊗m} of each order m in the basis of the Hermite polynomials h_α.
+    These are the tensors Σ_i c_i,m z_i^{⊗m} of each order m in the basis of the Hermite polynomials h_α.
     """
     r = z.shape[1]
     order = np.arange(degree + 1)
@@ -395,7 +416,7 @@ def _expand(z: Array, c: Array, degree: int) -> Array:
     weight = np.where(order >= 2, c[:, : degree + 1], 0.0)
     out = np.zeros(math.comb(degree + r, r))
     start = 0
-    # Runs of α with the same α_1, .., α_{r-1}.
+    # Each prefix α_1, .., α_{r-1} gives a run of consecutive α.
     for prefix in _exponents(r - 1, degree) if r else ():
         m = int(np.sum(prefix))
         rest = order[: degree + 1 - m]

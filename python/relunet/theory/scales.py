@@ -1,7 +1,8 @@
 """Multi-scale analysis: close and far sets, gapped scales, detectable neurons ([CDGKM23], section 4).
 
-All of it is about v_i = |<u_i, g>|, whose distances are those of the lines u_i up to factors (Lemma 3). Learners never
-see v; the analysis tells which neurons of a network they can find, in which round, and which count for nothing.
+The analysis is about the numbers v_i = |<u_i, g>|, whose distances equal those of the lines u_i up to factors
+(Lemma 3). The learners do not know v. The analysis shows which neurons of a network they can find in which round, and
+which neurons are negligible.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ Index = NDArray[np.intp]
 
 
 class Closeness(NamedTuple):
-    """T(γ) = exp(log_factor) γ^power: how close neurons of one clump are, seen from a distance γ (equation 4).
+    """The function T(γ) = exp(log_factor) γ^power, the largest distance within a clump at scale γ (equation 4).
 
     Attributes
     ----------
     log_factor : float
         Natural logarithm of the factor.
     power : float
-        Above 1, so that T(γ) is much smaller than γ.
+        Exponent, above 1 so that T(γ) is much smaller than γ.
 
     Examples
     --------
@@ -53,19 +54,24 @@ class Closeness(NamedTuple):
         Parameters
         ----------
         k, d : int
-            Neurons and inputs.
+            Numbers of neurons and inputs.
         bound : float
-            R, of Σ|λ_i|.
+            Bound R of Σ|λ_i|.
         detectable : float
-            Λ.
-        constant : float, default 1.0
-            c, which the paper hides in Θ(k).
+            Detectable weight Λ.
+        constant : float, default=1.0
+            The constant c, which the paper does not give (Θ(k)).
+
+        Returns
+        -------
+        Closeness
+            The function T.
         """
         power = constant * k
         return cls(10 * math.log(detectable) - 2 * math.log(bound) - power * math.log(d), power)
 
     def __call__(self, gamma: float) -> float:
-        """Return T(γ); zero where floating point ends."""
+        """Return T(γ), which is zero if it underflows."""
         return math.exp(self.log_factor + self.power * math.log(gamma)) if gamma > 0 else 0.0
 
     def log10(self, log10_gamma: float) -> float:
@@ -73,16 +79,21 @@ class Closeness(NamedTuple):
         return self.log_factor / math.log(10) + self.power * log10_gamma
 
     def level(self, gamma: float, widest: float) -> float:
-        """Return L(γ), 0.9 times how often T must be applied to ε' to come down to γ (Definition 38).
+        """Return the level L(γ), 0.9 times the number of times that T maps ε' to γ (Definition 38).
 
-        L(T(γ)) = 0.9 + L(γ) and L(ε') = 0; zero above ε', infinite at γ = 0.
+        It satisfies L(T(γ)) = 0.9 + L(γ) and L(ε') = 0; it is zero above ε' and infinite at γ = 0.
 
         Parameters
         ----------
         gamma : float
-            γ.
+            The scale γ.
         widest : float
-            ε', the spread at which all neurons are one direction.
+            The spread ε' below which all neurons count as one direction.
+
+        Returns
+        -------
+        float
+            The level L(γ).
         """
         if gamma >= widest:
             return 0.0
@@ -95,20 +106,20 @@ class Closeness(NamedTuple):
 
 @dataclass(frozen=True)
 class Scales:
-    """Neurons as numbers v_i with weights λ_i, at all scales.
+    """Gapped and detectable scales of neurons that are given as numbers v_i with weights λ_i.
 
     Attributes
     ----------
     v : ndarray of shape (k,)
-        v_i = |<u_i, g>|.
+        The numbers v_i = |<u_i, g>|.
     lam : ndarray of shape (k,)
-        λ_i.
+        The weights λ_i.
     closeness : Closeness
-        T.
+        The function T.
     detectable : float
-        Λ: a clump is detectable when its weights sum to more.
+        Weight Λ: a clump is detectable if the absolute sum of its weights is larger.
     finest : float
-        The smallest scale of all, γ with a bar below in the paper (equation 3).
+        The smallest scale, written as an underlined γ in the paper (equation 3).
 
     Examples
     --------
@@ -132,13 +143,13 @@ class Scales:
 
     @classmethod
     def of(cls, form: AbsoluteForm, g: Array, closeness: Closeness, detectable: float, finest: float) -> Self:
-        """Return the scales at which neurons of a network are seen along g."""
+        """Return the scales of the neurons of a network along g."""
         v = np.abs(matmul(form.u, g))
         return cls(v, form.lam, closeness, detectable, finest)
 
     @property
     def spread(self) -> float:
-        """The spread of v: at most ε' in case 1, one direction (Lemma 10)."""
+        """Spread max(v) - min(v), which is at most ε' in the case of one direction (Lemma 10)."""
         return float(np.max(self.v) - np.min(self.v)) if len(self.v) else 0.0
 
     def far(self, i: int, gamma: float) -> Index:
@@ -150,7 +161,7 @@ class Scales:
         return np.flatnonzero(np.abs(self.v - self.v[i]) <= self.closeness(gamma))
 
     def is_gapped(self, i: int, gamma: float) -> bool:
-        """Tell whether γ is a gapped scale for i: every neuron is close or far, none between (Definition 6)."""
+        """Return whether γ is a gapped scale for i, so that every neuron is either close or far (Definition 6)."""
         if not self.finest <= gamma < 1.0:
             return False
         both = np.concatenate([self.close(i, gamma), self.far(i, gamma)])
@@ -161,30 +172,35 @@ class Scales:
         return float(np.sum(self.lam[self.close(i, gamma)]))
 
     def is_detectable(self, i: int, gamma: float) -> bool:
-        """Tell whether i is detectable at scale γ: |sum of λ over S_i^close(γ)| > Λ (Definition 6)."""
+        """Return whether i is detectable at scale γ, that is, |sum of λ over S_i^close(γ)| > Λ (Definition 6)."""
         return abs(self.weight(i, gamma)) > self.detectable
 
     def gapped_scales(self, i: int) -> list[float]:
-        """Return the largest gapped scale of i for each of its close sets that leaves someone far, descending.
+        """Return the largest gapped scale of i for each close set with a nonempty far set, in descending order.
 
-        The far set shrinks as γ grows through a distance |v_j - v_i|: only these distances need be tried. By Lemma 11
-        some neuron has one whenever the spread is above ε' and `finest` small enough.
+        The far set changes only when γ passes a distance |v_j - v_i|, so that only these distances are tried. By Lemma
+        11, some neuron has a gapped scale if the spread is above ε' and `finest` is small enough.
         """
         distances = np.unique(np.abs(self.v - self.v[i]))[::-1]
         return [float(gamma) for gamma in distances if self.is_gapped(i, float(gamma))]
 
     def rounds(self, widest: float) -> list[list[tuple[int, float]]]:
-        """Return sets J_1, J_2, .. of pairs (i, γ) that learn all neurons but one direction (Lemma 18).
+        """Return sets J_1, J_2, .. of pairs (i, γ), after which the remaining neurons are one direction (Lemma 18).
 
-        Every γ is a gapped scale for its i among the neurons left, and the close sets of a round are disjoint (3, 4).
-        A round takes largest close sets first. It is a valid path, not always the shortest; the O(log k) moves of
-        Lemma 30 are in `clumping`. Where neurons are left with a spread above ε' but without gapped scale, because
-        `finest` is too large, it ends early.
+        Every γ is a gapped scale of its i among the remaining neurons, and the close sets of a round are disjoint
+        (conditions 3 and 4). Each round takes the largest close sets first. The result is a valid path but not always
+        the shortest one; the O(log k) moves of Lemma 30 are in `clumping`. If the remaining neurons have a spread above
+        ε' but no gapped scale, because `finest` is too large, the path ends early.
 
         Parameters
         ----------
         widest : float
-            ε'.
+            The spread ε' below which all neurons count as one direction.
+
+        Returns
+        -------
+        list of list of tuple
+            The pairs (i, γ) of each round.
         """
         left = np.arange(len(self.v))
         rounds: list[list[tuple[int, float]]] = []
@@ -208,33 +224,35 @@ class Scales:
 
 
 def power_sum_floor(v: Array, i: int, weight: float) -> float:
-    """Return the least that M_2, M_4, .. can show of a neuron or clump: Lemma 27 in its sharp form.
+    """Return a lower bound on the signal of a neuron or clump in M_2, M_4, .., by the sharp form of Lemma 27.
 
-    The minimum over q with |q_i| = weight of the largest |Σ_j q_j v_j^l| over even l ≤ 2k - 2 is, for distinct v_j ≥ 0,
+    For distinct v_j ≥ 0, the minimum over q with |q_i| = weight of the largest |Σ_j q_j v_j^l| over even l ≤ 2k - 2 is
 
         weight Π_{j ≠ i} |v_i² - v_j²| / (1 + v_j²)
 
-    A polynomial p in v² that vanishes at the others has Σ_j q_j p(v_j²) = q_i p(v_i²), and Π_j (t - v_j²) has
-    coefficients whose sizes sum to Π (1 + v_j²). Equal v_j count once: then it is a lower bound. The paper's bound
-    (γ²/4k)^k is far smaller, and wrong for v of both signs: v_j = -v_i may cancel v_i in every even power.
+    because a polynomial p in v² that vanishes at the other v_j² has Σ_j q_j p(v_j²) = q_i p(v_i²), and the absolute
+    values of the coefficients of Π_j (t - v_j²) sum to Π (1 + v_j²). Equal v_j count once; the value is then a lower
+    bound of the minimum. The bound (γ²/4k)^k of the paper is far smaller. It is wrong for v of both signs, for which
+    v_j = -v_i may cancel v_i in every even power.
 
     Parameters
     ----------
     v : ndarray of shape (k,)
-        Numbers of at least 0; those in the clump of i but i itself are to be left out.
+        Nonnegative numbers v_j, without those of the other neurons in the clump of i.
     i : int
-        The neuron.
+        Index of the neuron.
     weight : float
-        Its |λ|, or |Σ λ| of its clump.
+        |λ| of the neuron, or |Σ λ| of its clump.
 
     Returns
     -------
     float
+        The lower bound.
 
     Raises
     ------
     ArgumentError
-        For negative v.
+        A number in `v` is negative.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The subspace V near which the neurons lie: Lemma 13's joint span, and NetLearn's average of projectors."""
+"""Subspaces V near which the neurons lie: the joint span of Lemma 13, and the sum of projectors of NetLearn."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ def joint_span(
 ) -> Array:
     """Return an orthonormal basis of V, the joint span of the top-k singular subspaces of M_2, M_4, .. (Lemma 13).
 
-    Taken literally the span has up to k(k+1) dimensions, hence all of R^d for d = 6, k = 2, for every direction of
-    noise counts as much as a neuron. The spectral cut is an override: singular values are measured in units of the
-    noise of their matrix, M_l/σ_l, and of the span of all of these only the directions are kept whose singular value
-    is above the cut, at most k, for that many dimensions hold k neurons.
+    The span of the lemma has up to k(k+1) dimensions, which is all of R^d for d = 6 and k = 2, because every direction
+    of noise counts as much as a neuron. The spectral cut is an override. With a cut, the singular values of M_l are
+    measured in units of its noise σ_l, and only directions of the joint span whose singular value exceeds the cut are
+    kept, at most k of them, because k dimensions suffice for k neurons.
 
     Parameters
     ----------
     matrices : mapping of int to ndarray of shape (d, d)
-        M_l(g), of each even degree l.
+        The matrices M_l(g) by their even degrees l.
     k : int
         Number of neurons.
-    noise : mapping of int to float, default None
-        Standard deviations σ_l; see `Moments.noise`. Needed for a cut.
-    cut : float, default None
-        In units of √d + √(d L), about the norm of noise in L matrices. None: the lemma's span.
+    noise : mapping of int to float, default=None
+        Standard deviations σ_l, which a cut needs; see `Moments.noise`.
+    cut : float, default=None
+        Spectral cut in units of √d + √(d L), which is about the norm of the noise in L matrices. None means the span
+        of the lemma.
 
     Returns
     -------
-    ndarray of shape (d, r)
+    basis : ndarray of shape (d, r)
+        Orthonormal basis of V.
     """
     parts = []
     for degree, matrix in matrices.items():
@@ -54,26 +56,26 @@ def joint_span(
 
 
 def projector_span(matrices: Mapping[int, Array], thresholds: Mapping[int, float], nu: float) -> tuple[Array, Array]:
-    """Return V of NetLearn ([CN24] Algorithm 1): eigenvectors of Σ_l Π_l of eigenvalue at least ν.
+    """Return the subspace V of NetLearn, spanned by eigenvectors of Σ_l Π_l with eigenvalue at least ν ([CN24]).
 
-    Π_l projects to the eigenvectors of M_l whose eigenvalue is at least η' in absolute value. By its Lemma 13 V has at
-    most k dimensions when η', ν and the error of the M_l are as in the theorem.
+    Π_l is the projector on the eigenvectors of M_l whose eigenvalue is at least η' in absolute value. By Lemma 13 of
+    [CN24], V has at most k dimensions if η', ν and the errors of the M_l are as in the theorem.
 
     Parameters
     ----------
     matrices : mapping of int to ndarray of shape (d, d)
-        M_l(g), of each even degree l.
+        The matrices M_l(g) by their even degrees l.
     thresholds : mapping of int to float
-        η'; the same for every degree in the theorem.
+        The threshold η' of each degree; the theorem has the same for all degrees.
     nu : float
-        ν.
+        The threshold ν.
 
     Returns
     -------
     basis : ndarray of shape (d, r)
-        Orthonormal basis of V, the most certain direction first.
+        Orthonormal basis of V, in descending order of the eigenvalues.
     spectrum : ndarray of shape (d,)
-        Eigenvalues of Σ_l Π_l, descending.
+        Eigenvalues of Σ_l Π_l, in descending order.
     """
     total: Array | None = None
     for degree, matrix in matrices.items():

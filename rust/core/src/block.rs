@@ -1,13 +1,13 @@
-//! A block of consecutive rows, the unit in which every source is read and every accumulator is updated.
+//! Blocks of consecutive rows, the unit in which sources are read and accumulators are updated.
 
 /// Consecutive rows of a source, in double precision, contiguous and row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
     /// Inputs, `(n_rows, n_features)` row-major.
     pub x: &'a [f64],
-    /// Labels, `n_rows` of them; empty where the source has none.
+    /// Labels, one per row; empty if the source has none.
     pub y: &'a [f64],
-    /// Weights of the rows, where they are not all one.
+    /// Weights of the rows; `None` if all are 1.
     pub weight: Option<&'a [f64]>,
     /// Number of input columns.
     pub n_features: usize,
@@ -15,15 +15,15 @@ pub struct Block<'a> {
     pub n_rows: usize,
 }
 
-/// Memory that a source may copy a block into; reused from block to block by one worker.
+/// Buffers into which a source may copy a block; each worker reuses its own.
 #[derive(Default, Debug)]
 pub struct BlockBuffer {
-    /// Room for the inputs.
+    /// Buffer for the inputs.
     pub x: Vec<f64>,
-    /// Room for the labels.
+    /// Buffer for the labels.
     pub y: Vec<f64>,
-    /// Room for the weights.
+    /// Buffer for the weights.
     pub weight: Vec<f64>,
-    /// Room for undecoded bytes.
+    /// Buffer for undecoded bytes.
     pub bytes: Vec<u8>,
 }

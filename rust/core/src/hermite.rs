@@ -2,7 +2,9 @@
 
 use std::f64::consts::PI;
 
-/// Replaces `next`, which holds He_{n-1}(t), and `current`, He_n(t), by He_n(t) and He_{n+1}(t), row by row.
+/// Advances the recurrence He_{n+1}(t) = t He_n(t) - n He_{n-1}(t) by one degree, for each row.
+///
+/// On entry `previous` holds He_{n-1}(t) and `current` holds He_n(t); on return they hold He_n(t) and He_{n+1}(t).
 #[inline(always)]
 pub fn advance(n: usize, t: &[f64], previous: &mut [f64], current: &mut [f64]) {
     for ((&t, previous), current) in t.iter().zip(previous).zip(current) {
@@ -12,8 +14,10 @@ pub fn advance(n: usize, t: &[f64], previous: &mut [f64], current: &mut [f64]) {
     }
 }
 
-/// κ_l = E[relu(z) He_l(z)] for z ~ N(0, 1): (-1)^(l/2+1) (l-3)!!/√(2π) for even l ≥ 2, with (-1)!! = 1; 1/√(2π) for
-/// l = 0, 1/2 for l = 1 and zero for odd l ≥ 3.
+/// Returns the Hermite coefficient κ_l = E[relu(z) He_l(z)] of relu, for z ~ N(0, 1).
+///
+/// It is (-1)^(l/2+1) (l-3)!!/√(2π) for even l ≥ 2, with (-1)!! = 1; 1/√(2π) for l = 0; 1/2 for l = 1; and 0 for odd
+/// l ≥ 3.
 #[must_use]
 pub fn relu_coefficient(l: usize) -> f64 {
     match l {
@@ -32,7 +36,7 @@ pub fn relu_coefficient(l: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// ∫ g φ over the whole line by the trapezoidal rule, which converges geometrically.
+    /// Integrates g φ over the real line by the trapezoidal rule, which converges geometrically.
     fn gaussian_mean(g: impl Fn(f64) -> f64) -> f64 {
         let h = 1e-3;
         (-14_000..=14_000)

@@ -1,9 +1,9 @@
-//! All factorisations, and the dense products of the search and of Python: sequential inside, so that bits do not depend
-//! on the number of threads.
+//! Factorisations and dense products of small matrices, whose bits do not depend on the number of threads.
 //!
-//! Arguments of what Python calls are copied into freshly aligned matrices: some of the kernels below peel by alignment,
-//! and a caller's slice may start anywhere. Products of the search are read where they are: their bits do not depend on
-//! where that is, which a test looks at.
+//! Every function runs on one thread. Functions that Python calls copy their arguments into aligned matrices, because
+//! some kernels of the linear algebra library treat the first elements differently depending on their alignment, and a
+//! caller's slice may start anywhere. The products that the search uses read their arguments in place; a test checks
+//! that their bits do not depend on the alignment.
 
 use faer::linalg::solvers::{Solve, SolveLstsq};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
@@ -40,12 +40,13 @@ fn rows_match(a: &ArrayView2<'_, f64>, b: &ArrayView2<'_, f64>) -> Result<()> {
     Err(Error::argument("b", format!("expected {} rows as in a, got {}", a.nrows(), b.nrows())))
 }
 
-/// Eigenvalues, ascending, and eigenvectors (columns) of the symmetric matrix whose lower triangle is that of `a`.
+/// Returns the eigenvalues, in ascending order, and the eigenvectors, as columns, of a symmetric matrix.
 ///
-/// Every eigenvector has its largest entry positive, so that signs do not hang on rounding inside the solver.
+/// Only the lower triangle of `a` is read. The sign of each eigenvector is chosen so that its largest entry is positive,
+/// and hence does not depend on rounding inside the solver.
 ///
 /// # Errors
-/// A matrix that is not square or not finite; an iteration that does not converge.
+/// The matrix is not square or not finite, or the iteration does not converge.
 pub fn eigh(a: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     square("a", &a)?;
     finite("a", &a)?;
@@ -66,10 +67,10 @@ pub fn eigh(a: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     Ok((Array1::from_shape_fn(values.nrows(), |i| values[i]), vectors))
 }
 
-/// Thin singular value decomposition `a = u diag(s) vt`, singular values descending.
+/// Returns the thin singular value decomposition `a = u diag(s) vt`, with singular values in descending order.
 ///
 /// # Errors
-/// A matrix that is not finite; an iteration that does not converge.
+/// The matrix is not finite, or the iteration does not converge.
 pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f64>)> {
     finite("a", &a)?;
     if a.is_empty() {
@@ -83,10 +84,10 @@ pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f
     Ok((array(svd.U()), Array1::from_shape_fn(values.nrows(), |i| values[i]), vt))
 }
 
-/// Solution of `a x = b` for a symmetric positive definite `a`, of which the lower triangle is read.
+/// Solves `a x = b` for a symmetric positive definite `a`, of which only the lower triangle is read.
 ///
 /// # Errors
-/// Shapes that do not fit, entries that are not finite, a matrix that is not positive definite.
+/// Shapes do not match, an entry is not finite, or the matrix is not positive definite.
 pub fn solve_spd(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     square("a", &a)?;
     rows_match(&a, &b)?;
@@ -95,10 +96,12 @@ pub fn solve_spd(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array
     Ok(array(factor.solve(matrix(b)).as_ref()))
 }
 
-/// Least-squares solution of `a x = b` by QR with column pivoting; `a` has at least as many rows as columns.
+/// Returns the least-squares solution of `a x = b`, by QR with column pivoting.
+///
+/// `a` must have at least as many rows as columns.
 ///
 /// # Errors
-/// Shapes that do not fit and entries that are not finite.
+/// Shapes do not match, or an entry is not finite.
 pub fn lstsq(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     rows_match(&a, &b)?;
     finite("a", &a)?;
@@ -108,10 +111,10 @@ pub fn lstsq(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f6
     Ok(array(matrix(a).col_piv_qr().solve_lstsq(matrix(b)).as_ref()))
 }
 
-/// The product `a b`.
+/// Returns the product `a b`.
 ///
 /// # Errors
-/// Shapes that do not fit.
+/// Shapes do not match.
 pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     if a.ncols() != b.nrows() {
         return Err(Error::argument("b", format!("expected {} rows, got {}", a.ncols(), b.nrows())));
@@ -124,7 +127,7 @@ pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f
     Array2::from_shape_vec((out.ncols(), out.nrows()), values).map_err(|error| Error::Numerical(error.to_string()))
 }
 
-/// `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`); nothing where the shapes do not fit.
+/// Computes `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`); `c` is unchanged if shapes do not match.
 pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
     let (i, j) = (a.len() / m.max(1), b.len() / m.max(1));
     if i * j == 0 || (c.len(), a.len(), b.len()) != (i * j, m * i, m * j) {
@@ -135,7 +138,7 @@ pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
     faer::linalg::matmul::matmul(c, Accum::Add, a.transpose(), b, 1.0, Par::Seq);
 }
 
-/// `a bᵀ` for row-major a (`m x i`), b (`j x i`): `m x j`.
+/// Returns `a bᵀ` (`m x j`) for row-major a (`m x i`) and b (`j x i`).
 pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
     let (m, j) = (a.len() / i.max(1), b.len() / i.max(1));
     let mut c = vec![0.0; m * j];
@@ -145,7 +148,7 @@ pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
     c
 }
 
-/// `aᵀ`: rows of `a`, which as a rule lie together, become columns, which lie together here.
+/// Returns `aᵀ` in column-major layout, so that the rows of a row-major `a` remain contiguous.
 fn transposed(a: ArrayView2<'_, f64>) -> Mat<f64> {
     let mut out = Mat::zeros(a.ncols(), a.nrows());
     for (i, row) in a.rows().into_iter().enumerate() {

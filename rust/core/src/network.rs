@@ -1,4 +1,4 @@
-//! One-hidden-layer ReLU networks and their values on rows of inputs.
+//! One-hidden-layer ReLU networks and their evaluation on rows of inputs.
 
 use rayon::prelude::*;
 
@@ -9,10 +9,10 @@ use crate::simd::{Lane, WIDTH};
 use crate::skinny::Directions;
 use crate::validity::require_finite;
 
-/// Rows that one task evaluates: enough to amortise its start, few enough to balance the threads.
+/// Number of rows that one task evaluates: large enough to amortise its start, small enough to balance the threads.
 pub const ROWS_PER_TASK: usize = 256;
 
-/// `f(x) = intercept + linear.x + sum_i output_weights_i relu(weights_i.x + biases_i)`, with one output.
+/// A network with one output, `f(x) = intercept + linear.x + sum_i output_weights_i relu(weights_i.x + biases_i)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Number of inputs.
@@ -30,10 +30,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// The network with these parameters.
+    /// Creates a network from its parameters.
     ///
     /// # Errors
-    /// Lengths that do not fit each other.
+    /// The lengths of the parameters do not match.
     pub fn new(
         weights: Vec<f64>,
         biases: Vec<f64>,
@@ -51,7 +51,7 @@ impl Network {
         self.biases.len()
     }
 
-    /// The same network, borrowed.
+    /// Borrows the network.
     pub fn view(&self) -> NetworkView<'_> {
         NetworkView {
             n_features: self.n_features,
@@ -64,7 +64,7 @@ impl Network {
     }
 }
 
-/// A borrowed network with any number of outputs, which share the hidden layer.
+/// A borrowed network with any number of outputs that share the hidden layer.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkView<'a> {
     /// Number of inputs.
@@ -77,7 +77,7 @@ pub struct NetworkView<'a> {
     pub output_weights: &'a [f64],
     /// Linear parts, `(n_outputs, n_features)` row-major.
     pub linear: &'a [f64],
-    /// Constant terms, one an output.
+    /// Constant terms, one per output.
     pub intercept: &'a [f64],
 }
 
@@ -97,10 +97,10 @@ impl<'a> NetworkView<'a> {
         &self.weights[index * self.n_features..(index + 1) * self.n_features]
     }
 
-    /// Verifies that the lengths fit each other.
+    /// Checks that the lengths of the parameters match.
     ///
     /// # Errors
-    /// The first parameter whose length does not fit.
+    /// Names the first parameter whose length does not match.
     pub fn check(&self) -> Result<()> {
         let (k, d, m) = (self.n_neurons(), self.n_features, self.n_outputs());
         let lengths = [
@@ -117,11 +117,14 @@ impl<'a> NetworkView<'a> {
         }
     }
 
-    /// Values at the rows `x`, `(n_rows, n_outputs)` row-major; every row by itself, so that the bits do not depend
-    /// on the number of threads. Runs in the pool of the caller; up to [`ROWS_PER_TASK`] rows need none.
+    /// Evaluates the network at the rows of `x`; returns `(n_rows, n_outputs)` values, row-major.
+    ///
+    /// Each row is evaluated by itself, so that the bits do not depend on the number of threads. The tasks run in the
+    /// thread pool of the caller; up to [`ROWS_PER_TASK`] rows are evaluated without a pool.
     ///
     /// # Errors
-    /// The first entry of `x` that is NaN or infinite; lengths that do not fit each other; [`Error::Cancelled`].
+    /// An entry of `x` is NaN or infinite, where the error names the first one; lengths do not match; or
+    /// [`Error::Cancelled`].
     pub fn predict(&self, x: &[f64], control: &Control) -> Result<Vec<f64>> {
         self.check()?;
         if !x.len().is_multiple_of(self.n_features) {
@@ -132,7 +135,7 @@ impl<'a> NetworkView<'a> {
         if out.is_empty() {
             return Ok(out);
         }
-        // Linear parts are packed as further directions, after the neurons.
+        // The linear parts are packed as further directions, after those of the neurons.
         let directions =
             Directions::new(&[self.weights, self.linear].concat(), &[self.biases, self.intercept].concat(), d);
         let evaluate = |lanes: &mut Vec<Lane>, (task, (rows, values)): (usize, (&[f64], &mut [f64]))| {
@@ -159,7 +162,7 @@ impl<'a> NetworkView<'a> {
         refused.unwrap_or(Ok(())).map(|()| out)
     }
 
-    /// Outputs at one row, from its projections onto the neurons and the linear parts.
+    /// Computes the outputs at one row from its projections on the neurons and the linear parts.
     fn combine(&self, projections: &[Lane], out: &mut [f64]) {
         let k = self.n_neurons();
         let projection = |i: usize| projections[i / WIDTH].0[i % WIDTH];

@@ -1,28 +1,28 @@
-//! Products of many rows with few vectors: rows projected onto directions, and rows summed with several weights.
+//! Products of tall matrices with few vectors: projections of rows on directions, and weighted sums of rows.
 
 use crate::gram::Ahead;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 
-/// Rows that share the loads of one direction panel.
+/// Number of rows that are projected together, so that they share the loads of a panel of directions.
 const ROWS: usize = 8;
-/// Directions that are projected on one by one.
+/// Largest number of directions for which each direction is handled by itself.
 const FEW: usize = 2;
 
-/// Directions packed eight at a time, ready to have rows projected onto them.
+/// Directions packed eight at a time for the projection of rows.
 #[derive(Clone, Debug)]
 pub struct Directions {
     n_features: usize,
     n_directions: usize,
-    /// Panel by panel, feature by feature: the components of eight directions.
+    /// Components of eight directions per lane, ordered by panel and feature.
     lanes: Vec<Lane>,
-    /// Per panel: the offsets added to the projections.
+    /// Offsets that are added to the projections, one lane per panel.
     offsets: Vec<Lane>,
-    /// Where there are at most `FEW`: the directions themselves, each padded with zeros.
+    /// The directions themselves, each padded with zeros, if there are at most `FEW`; otherwise empty.
     few: Vec<Lane>,
 }
 
 impl Directions {
-    /// Packs `offsets.len()` directions of `n_features` components, row-major; `offsets` are added to the projections.
+    /// Packs `offsets.len()` row-major directions of `n_features` components; `offsets` are added to the projections.
     #[must_use]
     pub fn new(directions: &[f64], offsets: &[f64], n_features: usize) -> Self {
         let n_directions = offsets.len();
@@ -59,21 +59,21 @@ impl Directions {
         self.n_directions == 0
     }
 
-    /// Lanes that hold the projections of one row.
+    /// Number of lanes that hold the projections of one row.
     #[must_use]
     pub fn n_panels(&self) -> usize {
         self.offsets.len()
     }
 
-    /// Component by component, those of eight directions.
+    /// The components of the eight directions of a panel, one lane per feature.
     #[inline(always)]
     pub(crate) fn panel(&self, panel: usize) -> &[Lane] {
         &self.lanes[panel * self.n_features..][..self.n_features]
     }
 
-    /// Projections of the rows `x`: `n_panels` lanes a row, places beyond the last direction zero.
+    /// Projects the rows of `x`: writes `n_panels` lanes per row, with zeros after the last direction.
     ///
-    /// Meanwhile `ahead` is brought into the cache.
+    /// The memory of `ahead` is prefetched into the cache meanwhile.
     pub fn project(&self, x: &[f64], n_rows: usize, out: &mut Vec<Lane>, ahead: Ahead) {
         out.resize(n_rows * self.n_panels(), ZERO);
         simd::dispatch(Project { directions: self, x, n_rows, out, ahead });
@@ -81,7 +81,7 @@ impl Directions {
 }
 
 impl Directions {
-    /// Projections where there are few directions: eight components at a time, not eight directions.
+    /// Projects on at most `FEW` directions, vectorised over components instead of directions.
     #[inline(always)]
     fn project_few<S: Simd<Element = f64>>(&self, x: &[f64], out: &mut [Lane]) {
         let (d, n_lanes) = (self.n_features, self.n_features.div_ceil(WIDTH));
@@ -162,9 +162,10 @@ impl simd::Operation for Project<'_> {
     }
 }
 
-/// Adds Σ_p w_pi x_p to row i of `sums`, for the `n_weights` weights of every row, packed in lanes as projections are.
+/// Adds Σ_p w_pi x_p to row i of `sums`, for each of `n_weights` weights.
 ///
-/// `sums` is `(n_weights, n_features)` row-major.
+/// `weights` holds the weights of each row in lanes, as [`Directions::project`] writes projections. `sums` is
+/// `(n_weights, n_features)` row-major.
 pub fn add_weighted_rows(x: &[f64], n_features: usize, weights: &[Lane], n_weights: usize, sums: &mut [f64]) {
     simd::dispatch(AddWeightedRows { x, n_features, weights, n_weights, sums });
 }
@@ -183,7 +184,7 @@ impl simd::Operation for AddWeightedRows<'_> {
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(mut self) {
-        // Narrow networks do not pay for eight weights.
+        // Panels with fewer than eight weights have kernels of their own, so that narrow networks cost less.
         for panel in 0..self.n_weights.div_ceil(WIDTH) {
             match self.n_weights - panel * WIDTH {
                 1 | 2 => add_panel::<S, 2>(&mut self, panel),
@@ -195,7 +196,7 @@ impl simd::Operation for AddWeightedRows<'_> {
     }
 }
 
-/// Adds the sums for the first `N` weights of a panel; sixteen lines of sums or more at once hide the latency of each.
+/// Adds the sums for the first `N` weights of a panel, with enough independent sums in flight to hide their latency.
 #[inline(always)]
 fn add_panel<S: Simd<Element = f64>, const N: usize>(operation: &mut AddWeightedRows<'_>, panel: usize) {
     let d = operation.n_features;
@@ -212,7 +213,7 @@ fn add_panel<S: Simd<Element = f64>, const N: usize>(operation: &mut AddWeighted
     }
 }
 
-/// The same for the `C` lines of columns from `column` on; returns `C`.
+/// Adds the sums for the `C` lines of columns that start at `column`; returns `C`.
 #[inline(always)]
 fn add_columns<S: Simd<Element = f64>, const N: usize, const C: usize>(
     operation: &mut AddWeightedRows<'_>,

@@ -1,12 +1,12 @@
-//! The values that no source hands out and no network takes: NaN, infinities and negative weights.
+//! Checks for NaN, infinities and negative weights in inputs, labels and weights.
 
 use crate::error::{Column, Error, Result};
 use crate::simd::{self, Simd};
 
-/// Where a value stands: the argument or file, the row, and the column where there is more than one.
+/// Location of a value: the argument or file, the row, and the column if there are several columns.
 pub type Place = (String, u64, Option<Column>);
 
-/// Refuses NaN and infinities; `place` says where the value at an index of `values` stands.
+/// Returns an error if a value is NaN or infinite; `place` maps an index of `values` to its location.
 pub fn require_finite(values: &[f64], place: impl FnOnce(usize) -> Place) -> Result<()> {
     if all_finite(values) {
         return Ok(());
@@ -14,7 +14,7 @@ pub fn require_finite(values: &[f64], place: impl FnOnce(usize) -> Place) -> Res
     require(values, |value| value.is_finite(), "a finite number", place)
 }
 
-/// Refuses weights that are negative or not finite.
+/// Returns an error if a weight is negative or not finite.
 pub fn require_weights(weights: &[f64], place: impl FnOnce(usize) -> Place) -> Result<()> {
     require(weights, |weight| weight >= 0.0 && weight.is_finite(), "a finite weight of at least 0", place)
 }
@@ -34,7 +34,7 @@ fn require(
     }
 }
 
-/// Whether no value is NaN or infinite, at the speed of a sum: `0 * value` is 0 for finite values only.
+/// Whether all values are finite, computed as a sum of `0 * value`, which is 0 for finite values only.
 fn all_finite(values: &[f64]) -> bool {
     simd::dispatch(SumZeros { values }) == 0.0
 }

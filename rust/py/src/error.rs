@@ -1,4 +1,4 @@
-//! Errors of the core as the exceptions of `relunet.errors`.
+//! Conversion of errors of the core to the exceptions of `relunet.errors`.
 
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
@@ -6,7 +6,7 @@ use relunet_core::error::Error;
 
 use crate::python;
 
-/// The Python exception for an error of the core.
+/// Converts an error of the core to a Python exception.
 pub fn to_python(py: Python<'_>, error: Error) -> PyErr {
     let class = match &error {
         Error::Argument { .. } => "ArgumentError",

@@ -1,4 +1,4 @@
-//! Factorisations and products of the core, for the small matrices that Python decides upon.
+//! Factorisations and products of small matrices, computed by the core.
 
 use ndarray::{Array2, ArrayView2};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray2, ToPyArray};
@@ -12,11 +12,12 @@ use crate::interrupt::abandonable;
 type Matrix<'py> = Bound<'py, PyArray2<f64>>;
 type Vector<'py> = Bound<'py, PyArray1<f64>>;
 
-/// Floating-point operations, about a second of them, from which on a call listens to signals.
+/// Number of floating-point operations, worth about a second, above which a call checks for signals.
 const LONG: f64 = 1e9;
 
-/// Runs `work`, which cannot be cancelled and takes so many `operations`: a long one on copies, so that a signal can
-/// abandon it.
+/// Runs `work`, which takes about `operations` floating-point operations and cannot be cancelled.
+///
+/// Long work runs on copies of its arguments, so that it can be abandoned when a signal arrives.
 fn computed<T: Send + 'static>(
     py: Python<'_>,
     operations: f64,
@@ -33,12 +34,12 @@ fn computed<T: Send + 'static>(
     result.map_err(|error| to_python(py, error))
 }
 
-/// The product of the numbers of rows and columns and the smaller of the two.
+/// Returns m n min(m, n) for a matrix of shape (m, n).
 fn cube(a: &ArrayView2<'_, f64>) -> f64 {
     a.nrows() as f64 * a.ncols() as f64 * a.nrows().min(a.ncols()) as f64
 }
 
-/// Eigenvalues, ascending, and eigenvectors (columns) of a symmetric matrix.
+/// Return the eigenvalues, in ascending order, and the eigenvectors, as columns, of a symmetric matrix.
 #[pyfunction]
 pub fn eigh<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Vector<'py>, Matrix<'py>)> {
     let a = a.as_array();
@@ -46,7 +47,7 @@ pub fn eigh<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Ve
     Ok((values.to_pyarray(py), vectors.to_pyarray(py)))
 }
 
-/// Thin singular value decomposition: u, the singular values (descending), vt.
+/// Return u, the singular values, in descending order, and vt of the thin singular value decomposition.
 #[pyfunction]
 pub fn svd<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Matrix<'py>, Vector<'py>, Matrix<'py>)> {
     let a = a.as_array();
@@ -54,7 +55,7 @@ pub fn svd<'py>(py: Python<'py>, a: PyReadonlyArray2<'py, f64>) -> PyResult<(Mat
     Ok((u.to_pyarray(py), s.to_pyarray(py), row_major(&vt).to_pyarray(py)))
 }
 
-/// Solution of a x = b for symmetric positive definite a.
+/// Return the solution of a x = b for a symmetric positive definite matrix a.
 #[pyfunction]
 pub fn solve_spd<'py>(
     py: Python<'py>,
@@ -66,7 +67,7 @@ pub fn solve_spd<'py>(
     Ok(computed(py, operations, a, b, linalg::solve_spd)?.to_pyarray(py))
 }
 
-/// Least-squares solution of a x = b by QR with column pivoting.
+/// Return the least-squares solution of a x = b, by QR with column pivoting.
 #[pyfunction]
 pub fn lstsq<'py>(
     py: Python<'py>,
@@ -78,7 +79,7 @@ pub fn lstsq<'py>(
     Ok(computed(py, operations, a, b, linalg::lstsq)?.to_pyarray(py))
 }
 
-/// The product a b.
+/// Return the matrix product of a and b.
 #[pyfunction]
 pub fn matmul<'py>(
     py: Python<'py>,

@@ -1,8 +1,8 @@
-//! Every call from Rust up into the Python package: its exceptions, and arrays as a source of rows.
+//! All calls from Rust into the Python package: construction of its exceptions and of sources from arrays.
 
 use pyo3::prelude::*;
 
-/// An exception of `relunet.errors`.
+/// Constructs an exception of `relunet.errors`.
 pub fn exception(py: Python<'_>, class: &str, message: String) -> PyErr {
     let build = || py.import("relunet.errors")?.getattr(class)?.call1((message,));
     match build() {
@@ -11,7 +11,7 @@ pub fn exception(py: Python<'_>, class: &str, message: String) -> PyErr {
     }
 }
 
-/// The source behind `relunet.samples.scan_array`, which checks and converts array-likes.
+/// Returns the source of `relunet.samples.scan_array`, which checks and converts array-likes.
 pub fn array_source<'py>(
     x: &Bound<'py, PyAny>,
     y: Option<&Bound<'py, PyAny>>,

@@ -1,4 +1,4 @@
-//! The sweep of a source through accumulators, with the interpreter free.
+//! Sweeps of a source through accumulators, with the GIL released.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::interrupt::{bounded, watched};
 use crate::moments::Accumulator;
 use crate::source::with_source;
 
-/// `sums`, which are empty, over all rows of a source, and the number of rows that were read.
+/// Adds all rows of a source to `sums`, which have to be empty; returns them and the number of rows that were read.
 pub fn run(
     source: &Bound<'_, PyAny>,
     mut sums: Vec<Moments>,
@@ -35,11 +35,12 @@ pub fn run(
     py.check_signals().map(|()| sums)
 }
 
-/// Sweeps all rows of a source through accumulators; returns the number of rows that were read.
+/// Add all rows of a source to accumulators and return the number of rows that were read.
 ///
-/// `progress` is called with the number of rows done, about ten times a second. An interrupt or an exception of
-/// `progress` ends the sweep; the accumulators are then as they were. The file `checkpoint`, where one is named, holds
-/// what was done `every` so many seconds and in the end, for the next call with a source of the same `identity`.
+/// `progress` is called with the number of rows read so far, about ten times per second. An interrupt or an exception
+/// in `progress` ends the sweep and leaves the accumulators unchanged. If `checkpoint` is given, partial sums are written
+/// to this file every `every` seconds and when the sweep ends, and a later call with a source of the same `identity`
+/// resumes from it.
 #[pyfunction]
 #[pyo3(signature = (source, accumulators, *, n_threads=None, progress=None, checkpoint=None, every=60.0, identity=Vec::new()))]
 pub fn sweep(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,7 @@ def find_neurons(
     budget: int = 20_000_000_000,
     seed: int = 0,
     n_jobs: int | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[Candidate]:
     """Search for the global minimum of ``mean (y - w·z - Σ_i s_i |a_i·z|)²`` with at most `n_neurons` terms.
 
@@ -87,6 +88,8 @@ def find_neurons(
         Seed of the directions tried.
     n_jobs : int, optional
         Threads; None is every core. The result does not depend on it.
+    progress : callable, optional
+        Called about ten times a second with the floating-point operations done, those of the growth included.
 
     Returns
     -------
@@ -119,6 +122,7 @@ def find_neurons(
         tolerance=tolerance,
         least_gain=least_gain,
         budget=budget,
+        progress=progress,
     )
     return [Candidate(*candidate) for candidate in found]
 

@@ -25,7 +25,22 @@ from relunet.linalg import eigh, matmul, svd
 from relunet.moments import Accumulator, SketchMoments, SliceMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Subspace", "find_subspace", "joint_span", "resolved_span", "sketch_subspace", "slice_edges", "span"]
+__all__ = [
+    "Subspace",
+    "find_subspace",
+    "joint_span",
+    "resolved_span",
+    "sketch_subspace",
+    "slice_edges",
+    "span",
+    "with_slope",
+]
+
+
+# Part of the slope's square that errors of the visible directions turn out of their span.
+TURNED = 1e-2
+# A column whose part off those before it is smaller, relative to the column, depends on them.
+DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -255,6 +270,40 @@ def joint_span(basis: Array, visible: Array) -> Array:
     beyond = visible - matmul(basis, matmul(basis.T, visible))
     kept = np.sum(beyond**2, axis=0) > 1e-4
     return np.concatenate([basis, span(beyond[:, kept])], axis=1)
+
+
+def with_slope(directions: Array, n_visible: int, slope: Array, error: float) -> tuple[Array, int]:
+    """Return directions that begin with the slope of the labels, and how many of them stand out.
+
+    The visible directions and the slope span the central mean subspace. A slope that lies in the span of the visible
+    directions up to its error is replaced by its projection, so that it adds no dimension.
+
+    Parameters
+    ----------
+    directions : ndarray of shape (r, s)
+        Orthonormal directions, as columns, in the order in which they stand out.
+    n_visible : int
+        How many of them stand out.
+    slope : ndarray of shape (r,)
+        Slope of the best affine function, in whitened coordinates.
+    error : float
+        Standard error of each coordinate of the slope.
+    """
+    visible = directions[:, :n_visible]
+    inside = matmul(visible, matmul(visible.T, slope))
+    size, beyond = float(np.sum(slope**2)), float(np.sum((slope - inside) ** 2))
+    n_off = len(slope) - n_visible
+    # Errors of the visible directions turn a part of the slope out of their span.
+    new = beyond > max(error**2 * (n_off + 3 * np.sqrt(2 * n_off)), TURNED * size)
+    first = inside if n_visible and not new else slope
+    kept: list[Array] = []
+    for column in (first, *directions.T):
+        off = column - sum((np.sum(column * other) * other for other in kept), np.zeros(len(column)))
+        norm = float(np.sqrt(np.sum(off**2)))
+        if norm > DEPENDENT * np.sqrt(np.sum(column**2)):
+            kept.append(off / norm)
+    n_shown = n_visible + new if n_visible else int(size > 0)
+    return np.stack(kept[: directions.shape[0]], axis=1), int(n_shown)
 
 
 def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: float) -> Array:

@@ -128,7 +128,9 @@ class Linearised:
             return root * 0.0
         middle = matmul(matmul(root.T, self.normal_matrix(x, spread / total, n_jobs)), root) * total
         values, vectors = eigh(middle)
-        return matmul(root, vectors * np.sqrt(np.maximum(values, 0.0))) / (float(np.sum(weight)) * np.sqrt(times))
+        spreads = vectors * np.sqrt(np.maximum(values, 0.0))
+        scaled: Array = matmul(root, spreads) / (float(np.sum(weight)) * np.sqrt(times))
+        return scaled
 
 
 @dataclass(frozen=True)

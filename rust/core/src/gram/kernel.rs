@@ -1,13 +1,13 @@
-//! Adds chunks of rows to the sums: packs them into panels, scales these by the weights, multiplies panels in tiles.
+//! The kernel of weighted Gram matrices: it packs chunks of rows into panels, scales them and multiplies them in tiles.
 
 use super::layout::{Layout, MORE_ROTATIONS, ROTATIONS};
 use super::rows::{Ahead, Rows};
 use crate::simd::{self, Element, Lane, LineOf, Simd, WIDTH};
 
-/// Rows of single precision and their weights lie within 2^±`RANGE`, so that no product leaves the range of a single.
+/// Entries and weights of chunks in single precision lie within 2^±`RANGE`, so that no product leaves the range of f32.
 const RANGE: i32 = 30;
 
-/// Scratch in one precision.
+/// Buffers in one precision.
 #[derive(Clone, Debug)]
 pub struct Buffers<E: Element> {
     panels: Vec<E::Line>,
@@ -21,7 +21,7 @@ impl<E: Element> Default for Buffers<E> {
     }
 }
 
-/// Rows of one chunk and their weights: column c starts at `weights[c * stride]`.
+/// Rows of one chunk and their weights; column c of the weights starts at `weights[c * stride]`.
 #[derive(Clone, Copy)]
 pub struct Chunk<'a> {
     pub rows: Rows<'a>,
@@ -37,8 +37,9 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Adds a chunk to the sums of its weights, with products of precision `E`; false, and nothing is added, if it cannot
-/// hold them.
+/// Adds a chunk to the sums of its weights, with products in precision `E`.
+///
+/// Returns false, and adds nothing, if the chunk is out of range for this precision.
 pub fn add<E: Element>(chunk: Chunk<'_>, buffers: &mut Buffers<E>, sums: &mut [Lane]) -> bool {
     simd::dispatch(AddChunk { chunk, buffers, sums })
 }
@@ -58,7 +59,7 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
         let Self { chunk, buffers: Buffers { panels, scaled, weights }, sums } = self;
         let Chunk { rows, n_weights, .. } = chunk;
         let n_rows = rows.len();
-        // An odd distance keeps panels from competing for the same sets of the cache.
+        // An odd distance prevents panels from competing for the same sets of the cache.
         let distance = n_rows | 1;
         let layout = Layout { width: S::WIDTH, n_panels: rows.n_features.div_ceil(S::WIDTH) };
         panels.resize(layout.n_panels * distance, E::ZERO);
@@ -66,7 +67,7 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
             return false;
         }
         let panel = |i: usize| &panels[i * distance..][..n_rows];
-        // As many weights at once as have room for the sums of their diagonals in the registers.
+        // The number of weights per pass is limited by the registers for the sums of their diagonals.
         let group = if S::PANELS == 1 { 1 } else { 4 };
         let mut ahead = rows.ahead;
         scaled.resize(group * distance, E::ZERO);
@@ -89,13 +90,13 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
                 }
                 let mut j = 0;
                 while j < i {
-                    // The panels of a step stay in the first-level cache for all weights. A step of one panel is slow: four
-                    // are taken as 2 + 2, not 3 + 1.
+                    // The panels of a step stay in the first-level cache for all weights. A step of one panel is slow,
+                    // so four panels are processed as 2 + 2 and not as 3 + 1.
                     let step = S::PANELS.min(if i - j == 4 { 2 } else { i - j });
                     for (scaled, sums) in scaled.chunks_exact(distance).zip(sums.chunks_exact_mut(layout.len())) {
                         let a = &scaled[..n_rows];
                         let sums = &mut sums[layout.block(i, j)..];
-                        // One cache line is prefetched every two rows, about what memory delivers meanwhile.
+                        // One cache line is prefetched every two rows, which matches the memory bandwidth.
                         let (now, later) = ahead.split(n_rows * WIDTH / 2);
                         ahead = later;
                         match step {
@@ -112,7 +113,7 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
     }
 }
 
-/// Whether weights of single precision keep products in range.
+/// Whether products with these weights stay in the range of single precision.
 #[inline(always)]
 fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
     if S::WIDTH == WIDTH {
@@ -120,7 +121,7 @@ fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
     }
     let range = 2.0_f64.powi(RANGE);
     (0..chunk.n_weights).all(|c| {
-        // Eight at a time, which the compiler turns into vectors.
+        // Groups of eight values, which the compiler vectorises.
         let (lanes, rest) = chunk.column(c).as_chunks::<WIDTH>();
         let mut largest = [0.0_f64; WIDTH];
         for lane in lanes {
@@ -134,14 +135,15 @@ fn weights_fit<S: Simd>(chunk: Chunk<'_>) -> bool {
     })
 }
 
-/// Packs rows into panels `distance` lines apart: panel j holds the columns from j `WIDTH` on, padded with zeros.
-/// False if an entry leaves the range of single precision.
+/// Packs rows into panels that are `distance` lines apart; panel j starts with column j `WIDTH` and is zero-padded.
+///
+/// Returns false if an entry is out of range for single precision.
 #[inline(always)]
 fn pack<S: Simd>(rows: Rows<'_>, distance: usize, panels: &mut [LineOf<S>]) -> bool {
     let d = rows.n_features;
     let (mut largest, minus) = (S::zero(), S::splat(S::Element::from_f64(-1.0)));
     for p in 0..rows.len() {
-        // Plain loops here and below: closures would be compiled without the instructions of `S`.
+        // Closures would be compiled without the instructions of `S`; hence the plain loops here and below.
         let row = rows.row(p);
         let (mut from, mut to) = (0, p);
         while from + S::WIDTH <= d {
@@ -168,7 +170,7 @@ fn pack<S: Simd>(rows: Rows<'_>, distance: usize, panels: &mut [LineOf<S>]) -> b
     S::Element::flat(&line).iter().all(|&value| S::Element::to_f64(value) <= 2.0_f64.powi(RANGE))
 }
 
-/// Scales panel `i` by `G` weights of its rows; adds the sums of the columns and the products of the panel with itself.
+/// Scales panel `i` by `G` weights of its rows, and adds its column sums and its products with itself.
 struct Scale<'a, E: Element, const G: usize> {
     layout: Layout,
     i: usize,
@@ -187,7 +189,7 @@ impl<E: Element, const G: usize> simd::Operation for Scale<'_, E, G> {
     fn run<S: Simd<Element = E>>(self) {
         let Self { layout, i, panel, weights, distance, scaled, sums } = self;
         let n_rows = panel.len();
-        // Equal lengths, told once, spare the checks inside the loop.
+        // Slices of equal length let the compiler omit bounds checks inside the loop.
         let weights: [&[S::Element]; G] = std::array::from_fn(|g| &weights[g * n_rows..][..n_rows]);
         let mut targets = scaled.chunks_exact_mut(distance);
         let targets: [_; G] = std::array::from_fn(|_| &mut targets.next().unwrap_or_default()[..n_rows]);
@@ -218,10 +220,10 @@ impl<E: Element, const G: usize> simd::Operation for Scale<'_, E, G> {
     }
 }
 
-/// Adds `R` lines for each of `G` weights, whose sums lie `stride` lanes apart.
+/// Adds `R` lines for each of `G` weights, whose sums are `stride` lanes apart.
 #[inline(always)]
 fn add_lines<S: Simd, const G: usize, const R: usize>(lines: [[S::Vector; R]; G], stride: usize, sums: &mut [Lane]) {
-    // Stored first: indexing registers by a variable would keep them in memory during the loop that fills them.
+    // The registers are stored first: indexing them by a variable would keep them in memory during the loop above.
     let mut stored = [[S::Element::ZERO; R]; G];
     for g in 0..G {
         for s in 0..R {
@@ -235,7 +237,7 @@ fn add_lines<S: Simd, const G: usize, const R: usize>(lines: [[S::Vector; R]; G]
     }
 }
 
-/// Adds the products of a scaled line with `R` rotations of `line`, each by one place more.
+/// Adds the products of a scaled line with `R` successive rotations of `line`, each by one more place.
 #[inline(always)]
 fn add_rotations<S: Simd, const G: usize, const R: usize>(
     mut line: S::Vector,
@@ -250,8 +252,7 @@ fn add_rotations<S: Simd, const G: usize, const R: usize>(
     }
 }
 
-/// Adds the products of the columns of a scaled panel, `n_columns` of them, with those of the panels `b`, summed over
-/// rows.
+/// Adds the products of the `n_columns` columns of a scaled panel with the columns of the panels `b`, summed over rows.
 #[inline(always)]
 fn multiply<S: Simd, const N: usize>(
     a: &[LineOf<S>],
@@ -271,7 +272,7 @@ fn multiply<S: Simd, const N: usize>(
     }
 }
 
-/// The tile of `R` columns of the scaled panel from `first` on.
+/// Adds the tile of `R` columns of the scaled panel that starts at column `first`.
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const N: usize>(
     a: &[LineOf<S>],
@@ -282,12 +283,13 @@ fn tile<S: Simd, const R: usize, const N: usize>(
 ) {
     let line = S::WIDTH / WIDTH;
     let start = sums[first * line..].as_ptr();
-    // Equal lengths, told once, spare the checks inside the loop.
+    // Slices of equal length let the compiler omit bounds checks inside the loop.
     let b = b.map(|panel| &panel[..a.len()]);
     let mut tile = [[S::zero(); N]; R];
     for p in 0..a.len() {
         ahead.fetch(p * WIDTH / 2);
-        // The tile's sums are prefetched too, a few per row: all at once would delay the loads of the panels.
+        // The sums of the tile are prefetched too, a few per row, because prefetching all at once would delay the loads
+        // of the panels.
         if p % 2 == 0 && p / 2 < R * line {
             for n in 0..N {
                 simd::fetch(start.wrapping_add(n * S::WIDTH * line + p / 2).cast());

@@ -1,17 +1,17 @@
-//! Says where the sums of a weight lie: tile after tile, as the kernel adds to them.
+//! Memory layout of the sums of a weight: tile by tile, in the order in which the kernel adds to them.
 
 use super::Precision;
 use crate::simd::WIDTH;
 
-/// Rotations of a panel, by 0 to 4 places, in one pass over its rows: the sums of four weights then stay in registers.
+/// Number of rotations of a panel, by 0 to 4 places, in the first pass: sums of four weights then fit in registers.
 pub const ROTATIONS: usize = WIDTH / 2 + 1;
-/// Rotations of a panel of singles in a second pass, by 8 to 11 places.
+/// Number of rotations of a panel of singles, by 8 to 11 places, in a second pass.
 pub const MORE_ROTATIONS: usize = ROTATIONS - 1;
 
-/// Where the sums of one weight lie, counted in lanes.
+/// Offsets of the sums of one weight, counted in lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Columns of a panel.
+    /// Number of columns of a panel.
     pub width: usize,
     pub n_panels: usize,
 }
@@ -25,37 +25,38 @@ impl Layout {
         Self { width, n_panels: n_features.div_ceil(width) }
     }
 
-    /// Lanes of a line of sums.
+    /// Number of lanes in a line of sums.
     pub fn line(self) -> usize {
         self.width / WIDTH
     }
 
-    /// Rotations of a panel, which meet every pair of its columns.
+    /// Rotations of a panel that together cover every pair of its columns.
     pub fn n_rotations(self) -> usize {
         if self.width == WIDTH { ROTATIONS } else { ROTATIONS + MORE_ROTATIONS }
     }
 
-    /// Xᵀ w of panel `i`: one line.
+    /// Offset of Xᵀ w of panel `i`, one line.
     pub fn vector(self, i: usize) -> usize {
         i * self.line()
     }
 
-    /// Products of panel `i` with itself: a line a rotation holds those of its columns l and (l + places) mod width.
+    /// Offset of the products of panel `i` with itself: one line per rotation, which holds the products of the columns
+    /// l and (l + places) mod width.
     pub fn diagonal(self, i: usize) -> usize {
         (self.n_panels + i * self.n_rotations()) * self.line()
     }
 
-    /// Products of panel `i` with panel `j` < `i`: a line a column of `i`. Those of the next `j` follow.
+    /// Offset of the products of panel `i` with panel `j` < `i`, one line per column of `i`, followed by the next `j`.
     pub fn block(self, i: usize, j: usize) -> usize {
         (self.n_panels * (1 + self.n_rotations()) + (i * i.saturating_sub(1) / 2 + j) * self.width) * self.line()
     }
 
-    /// All lanes.
+    /// Total number of lanes.
     pub fn len(self) -> usize {
         self.block(self.n_panels, 0)
     }
 
-    /// Where the double for the columns `a` ≥ `b` lies.
+    /// Offset of the double for the columns `a` ≥ `b`.
     pub fn entry(self, a: usize, b: usize) -> usize {
         let (i, j) = (a / self.width, b / self.width);
         let (row, column) = (a % self.width, b % self.width);

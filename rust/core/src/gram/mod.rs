@@ -1,10 +1,10 @@
-//! The weighted Gram kernel, in which every sum of products x xᵀ is computed: for weight columns w_c over rows X the
-//! matrices Xᵀ diag(w_c) X, the vectors Xᵀ w_c and the sums of w_c.
+//! Weighted Gram matrices: Xᵀ diag(w_c) X, Xᵀ w_c and the sum of w_c for rows X and several columns of weights w_c.
 //!
-//! Rows are packed once, chunk by chunk, into panels of one cache line of columns. For every weight a panel is scaled
-//! once and multiplied with the panels left of it in tiles of sums that stay in registers; its products with itself come
-//! from its rotations, each pair of columns once, so that hardly more than the lower triangle is computed. The sums lie
-//! tile after tile, as the kernel adds to them, and are put into squares only when they are asked for.
+//! All sums of products x xᵀ in this crate are computed here. Rows are packed once, chunk by chunk, into panels whose
+//! rows are one cache line. For each weight a panel is scaled once and multiplied with the panels to its left in tiles
+//! of sums that stay in registers. Products of a panel with itself are computed from its rotations, each pair of columns
+//! once, so that hardly more than the lower triangle is computed. The sums are stored tile by tile, in the order in
+//! which the kernel adds to them, and are converted to square matrices only on request.
 
 mod kernel;
 mod layout;
@@ -15,23 +15,25 @@ use kernel::{Buffers, Chunk, add};
 use layout::Layout;
 pub use rows::{Ahead, Rows};
 
-/// Rows of one chunk: two panels then stay in the first-level cache beside the one that is scaled, and sums of single
-/// precision stay short.
+/// Number of rows per chunk: small enough that two panels and a scaled one fit into the first-level cache, and that
+/// sums in single precision are short.
 const CHUNK: usize = 128;
 
-/// In what precision products are computed; sums are held in double precision in either.
+/// Precision in which products are computed; sums are always stored in double precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Doubles throughout.
+    /// Double precision throughout.
     #[default]
     Double,
-    /// Products and their sums over at most 128 rows in singles, up to 1.8 times as fast. An entry is off by at most
-    /// 133 · 2⁻²⁴ Σ |w x_i x_j| + n 2⁻⁸⁸ over n rows, besides the rounding of the doubles. Chunks with entries or
-    /// weights beyond 2³⁰, or a weight with no value above 2⁻³⁰, are computed in doubles.
+    /// Products and their sums over at most 128 rows in single precision, which is up to 1.8 times as fast.
+    ///
+    /// An entry of a sum over n rows has an error of at most 133 · 2⁻²⁴ Σ |w x_i x_j| + n 2⁻⁸⁸, in addition to the
+    /// rounding of doubles. Chunks with entries or weights beyond 2³⁰, or with a column of weights without a value above
+    /// 2⁻³⁰, are computed in double precision.
     Mixed,
 }
 
-/// Scratch of one worker: the packed panels.
+/// Buffers of one worker for packed panels.
 #[derive(Clone, Debug, Default)]
 pub struct Pack {
     double: Buffers<f64>,
@@ -45,7 +47,7 @@ pub struct WeightedGrams {
     n_weights: usize,
     precision: Precision,
     totals: Vec<f64>,
-    /// Weight after weight, as [`Layout`] says.
+    /// Sums of each weight in turn, laid out as described by [`Layout`].
     lanes: Vec<Lane>,
 }
 
@@ -73,7 +75,7 @@ impl WeightedGrams {
         Layout::new(self.n_features, self.precision)
     }
 
-    /// The sums of weight `c` but their total.
+    /// The sums of weight `c`, without the total of the weight.
     fn sums(&self, c: usize) -> &[f64] {
         let stride = self.layout().len();
         f64::flat(&self.lanes[c * stride..][..stride])
@@ -103,7 +105,7 @@ impl WeightedGrams {
             }
         }
         for i in 1..layout.n_panels {
-            // Block by block, so that the transposed half is written in pieces of cache lines.
+            // The loop goes block by block, so that the transposed half is written in parts of cache lines.
             for (block, j) in sums[layout.block(i, 0) * WIDTH..].chunks_exact(layout.width * layout.width).zip(0..i) {
                 let columns = j * layout.width;
                 for (line, a) in block.chunks_exact(layout.width).zip(i * layout.width..d) {
@@ -115,8 +117,8 @@ impl WeightedGrams {
         out
     }
 
-    /// All sums in an order that does not depend on the kernel: per weight the total, the vector and the rows of the
-    /// lower triangle.
+    /// Returns all sums in an order that does not depend on the kernel: for each weight the total, the vector and the
+    /// rows of the lower triangle.
     #[must_use]
     pub fn to_vec(&self) -> Vec<f64> {
         let (d, layout) = (self.n_features, self.layout());
@@ -130,7 +132,7 @@ impl WeightedGrams {
         out
     }
 
-    /// Replaces all sums by what [`WeightedGrams::to_vec`] has returned; false for another number of sums.
+    /// Replaces all sums by a result of [`WeightedGrams::to_vec`]; returns false if the number of sums differs.
     #[must_use]
     pub fn set(&mut self, values: &[f64]) -> bool {
         let (d, layout) = (self.n_features, self.layout());
@@ -151,7 +153,7 @@ impl WeightedGrams {
         true
     }
 
-    /// Adds the sums of other rows; both sides have the same shape.
+    /// Adds the sums of other rows; both operands must have the same shape.
     pub fn merge(&mut self, other: &Self) {
         debug_assert_eq!(self.lanes.len(), other.lanes.len());
         self.totals.iter_mut().zip(&other.totals).for_each(|(a, b)| *a += b);
@@ -160,8 +162,8 @@ impl WeightedGrams {
         }
     }
 
-    /// Adds rows to the sums of the weights from `first` on: `weights` holds one contiguous column a weight, of as many
-    /// values as there are rows.
+    /// Adds rows to the sums of consecutive weights, starting with weight `first`. `weights` holds one contiguous
+    /// column per weight, with one value per row.
     pub fn update(&mut self, first: usize, rows: Rows<'_>, weights: &[f64], pack: &mut Pack) {
         let n_rows = rows.len();
         if n_rows == 0 {
@@ -186,7 +188,7 @@ impl WeightedGrams {
         }
     }
 
-    /// Adds a chunk that single precision cannot hold.
+    /// Adds a chunk that is out of range for single precision.
     #[cold]
     fn add_doubles(&mut self, first: usize, chunk: Chunk<'_>, buffers: &mut Buffers<f64>) {
         let d = self.n_features;
@@ -205,7 +207,7 @@ impl WeightedGrams {
     }
 }
 
-/// Sum of a column of weights, in eight sums that do not wait for each other.
+/// Sums a column of weights, in eight independent partial sums.
 #[inline(always)]
 pub fn sum(values: &[f64]) -> f64 {
     let (lanes, rest) = values.as_chunks::<WIDTH>();

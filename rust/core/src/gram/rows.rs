@@ -1,8 +1,8 @@
-//! Rows as the kernel reads them: all of a table or those of a list, while the next ones are fetched.
+//! Views of rows for the Gram kernel: all rows of a table or a list of them, with prefetching of the next rows.
 
 use crate::simd;
 
-/// Rows of a row-major table: all of them, or those of a list.
+/// All rows of a row-major table, or a list of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
     x: &'a [f64],
@@ -11,7 +11,7 @@ pub struct Rows<'a> {
     pub(super) ahead: Ahead,
 }
 
-/// Memory that will be read next, and is asked for while the processor is busy; it is never read here.
+/// Memory that will be read next and is prefetched during computations; it is never read through this type.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ahead {
     address: usize,
@@ -25,7 +25,7 @@ impl From<&[f64]> for Ahead {
 }
 
 impl Ahead {
-    /// The first `n` values, and the others.
+    /// Splits off the first `n` values.
     #[inline(always)]
     #[must_use]
     pub fn split(self, n: usize) -> (Self, Self) {
@@ -33,7 +33,7 @@ impl Ahead {
         (Self { len: n, ..self }, Self { address: self.address + n * size_of::<f64>(), len: self.len - n })
     }
 
-    /// Asks for the value at `at` and its neighbours.
+    /// Prefetches the cache line of the value at `at`.
     #[inline(always)]
     pub fn fetch(self, at: usize) {
         if at < self.len {
@@ -49,13 +49,13 @@ impl<'a> Rows<'a> {
         Self { x, n_features, chosen: None, ahead: Ahead::default() }
     }
 
-    /// The rows of `x` with the numbers `chosen`, in this order.
+    /// The rows of `x` with the indices `chosen`, in this order.
     #[must_use]
     pub fn chosen(x: &'a [f64], n_features: usize, chosen: &'a [u32]) -> Self {
         Self { x, n_features, chosen: Some(chosen), ahead: Ahead::default() }
     }
 
-    /// The same rows; meanwhile `ahead` is brought into the cache.
+    /// The same rows, with `ahead` to be prefetched while they are processed.
     #[must_use]
     pub fn fetching(self, ahead: Ahead) -> Self {
         Self { ahead, ..self }

@@ -1,4 +1,4 @@
-//! Contractions of Hermite moment tensors along given directions: E[y H_l(x)[g, .., g, :, :]] for many g and l at once.
+//! Contractions E[y H_l(x)[g, .., g, :, :]] of Hermite moment tensors with directions g, for several g and degrees l.
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
@@ -19,7 +19,7 @@ pub struct ContractionMoments {
     n_features: usize,
     degrees: Vec<u64>,
     precision: Precision,
-    /// Whether the one direction was given as a vector, not as a matrix of one row.
+    /// Whether a single direction was given as a vector and not as a matrix with one row.
     is_single: bool,
     /// Unit directions, row-major.
     directions: Vec<f64>,
@@ -28,23 +28,24 @@ pub struct ContractionMoments {
     residual: Option<Residual>,
     n_rows: u64,
     weight: f64,
-    /// Per direction and degree l: sums with the weight y He_{l-2}(t).
+    /// Sums with the weight y He_{l-2}(t), for each direction and degree l.
     grams: WeightedGrams,
-    /// The places of the degrees l whose Σ y He_{l-3}(t) x does not follow from the other sums.
+    /// Indices of the degrees l whose Σ y He_{l-3}(t) x cannot be computed from the other sums.
     summed: Vec<usize>,
-    /// Per direction and summed place: Σ y He_{l-3}(t) x.
+    /// Σ y He_{l-3}(t) x, for each direction and each degree of `summed`.
     vectors: Vec<f64>,
-    /// Per direction and degree l: Σ y He_{l-4}(t).
+    /// Σ y He_{l-4}(t), for each direction and degree l.
     totals: Vec<f64>,
 }
 
 impl ContractionMoments {
-    /// Contractions of the given `degrees` along unit `directions` (row-major) of y, or of y - `network`(x).
-    /// `is_single` only recalls that the one direction was given as a vector.
+    /// Creates contractions of the given `degrees` with row-major unit `directions`, of y or of y - `network`(x).
+    ///
+    /// `is_single` records that a single direction was given as a vector; it does not change the sums.
     ///
     /// # Errors
-    /// No columns, no directions, a direction that is not a unit vector, a degree below 2, a degree named twice, a network
-    /// of other inputs, sums that do not fit into memory.
+    /// There are no columns or no directions, a direction is not a unit vector, a degree is not from 2 to 64 or is
+    /// repeated, the network has another number of features, or the sums do not fit into memory.
     pub fn new(
         n_features: usize,
         directions: &[f64],
@@ -71,7 +72,7 @@ impl ContractionMoments {
                 return Err(Error::argument("degrees", format!("expected degrees from 2 to 64, got {l}")));
             }
             if degrees[..i].contains(l) {
-                return Err(Error::argument("degrees", format!("degree {l} is named twice")));
+                return Err(Error::argument("degrees", format!("degree {l} is repeated")));
             }
         }
         check_network(network.as_ref(), n_features)?;
@@ -98,13 +99,13 @@ impl ContractionMoments {
         })
     }
 
-    /// The precision of the products.
+    /// Precision of the products.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// The degrees l, as given.
+    /// The degrees l, in the given order.
     #[must_use]
     pub fn degrees(&self) -> &[u64] {
         &self.degrees
@@ -116,7 +117,7 @@ impl ContractionMoments {
         self.n_features
     }
 
-    /// Whether the one direction was given as a vector.
+    /// Whether a single direction was given as a vector.
     #[must_use]
     pub fn is_single(&self) -> bool {
         self.is_single
@@ -128,7 +129,7 @@ impl ContractionMoments {
         self.projection.len()
     }
 
-    /// The mean of y H_l(x)[g, .., g, :, :] for direction `direction` and the degree at place `place`, `(d, d)` row-major.
+    /// Returns the mean of y H_l(x)[g, .., g, :, :] for a direction and the degree with index `place`, row-major.
     #[must_use]
     pub fn contraction(&self, direction: usize, place: usize) -> Vec<f64> {
         let d = self.n_features;
@@ -148,13 +149,12 @@ impl ContractionMoments {
         out
     }
 
-    /// Σ y He_{l-3}(t) x for the degree l at place `place`.
+    /// Returns Σ y He_{l-3}(t) x for the degree l with index `place`.
     ///
-    /// That is a sum of degree l-1, where there is one; it follows from degree l-2 by t He_n = He_{n+1} + n He_{n-1}, for
-    /// Σ w x xᵀ g = Σ w t x.
-    ///
-    /// In mixed precision what follows is off by as much as that matrix: with ε = 133 · 2⁻²⁴ and w = y He_{l-4}(t), by
-    /// e_l = ε Σ |w x_i| Σ_j |x_j g_j| + (l-4) e_{l-2} in entry i.
+    /// If degree l-1 is present, the vector is one of its sums. Otherwise, if degree l-2 is present, it is computed
+    /// from the matrix of that degree by t He_n = He_{n+1} + n He_{n-1}, since Σ w x xᵀ g = Σ w t x. In mixed precision,
+    /// entry i then inherits the error e_l = ε Σ |w x_i| Σ_j |x_j g_j| + (l-4) e_{l-2} of the matrix, with
+    /// ε = 133 · 2⁻²⁴ and w = y He_{l-4}(t).
     fn lower_vector(&self, direction: usize, place: usize) -> Vec<f64> {
         let d = self.n_features;
         let l = self.degrees[place];
@@ -284,8 +284,8 @@ impl Accumulator for ContractionMoments {
     }
 }
 
-/// The weights y He_j(t) of rows by the recurrence of the polynomials; j is l-2 for the matrix of degree l, l-3 for its
-/// vector, l-4 for its number.
+/// Computes the weights y He_j(t) of rows by the recurrence of Hermite polynomials, for j = l-2 (matrix of degree l),
+/// l-3 (its vector) and l-4 (its scalar).
 struct Weights<'a> {
     degrees: &'a [u64],
     summed: &'a [usize],
@@ -293,11 +293,11 @@ struct Weights<'a> {
     t: &'a [f64],
     previous: &'a mut [f64],
     current: &'a mut [f64],
-    /// Per degree a column: y He_{l-2}(t).
+    /// y He_{l-2}(t), one column per degree.
     weights: &'a mut [f64],
-    /// Per row, in lanes: y He_{l-3}(t) for the degrees at the places `summed`.
+    /// y He_{l-3}(t) for the degrees of `summed`, in lanes per row.
     lower: &'a mut [Lane],
-    /// Per degree: Σ y He_{l-4}(t) is added.
+    /// One value per degree, to which Σ y He_{l-4}(t) is added.
     totals: &'a mut [f64],
 }
 

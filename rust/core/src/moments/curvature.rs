@@ -1,4 +1,4 @@
-//! Curvature of a fit: the Gauss-Newton normal matrix of a network, from weighted Grams of the inputs. O(N d² k²).
+//! Gauss-Newton normal matrix of a network, from weighted Gram matrices of the inputs, in O(N d² k²) operations.
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, row_weight};
@@ -15,15 +15,15 @@ pub struct CurvatureMoments {
     network: Network,
     residual: Residual,
     n_rows: u64,
-    /// Weights: 1, then g_i g_j for i ≥ j, row by row of the lower triangle.
+    /// Gram matrices with the weight 1 and then g_i g_j for i ≥ j, in the row order of the lower triangle.
     grams: WeightedGrams,
 }
 
 impl CurvatureMoments {
-    /// The curvature at `network`.
+    /// Creates an empty accumulator for the normal matrix at `network`.
     ///
     /// # Errors
-    /// Sums that do not fit into memory.
+    /// The sums do not fit into memory.
     pub fn new(network: Network) -> Result<Self> {
         let k = network.n_neurons();
         let n_matrices = 1 + k * (k + 1) / 2;
@@ -32,7 +32,7 @@ impl CurvatureMoments {
         Ok(Self { residual: Residual::new(&network), n_rows: 0, grams, network })
     }
 
-    /// Mean of g_i g_j (x, 1)(x, 1)ᵀ: a square of (k + 1)(d + 1) rows in blocks of d + 1, the affine part last.
+    /// Mean of g_i g_j (x, 1)(x, 1)ᵀ, as a square matrix with k + 1 blocks of d + 1 rows; the affine part comes last.
     #[must_use]
     pub fn normal_matrix(&self) -> Vec<f64> {
         let (k, d) = (self.network.n_neurons(), self.network.n_features);

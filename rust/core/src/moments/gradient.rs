@@ -1,4 +1,6 @@
-//! Gradient of a fit: the residuals of a network, summed against its inputs where each neuron is on. O(N d k).
+//! Gradient of the risk of a network: sums of residual times input over the rows on which each neuron is active.
+//!
+//! N rows take O(N d k) operations.
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, row_weight};
@@ -18,14 +20,14 @@ pub struct GradientMoments {
     residual: Residual,
     n_rows: u64,
     risk: RiskSums,
-    /// Σ w r g_i x, one row a gate.
+    /// Σ w r g_i x, one row per gate.
     vectors: Vec<f64>,
     /// Σ w r g_i.
     totals: Vec<f64>,
 }
 
 impl GradientMoments {
-    /// The gradient at `network`.
+    /// Creates an empty accumulator for the gradient at `network`.
     #[must_use]
     pub fn new(network: Network) -> Self {
         let n_gates = network.n_neurons() + 1;
@@ -39,13 +41,13 @@ impl GradientMoments {
         }
     }
 
-    /// Sums over the residuals.
+    /// Sums of the squared residuals.
     #[must_use]
     pub fn risk(&self) -> &RiskSums {
         &self.risk
     }
 
-    /// Mean of r g_i (x, 1): a row of `n_features + 1` a gate, the affine part last.
+    /// Mean of r g_i (x, 1), one row of `n_features + 1` values per gate; the affine part comes last.
     #[must_use]
     pub fn gradient(&self) -> Vec<f64> {
         let rows = self.vectors.chunks_exact(self.network.n_features).zip(&self.totals);

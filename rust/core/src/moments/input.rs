@@ -9,14 +9,14 @@ use crate::gram::{Precision, Rows, WeightedGrams};
 use crate::simd::ZERO;
 use crate::skinny::add_weighted_rows;
 
-/// Weighted mean and centred second moments of the columns (x, y); y is zero where rows have no label.
+/// Weighted mean and centred second moments of the columns (x, y), where y is 0 for rows without labels.
 #[derive(Clone, Debug)]
 pub struct InputMoments {
     n_features: usize,
     n_rows: u64,
     weight: f64,
     mean: Vec<f64>,
-    /// Σ w (c - mean)(c - mean)ᵀ over the columns c = (x, y), full square.
+    /// Σ w (c - mean)(c - mean)ᵀ for c = (x, y), a full square matrix.
     scatter: Vec<f64>,
 }
 
@@ -24,7 +24,7 @@ impl InputMoments {
     /// An accumulator of `n_features` columns and a label.
     ///
     /// # Errors
-    /// No columns, or more than fit into memory.
+    /// There are no columns, or the sums do not fit into memory.
     pub fn new(n_features: usize) -> Result<Self> {
         check_features(n_features)?;
         check_room(n_features, 1)?;
@@ -42,19 +42,19 @@ impl InputMoments {
         self.weight
     }
 
-    /// Mean of the columns, the label last.
+    /// Mean of the columns, with the label last.
     #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// Covariance of the columns, the label last: the scatter divided by the sum of the weights.
+    /// Covariance of the columns, with the label last: the scatter divided by the sum of the weights.
     #[must_use]
     pub fn covariance(&self) -> Vec<f64> {
         self.scatter.iter().map(|v| if self.weight > 0.0 { v / self.weight } else { 0.0 }).collect()
     }
 
-    /// Adds `weight` rows with this mean and scatter.
+    /// Merges the mean and scatter of rows of total weight `weight`.
     fn add(&mut self, weight: f64, mean: &[f64], scatter: impl Fn(usize) -> f64) {
         let total = self.weight + weight;
         if total == 0.0 {
@@ -121,7 +121,7 @@ impl Accumulator for InputMoments {
         }
         let mut gram = WeightedGrams::new(d, 1, Precision::Double);
         gram.update(0, Rows::all(rows, d).fetching(std::mem::take(ahead)), weights, pack);
-        // The label's row: Σ w (y - mean)(x - mean), Σ w (y - mean)², Σ w (y - mean).
+        // The row of the label: Σ w (y - mean)(x - mean), Σ w (y - mean)², Σ w (y - mean).
         let mut label_row = vec![0.0; c];
         let mut label_rest = 0.0;
         for (p, (lane, w)) in lanes.iter_mut().zip(&*weights).enumerate() {
@@ -138,7 +138,7 @@ impl Accumulator for InputMoments {
         for (j, &value) in label_row.iter().enumerate() {
             (scatter[d * c + j], scatter[j * c + d]) = (value, value);
         }
-        // The mean of the block is rounded: its centred rows sum to almost, not quite, zero.
+        // The mean of the block is rounded, so that its centred rows sum to nearly but not exactly zero.
         let rest: Vec<f64> = gram.vector(0).iter().chain([&label_rest]).map(|v| v / weight).collect();
         mean.iter_mut().zip(&rest).for_each(|(m, r)| *m += r);
         self.add(weight, &mean, |at| scatter[at] - weight * rest[at / c] * rest[at % c]);

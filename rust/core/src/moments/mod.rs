@@ -1,4 +1,4 @@
-//! The accumulators: sums over rows that are updated block by block, merged in any grouping, stored as bytes and read.
+//! Accumulators: sums over rows that are updated block by block, merged in any grouping, and stored as bytes.
 
 pub(crate) mod bytes;
 mod contraction;
@@ -27,10 +27,10 @@ use crate::network::Network;
 use crate::simd::Lane;
 use bytes::{Reader, Writer};
 
-/// Memory of one worker, reused from block to block.
+/// Buffers of one worker, reused from block to block.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// Rows of the block that comes next, for the first accumulator that has time to fetch them.
+    /// Rows of the next block, which the first accumulator that can do so prefetches.
     pub ahead: Ahead,
     pack: Pack,
     lanes: Vec<Lane>,
@@ -42,33 +42,33 @@ pub struct Scratch {
     starts: Vec<usize>,
 }
 
-/// What every accumulator does.
+/// The interface of every accumulator.
 trait Accumulator: Sized {
-    /// Tells the kinds apart in bytes.
+    /// Number that identifies the kind in the stored form.
     const KIND: u32;
     /// Number of input columns.
     fn n_features(&self) -> usize;
-    /// Rows seen.
+    /// Number of rows accumulated.
     fn n_rows(&self) -> u64;
-    /// Whether rows need labels.
+    /// Whether labels are needed.
     fn needs_labels(&self) -> bool;
-    /// The same configuration without rows.
+    /// Returns an accumulator of the same configuration, without rows.
     fn empty(&self) -> Self;
     /// Whether `other` has the same configuration, so that the two may be merged.
     fn same_configuration(&self, other: &Self) -> bool;
     /// Adds the rows of a block.
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch);
-    /// Adds the rows that `other` has seen; the configurations are the same.
+    /// Adds the sums of `other`, which must have the same configuration.
     fn merge(&mut self, other: &Self);
-    /// Configuration and sums.
+    /// Writes configuration and sums.
     fn write(&self, writer: &mut Writer);
-    /// What `write` has written.
+    /// Reads what `write` has written.
     fn read(reader: &mut Reader<'_>) -> Result<Self>;
 }
 
 macro_rules! moments {
     ($($(#[$doc:meta])* $variant:ident($type:ty)),* $(,)?) => {
-        /// Any accumulator, so that one sweep can feed several.
+        /// An accumulator of any kind.
         #[derive(Clone, Debug)]
         pub enum Moments {
             $($(#[$doc])* $variant($type),)*
@@ -81,7 +81,7 @@ macro_rules! moments {
         })*
 
         impl Moments {
-            /// The name of its type.
+            /// Name of the type of the accumulator.
             #[must_use]
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$variant(_) => stringify!($type),)* }
@@ -93,25 +93,25 @@ macro_rules! moments {
                 match self { $(Self::$variant(m) => m.n_features(),)* }
             }
 
-            /// Rows seen.
+            /// Number of rows accumulated.
             #[must_use]
             pub fn n_rows(&self) -> u64 {
                 match self { $(Self::$variant(m) => m.n_rows(),)* }
             }
 
-            /// Whether rows need labels.
+            /// Whether labels are needed.
             #[must_use]
             pub fn needs_labels(&self) -> bool {
                 match self { $(Self::$variant(m) => m.needs_labels(),)* }
             }
 
-            /// The same configuration without rows.
+            /// Returns an accumulator of the same configuration, without rows.
             #[must_use]
             pub fn empty(&self) -> Self {
                 match self { $(Self::$variant(m) => Self::$variant(m.empty()),)* }
             }
 
-            /// Adds the rows of a block, which has `n_features` columns, and labels where they are needed.
+            /// Adds the rows of a block, which must have `n_features` columns, and labels if they are needed.
             pub fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
                 match self { $(Self::$variant(m) => m.update(block, scratch),)* }
             }
@@ -125,10 +125,10 @@ macro_rules! moments {
                 }
             }
 
-            /// Adds the rows that `other` has seen.
+            /// Adds the sums of `other`.
             ///
             /// # Errors
-            /// An accumulator of another kind or configuration.
+            /// `other` is of another kind or configuration.
             pub fn merge(&mut self, other: &Self) -> Result<()> {
                 match (self, other) {
                     $((Self::$variant(a), Self::$variant(b)) if a.same_configuration(b) => a.merge(b),)*
@@ -144,7 +144,7 @@ macro_rules! moments {
                 Ok(())
             }
 
-            /// Configuration and sums in the documented format.
+            /// Returns configuration and sums in the documented format.
             #[must_use]
             pub fn to_bytes(&self) -> Vec<u8> {
                 match self { $(Self::$variant(m) => {
@@ -154,10 +154,10 @@ macro_rules! moments {
                 })* }
             }
 
-            /// The accumulator that [`Moments::to_bytes`] has written.
+            /// Reads an accumulator from a result of [`Moments::to_bytes`].
             ///
             /// # Errors
-            /// Bytes that are damaged, of another version or not an accumulator.
+            /// The bytes are damaged, of another version or not an accumulator.
             pub fn from_bytes(data: &[u8]) -> Result<Self> {
                 let (kind, mut reader) = Reader::new(data)?;
                 let moments = match kind {
@@ -176,17 +176,17 @@ moments! {
     Input(InputMoments),
     /// Contractions of Hermite moment tensors.
     Contraction(ContractionMoments),
-    /// Moments of the inputs slice by slice of the label.
+    /// Moments of the inputs in slices of the label.
     Slice(SliceMoments),
-    /// Gradient of a fit.
+    /// Gradient of the risk of a network.
     Gradient(GradientMoments),
-    /// Curvature of a fit.
+    /// Gauss-Newton normal matrix of a network.
     Curvature(CurvatureMoments),
     /// Squared residuals of a network.
     Risk(RiskMoments),
-    /// Rows chosen by a hash of their content.
+    /// Sample of rows chosen by a hash of their content.
     Rows(RowSample),
-    /// Moments against few directions.
+    /// Products of moments with few directions.
     Sketch(SketchMoments),
 }
 
@@ -198,18 +198,18 @@ fn check_features(n_features: usize) -> Result<()> {
     Ok(())
 }
 
-/// Checks the inputs of a network whose residuals are summed.
+/// Checks the number of features of a network whose residuals are summed.
 fn check_network(network: Option<&Network>, n_features: usize) -> Result<()> {
     match network {
         Some(network) if network.n_features != n_features => {
-            let message = format!("expected {n_features} inputs, the network has {}", network.n_features);
+            let message = format!("expected a network of {n_features} features, got {}", network.n_features);
             Err(Error::argument("network", message))
         }
         _ => Ok(()),
     }
 }
 
-/// Checks that memory has room for `n_matrices` sums of rows x, 1 and their products, so that making them cannot abort.
+/// Checks that `n_matrices` sums of 1, x and x xᵀ fit into memory, so that their allocation cannot abort.
 fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
     let columns = n_features.checked_add(1);
     let size = columns.and_then(|c| c.checked_mul(c)).and_then(|size| size.checked_mul(n_matrices));
@@ -251,7 +251,7 @@ pub(crate) mod tests {
         ]
     }
 
-    /// Multiples of 1/2, whose sums of fourth powers are exact: every order of summation gives the same bits.
+    /// Multiples of 1/2, whose sums of fourth powers are exact, so that every order of summation gives the same bits.
     fn rows(n: usize, d: usize, seed: usize) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         let value = |i: usize| f64::from(((i + 1) * (2 * seed + 7919) % 9) as u32) / 2.0 - 2.0;
         let x = (0..n * d).map(value).collect();
@@ -276,7 +276,7 @@ pub(crate) mod tests {
                 let mut merged = Moments::from_bytes(&first.to_bytes()).unwrap();
                 merged.merge(&Moments::from_bytes(&second.to_bytes()).unwrap()).unwrap();
                 prop_assert_eq!(merged.n_rows(), n as u64);
-                // Means are divided by the rows of each part: their merge is not exact.
+                // Means are divided by the number of rows of each part, so that their merge is not exact.
                 if !matches!(whole, Moments::Input(_)) {
                     prop_assert_eq!(merged.to_bytes(), whole.to_bytes(), "{}", whole.name());
                 }

@@ -1,4 +1,4 @@
-//! Labels of a block with a known network subtracted, and the neurons that are on.
+//! Residuals and gates: labels minus the predictions of a network, and which neurons are active on each row.
 
 use super::Scratch;
 use crate::block::Block;
@@ -7,14 +7,14 @@ use crate::network::Network;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::Directions;
 
-/// A network ready to be subtracted from labels: its linear part is packed as one more direction, after the neurons.
+/// A network packed for the evaluation of residuals; its linear part is one more direction after the neurons.
 #[derive(Clone, Debug)]
 pub struct Residual {
     directions: Directions,
     n_neurons: usize,
-    /// Output weights at the places of the neurons, 1 at that of the affine part.
+    /// Output weights of the neurons, and 1 for the affine part.
     factors: Vec<Lane>,
-    /// Lower bounds of the projections: 0 for neurons (relu), -∞ for the affine part.
+    /// Lower bounds of the projections, which are 0 for neurons (relu) and -∞ for the affine part.
     floors: Vec<Lane>,
 }
 
@@ -39,17 +39,17 @@ impl Residual {
         self.n_neurons
     }
 
-    /// Lanes a row.
+    /// Number of lanes per row.
     pub fn n_panels(&self) -> usize {
         self.directions.n_panels()
     }
 
-    /// Leaves the projections w_i·x + b_i, then linear·x + intercept, in `scratch.lanes`; meanwhile fetches `ahead`.
+    /// Writes w_i·x + b_i and then linear·x + intercept to `scratch.lanes`, and prefetches `ahead` meanwhile.
     pub fn project(&self, block: &Block<'_>, scratch: &mut Scratch, ahead: Ahead) {
         self.directions.project(block.x, block.n_rows, &mut scratch.lanes, ahead);
     }
 
-    /// Leaves y - f(x) in `scratch.labels` and the projections in `scratch.lanes`.
+    /// Writes y - f(x) to `scratch.labels` and the projections to `scratch.lanes`.
     pub fn compute(&self, block: &Block<'_>, scratch: &mut Scratch, ahead: Ahead) {
         self.project(block, scratch, ahead);
         scratch.labels.clear();
@@ -57,8 +57,8 @@ impl Residual {
         simd::dispatch(Subtract { residual: self, lanes: &scratch.lanes, labels: &mut scratch.labels });
     }
 
-    /// Replaces projections by the weights of their rows where a neuron is on, by zeros where it is off; the place of
-    /// the affine part is always on. Adds the sums over rows to `totals`, a lane a panel.
+    /// Replaces each projection by the weight of its row if the neuron is active and by zero otherwise; the affine part
+    /// is always active. Adds the sums over rows to `totals`, which has one lane per panel.
     pub fn gate(&self, lanes: &mut [Lane], weights: &[f64], totals: &mut [Lane]) {
         simd::dispatch(Gate { residual: self, lanes, weights, totals });
     }
@@ -113,7 +113,7 @@ impl simd::Operation for Gate<'_> {
     }
 }
 
-/// Leaves in `scratch.labels` the labels of a block, less `network` where there is one.
+/// Writes the labels of a block, minus the predictions of `network` if given, to `scratch.labels`.
 pub fn labels(network: Option<&Residual>, block: &Block<'_>, scratch: &mut Scratch) {
     match network {
         Some(network) => network.compute(block, scratch, Ahead::default()),

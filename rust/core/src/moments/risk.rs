@@ -1,4 +1,4 @@
-//! Squared residuals of a network: the risk and what its confidence interval needs.
+//! Risk of a network: the mean squared residual and the sums that its confidence interval needs.
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, row_weight};
@@ -58,13 +58,13 @@ impl RiskSums {
         self.largest = self.largest.max(other.largest);
     }
 
-    /// Mean squared residual; NaN without rows.
+    /// Mean squared residual, or NaN without rows.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.square / self.weight
     }
 
-    /// Variance of [`RiskSums::mean`] as an estimate: Σ w² (r² - mean)² / (Σ w)².
+    /// Estimated variance of [`RiskSums::mean`], Σ w² (r² - mean)² / (Σ w)².
     #[must_use]
     pub fn variance(&self) -> f64 {
         let mean = self.mean();
@@ -82,7 +82,7 @@ impl RiskSums {
 }
 
 impl RiskMoments {
-    /// The risk of `network`.
+    /// Creates an empty accumulator for the risk of `network`.
     #[must_use]
     pub fn new(network: Network) -> Self {
         Self { residual: Residual::new(&network), network, n_rows: 0, sums: RiskSums::default() }

@@ -1,4 +1,4 @@
-//! Rows chosen by a hash of their content: the same rows whatever their order, their source or the split into parts.
+//! Samples of rows chosen by a hash of their content, independently of their order, source and split into parts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use crate::gram::Ahead;
 use crate::simd::Element;
 use crate::skinny::Directions;
 
-/// The rows whose hash lies at or below a threshold; with the threshold q 2⁶⁴ a fraction q of all rows.
+/// The rows whose hash is at most a threshold; the threshold q 2⁶⁴ keeps about a share q of all rows.
 ///
-/// Of inputs that are too many to keep, projections are kept: the same rows, whatever the directions. Equal rows of a
-/// block are one row with the sum of their weights, so that few distinct rows take little memory however often they come.
+/// If the inputs are too large to store, their projections can be stored instead; the choice of rows does not depend on
+/// the directions. Equal rows of a block are stored as one row with the sum of their weights, so that few distinct rows
+/// take little memory however often they are repeated.
 #[derive(Clone, Debug)]
 pub struct RowSample {
     n_features: usize,
@@ -25,7 +26,7 @@ pub struct RowSample {
     directions: Option<Vec<f64>>,
     projection: Option<Directions>,
     n_rows: u64,
-    /// Shared with the samples that these were merged from: rows are many, and are copied once.
+    /// Parts are shared with the samples that were merged, so that rows are copied only once.
     parts: Vec<Arc<Part>>,
 }
 
@@ -37,13 +38,13 @@ struct Part {
     rows: Vec<f64>,
 }
 
-/// Numbers in a part: as many rows as fit, or one.
+/// Size of a part in numbers; a part holds as many rows as fit, but at least one.
 const PART: usize = 1 << 16;
 
 /// Chosen rows, ordered by hash and content.
 #[derive(Clone, Debug)]
 pub struct ChosenRows {
-    /// Hashes, ascending; those held out last.
+    /// Hashes in ascending order, with those of held-out rows last.
     pub hashes: Vec<u64>,
     /// Inputs, or their projections, row-major.
     pub x: Vec<f64>,
@@ -54,37 +55,39 @@ pub struct ChosenRows {
 }
 
 impl RowSample {
-    /// Rows whose hash is at most `threshold`; with `directions`, row-major, their projections x·v_j.
+    /// Creates an empty sample of the rows whose hash is at most `threshold`.
+    ///
+    /// With row-major `directions` v_j, the projections x·v_j are stored instead of the inputs.
     ///
     /// # Errors
-    /// No columns, directions that do not fill their rows or are not finite.
+    /// There are no columns, or directions are incomplete or not finite.
     pub fn new(n_features: usize, threshold: u64, seed: u64, directions: Option<Vec<f64>>) -> Result<Self> {
         check_features(n_features)?;
         if directions.as_ref().is_some_and(|v| v.len() % n_features != 0 || v.iter().any(|v| !v.is_finite())) {
-            return Err(Error::argument("directions", format!("expected finite rows of {n_features} numbers")));
+            return Err(Error::argument("directions", format!("expected rows of {n_features} finite numbers")));
         }
         let offsets = |directions: &Vec<f64>| vec![0.0; directions.len() / n_features];
         let projection = directions.as_ref().map(|rows| Directions::new(rows, &offsets(rows), n_features));
         Ok(Self { n_features, threshold, seed, directions, projection, n_rows: 0, parts: Vec::new() })
     }
 
-    /// Numbers kept of the inputs of a row.
+    /// Number of stored inputs or projections per row.
     #[must_use]
     pub fn n_columns(&self) -> usize {
         self.projection.as_ref().map_or(self.n_features, Directions::len)
     }
 
-    /// The chosen rows; with `held_out` m, about one in m of them, chosen by the hash, after the others.
+    /// Returns the chosen rows; if `held_out` is m > 0, about one in m of them, chosen by hash, comes after the others.
     #[must_use]
     pub fn chosen(&self, held_out: u64) -> ChosenRows {
         let d = self.n_columns();
-        // The low bits of a hash know nothing of the threshold, which looks at the high ones.
+        // The low bits of a hash are independent of the comparison with the threshold, which depends on the high bits.
         let is_held_out = |hash: u64| (hash >> 3).checked_rem(held_out) == Some(0);
         let mut order: Vec<(bool, u64, &[f64])> = (self.parts.iter())
             .flat_map(|part| part.hashes.iter().zip(part.rows.chunks_exact(d + 2)))
             .map(|(&hash, row)| (is_held_out(hash), hash, row))
             .collect();
-        // Rows of equal hash are, but for an accident, equal; comparing them makes the order certain.
+        // Rows of equal hash are equal except by accident; comparing their content makes the order unique.
         let bits = |row: &[f64]| row.iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
         order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| bits(a.2).cmp(&bits(b.2))));
         let mut x = Vec::with_capacity(order.len() * d);
@@ -97,7 +100,7 @@ impl RowSample {
         }
     }
 
-    /// A part with room for another row.
+    /// Returns a part with room for another row.
     fn open_part(&mut self) -> Option<&mut Part> {
         let size = self.n_columns() + 2;
         let open = |part: &mut Arc<Part>| {
@@ -111,12 +114,12 @@ impl RowSample {
     }
 }
 
-/// Hash of a row: every word is mixed in by a multiplication in one of four chains, so that they overlap.
+/// Hashes a row; words are mixed in by multiplications in four independent chains, which the processor overlaps.
 fn hash(seed: u64, x: &[f64], y: f64) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut chains = [seed, seed ^ ODD, seed.rotate_left(32), !seed];
     for (i, v) in x.iter().chain([&y]).enumerate() {
-        // Adding zero makes -0 the same as 0.
+        // Adding zero maps -0 to 0.
         let chain = &mut chains[i % 4];
         *chain = (*chain ^ (v + 0.0).to_bits()).wrapping_mul(ODD);
         *chain ^= *chain >> 32;

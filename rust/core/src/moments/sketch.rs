@@ -1,4 +1,4 @@
-//! Moments against few directions, for inputs too many for d × d matrices: O(N d s) for s directions.
+//! Products of second moments with s directions in O(N d s) operations, for too many features for d × d matrices.
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
@@ -10,8 +10,8 @@ use crate::network::Network;
 use crate::simd::{WIDTH, ZERO};
 use crate::skinny::{Directions, add_weighted_rows};
 
-/// For functions ψ_n of y, or of y - network(x), constant on slices: Σ w ψ_n, Σ w ψ_n x and Σ w ψ_n (x·v_j) x for the
-/// directions v_j; and Σ w x_i², the scale of each input.
+/// Sums Σ w ψ_n, Σ w ψ_n x and Σ w ψ_n (x·v_j) x for directions v_j and functions ψ_n of y, or of y - network(x), that
+/// are constant on slices; and Σ w x_i², the scale of each input.
 #[derive(Clone, Debug)]
 pub struct SketchMoments {
     shape: Shape,
@@ -20,18 +20,18 @@ pub struct SketchMoments {
     n_rows: u64,
     /// Σ w ψ_n.
     weights: Vec<f64>,
-    /// For each function Σ w ψ_n x, then Σ w ψ_n (x·v_j) x for each direction.
+    /// For each function Σ w ψ_n x, followed by Σ w ψ_n (x·v_j) x for each direction.
     vectors: Vec<f64>,
     squares: Vec<f64>,
 }
 
-/// What makes two sketches the same sums.
+/// Configuration of a sketch; sketches of equal configuration can be merged.
 #[derive(Clone, Debug, PartialEq)]
 struct Shape {
     n_features: usize,
     /// Row-major.
     directions: Vec<f64>,
-    /// Ascending: slice h holds the labels in [edges[h-1], edges[h]).
+    /// Increasing; slice h holds the labels in [edges[h-1], edges[h]).
     edges: Vec<f64>,
     /// The functions on slice h, row-major.
     values: Vec<f64>,
@@ -49,12 +49,12 @@ impl Shape {
 }
 
 impl SketchMoments {
-    /// Moments against `directions`, row-major, of functions whose `values`, row-major, on the slices between `edges`
-    /// are given; with `network`, functions of the residual.
+    /// Creates empty sums for row-major `directions` and for functions with row-major `values` on the slices between
+    /// `edges`; with `network`, they are functions of the residual.
     ///
     /// # Errors
-    /// No columns, edges that do not ascend, values or directions that do not fill their rows or are not finite, a
-    /// network of other inputs, sums that do not fit into memory.
+    /// There are no columns, edges are not strictly increasing, values or directions are incomplete or not finite, the
+    /// network has another number of features, or the sums do not fit into memory.
     pub fn new(
         n_features: usize,
         directions: Vec<f64>,
@@ -69,14 +69,15 @@ impl SketchMoments {
             [("directions", &directions, n_features), ("values", &values, edges.len().saturating_add(1))]
         {
             if numbers.len() % row != 0 || numbers.iter().any(|v| !v.is_finite()) {
-                return Err(Error::argument(name, format!("expected finite rows of {row} numbers")));
+                return Err(Error::argument(name, format!("expected rows of {row} finite numbers")));
             }
         }
         let residual = network.as_ref().map(Residual::new);
         let shape = Shape { n_features, directions, edges, values, network };
         let n_sums = shape.n_functions().checked_mul(shape.n_directions() + 1).and_then(|n| n.checked_mul(n_features));
         let n_sums = n_sums.filter(|&n| Vec::<f64>::new().try_reserve_exact(n).is_ok());
-        let n_sums = n_sums.ok_or_else(|| Error::argument("directions", "their sums do not fit into memory"))?;
+        let n_sums =
+            n_sums.ok_or_else(|| Error::argument("directions", "too many: the sums do not fit into memory"))?;
         Ok(Self {
             projection: Directions::new(&shape.directions, &vec![0.0; shape.n_directions()], n_features),
             residual,
@@ -100,7 +101,7 @@ impl SketchMoments {
         &self.weights
     }
 
-    /// For each function Σ w ψ_n x, then Σ w ψ_n (x·v_j) x for each direction: rows of `n_features`.
+    /// For each function Σ w ψ_n x, followed by Σ w ψ_n (x·v_j) x for each direction, in rows of `n_features` values.
     #[must_use]
     pub fn vectors(&self) -> &[f64] {
         &self.vectors
@@ -152,7 +153,7 @@ impl Accumulator for SketchMoments {
         if !self.projection.is_empty() {
             self.projection.project(block.x, block.n_rows, &mut scratch.lanes, ahead);
         }
-        // A row weighs ψ_n in the first sum of a function, ψ_n (x·v_j) in those of its directions.
+        // The weight of a row is ψ_n in the first sum of a function and ψ_n (x·v_j) in those of the directions.
         let (n_panels, n_sums) = (self.projection.n_panels(), self.projection.len() + 1);
         let row_lanes = (n_functions * n_sums).div_ceil(WIDTH);
         let mut factors = vec![ZERO; block.n_rows * row_lanes];

@@ -1,4 +1,4 @@
-//! Moments of the inputs slice by slice of the label: what a function of the label, not the label itself, reveals.
+//! Moments of the inputs in slices of the label, which show directions that moments of the label itself may not show.
 
 use super::bytes::{Reader, Writer};
 use super::residual::{Residual, labels, row_weight};
@@ -8,12 +8,13 @@ use crate::error::{Error, Result};
 use crate::gram::{Precision, Rows, WeightedGrams};
 use crate::network::Network;
 
-/// Per slice h of y, or of y - network(x): Σ w, Σ w x and Σ w x xᵀ over its rows. A row feeds one slice, so the cost is
-/// that of one Gram matrix whatever the number of slices.
+/// Sums Σ w, Σ w x and Σ w x xᵀ over the rows of each slice of y, or of y - network(x).
+///
+/// Each row belongs to one slice, so that the cost is that of one Gram matrix for any number of slices.
 #[derive(Clone, Debug)]
 pub struct SliceMoments {
     n_features: usize,
-    /// Ascending: slice h holds the labels in [edges[h-1], edges[h]).
+    /// Increasing; slice h holds the labels in [edges[h-1], edges[h]).
     edges: Vec<f64>,
     precision: Precision,
     network: Option<Network>,
@@ -23,10 +24,11 @@ pub struct SliceMoments {
 }
 
 impl SliceMoments {
-    /// Slices between `edges`, ascending; with `network`, slices of the residual.
+    /// Creates empty sums for the slices between `edges`; with `network`, the slices are those of the residual.
     ///
     /// # Errors
-    /// No columns, edges that do not ascend, a network of other inputs, sums that do not fit into memory.
+    /// There are no columns, edges are not strictly increasing, the network has another number of features, or the sums
+    /// do not fit into memory.
     pub fn new(n_features: usize, edges: &[f64], network: Option<Network>, precision: Precision) -> Result<Self> {
         check_features(n_features)?;
         check_edges(edges)?;
@@ -43,13 +45,13 @@ impl SliceMoments {
         })
     }
 
-    /// Per slice: the sum of the weights, Σ w x and Σ w x xᵀ.
+    /// Σ w, Σ w x and Σ w x xᵀ of each slice.
     #[must_use]
     pub fn grams(&self) -> &WeightedGrams {
         &self.grams
     }
 
-    /// The precision of the products.
+    /// Precision of the products.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision
@@ -65,7 +67,7 @@ impl SliceMoments {
 /// Checks the edges between slices.
 pub fn check_edges(edges: &[f64]) -> Result<()> {
     if edges.iter().any(|v| v.is_nan()) || edges.windows(2).any(|w| w[0] >= w[1]) {
-        return Err(Error::argument("edges", "expected strictly ascending numbers"));
+        return Err(Error::argument("edges", "expected strictly increasing numbers"));
     }
     Ok(())
 }
@@ -108,7 +110,7 @@ impl Accumulator for SliceMoments {
         labels(self.residual.as_ref(), block, scratch);
         self.n_rows += block.n_rows as u64;
         let Scratch { labels, order, starts, weights, pack, ahead, .. } = scratch;
-        // Rows of a slice are listed, in their order, so that each slice is one call of the kernel.
+        // The rows of each slice are listed in order, so that each slice is one call of the kernel.
         let slice_of = |y: &f64| self.edges.partition_point(|edge| edge <= y);
         starts.clear();
         starts.resize(self.edges.len() + 2, 0);
@@ -124,7 +126,7 @@ impl Accumulator for SliceMoments {
         }
         weights.clear();
         weights.extend(order.iter().map(|&p| row_weight(block, p as usize)));
-        // Every start has moved to the end of its slice.
+        // Every start has been advanced to the end of its slice.
         let mut start = 0;
         for (h, &end) in starts[..self.edges.len() + 1].iter().enumerate() {
             let (now, later) = ahead.split((end - start) * d);

@@ -1,13 +1,12 @@
-//! One cache line of numbers at a time: eight doubles or sixteen singles, and the arithmetic on them with the
-//! instructions that the processor has.
+//! Vector arithmetic on cache lines of eight doubles or sixteen singles, with the instruction set of the processor.
 
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-/// Doubles in a lane: one cache line, one AVX-512 register.
+/// Number of doubles in a lane, which is one cache line or one AVX-512 register.
 pub const WIDTH: usize = 8;
 
-/// Numbers that fill a cache line of their own.
+/// Numbers that fill one aligned cache line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(align(64))]
 pub struct Line<T, const W: usize>(pub [T; W]);
@@ -18,17 +17,17 @@ pub type Lane = Line<f64, WIDTH>;
 /// A lane of zeros.
 pub const ZERO: Lane = Line([0.0; WIDTH]);
 
-/// The two precisions, each with its arithmetic for every instruction set.
+/// A precision, with its arithmetic for every instruction set.
 pub trait Element: Copy + 'static {
-    /// A cache line of them.
+    /// A cache line of numbers.
     type Line: Copy + std::fmt::Debug + 'static;
     /// A line of zeros.
     const ZERO: Self::Line;
-    /// A double in this precision.
+    /// Converts a double to this precision.
     fn from_f64(value: f64) -> Self;
-    /// As a double.
+    /// Converts to a double.
     fn to_f64(self) -> f64;
-    /// The numbers of consecutive lines.
+    /// The numbers of consecutive lines, as a slice.
     fn flat(lines: &[Self::Line]) -> &[Self];
     /// Arithmetic without special instructions.
     type Portable: Simd<Element = Self>;
@@ -70,7 +69,7 @@ macro_rules! element {
 element!(f64, WIDTH);
 element!(f32, 2 * WIDTH);
 
-/// The line of numbers that `S` works on.
+/// The cache line that `S` operates on.
 pub type LineOf<S> = <<S as Simd>::Element as Element>::Line;
 
 /// Arithmetic on lines held in registers.
@@ -81,21 +80,21 @@ pub trait Simd {
     type Vector: Copy;
     /// Numbers in a line.
     const WIDTH: usize;
-    /// A tile of sums of `ROWS` rows by `PANELS` lines, its operands beside it, fits into the registers.
+    /// Number of rows of a tile: `ROWS` by `PANELS` lines of sums and their operands fit into the registers.
     const ROWS: usize;
-    /// See `ROWS`.
+    /// Number of lines in each row of a tile; see `ROWS`.
     const PANELS: usize;
-    /// Runs a computation as a function of its own, whose sums then have all registers.
+    /// Runs a computation as a separate function, so that all registers are available for its sums.
     fn run<O: Operation<Element = Self::Element>>(operation: O) -> O::Output;
     /// Zeros.
     fn zero() -> Self::Vector;
-    /// One value in all places.
+    /// A line with the same value in all places.
     fn splat(value: Self::Element) -> Self::Vector;
-    /// A line from memory.
+    /// Loads a line.
     fn load(line: &LineOf<Self>) -> Self::Vector;
-    /// At most `WIDTH` doubles from anywhere in memory, in this precision; zeros in the remaining places.
+    /// Loads at most `WIDTH` doubles from any alignment and converts them; the remaining places are zero.
     fn load_doubles(values: &[f64]) -> Self::Vector;
-    /// A line to memory.
+    /// Stores a line.
     fn store(vector: Self::Vector, line: &mut LineOf<Self>);
     /// Adds a line, in double precision, to the first `WIDTH` doubles of `sums`.
     fn add_to(vector: Self::Vector, sums: &mut [Lane]);
@@ -111,13 +110,13 @@ pub trait Simd {
     fn where_above(a: Self::Vector, b: Self::Vector, value: Self::Vector) -> Self::Vector;
     /// The sum of all places.
     fn sum(a: Self::Vector) -> Self::Element;
-    /// Every number one place to the left, the first one to the end.
+    /// Rotates the numbers one place to the left.
     fn rotate(a: Self::Vector) -> Self::Vector;
-    /// Every number `WIDTH` / 2 places away.
+    /// Rotates the numbers by `WIDTH` / 2 places.
     fn swap_halves(a: Self::Vector) -> Self::Vector;
 }
 
-/// Asks for memory that will be read next; any address is allowed.
+/// Prefetches memory that will be read next into the first-level cache; any address is allowed.
 #[inline(always)]
 pub fn fetch(address: *const f64) {
     #[cfg(target_arch = "x86_64")]
@@ -126,7 +125,7 @@ pub fn fetch(address: *const f64) {
     let _ = address;
 }
 
-/// Asks for memory that will be read later: it comes to the second-level cache.
+/// Prefetches memory that will be read later into the second-level cache; any address is allowed.
 #[inline(always)]
 pub fn fetch_ahead(address: *const f64) {
     #[cfg(target_arch = "x86_64")]
@@ -137,20 +136,20 @@ pub fn fetch_ahead(address: *const f64) {
 
 /// A computation that can run on any instruction set.
 pub trait Operation {
-    /// Its precision.
+    /// Precision of the computation.
     type Element: Element;
-    /// Its result.
+    /// Result of the computation.
     type Output;
-    /// Runs it; to be inlined whole into a function compiled for `S`.
+    /// Runs the computation; implementations must be inlined into a function that is compiled for `S`.
     fn run<S: Simd<Element = Self::Element>>(self) -> Self::Output;
 }
 
-/// Runs `operation` with the widest instructions that this processor has.
+/// Runs `operation` with the widest instruction set of this processor.
 pub fn dispatch<O: Operation>(operation: O) -> O::Output {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the instructions have just been seen on this processor.
+            // SAFETY: the processor supports the instruction set, as just detected.
             return unsafe { x86::run_avx512(operation) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -161,20 +160,20 @@ pub fn dispatch<O: Operation>(operation: O) -> O::Output {
     run_portable(operation)
 }
 
-/// Runs `operation` without special instructions.
+/// Runs `operation` with portable instructions.
 #[inline(never)]
 pub fn run_portable<O: Operation>(operation: O) -> O::Output {
     operation.run::<<O::Element as Element>::Portable>()
 }
 
-/// Runs `operation` on the instruction set of this name, if the processor has it.
+/// Runs `operation` with the instruction set of the given name, if the processor supports it.
 #[cfg(test)]
 pub fn run_on<O: Operation>(name: &str, operation: O) -> Option<O::Output> {
     match name {
         "portable" => Some(run_portable(operation)),
         #[cfg(target_arch = "x86_64")]
         "avx2" if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
-            // SAFETY: the instructions have just been seen on this processor.
+            // SAFETY: the processor supports the instruction set, as just detected.
             Some(unsafe { x86::run_avx2(operation) })
         }
         #[cfg(target_arch = "x86_64")]
@@ -186,7 +185,7 @@ pub fn run_on<O: Operation>(name: &str, operation: O) -> Option<O::Output> {
     }
 }
 
-/// Plain arithmetic, for processors without the instructions below.
+/// Portable arithmetic, for processors without a supported instruction set.
 pub struct Portable<T, const W: usize>(std::marker::PhantomData<T>);
 
 macro_rules! portable {

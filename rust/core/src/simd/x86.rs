@@ -1,6 +1,6 @@
-//! The instruction sets of x86-64.
+//! Vector arithmetic for the instruction sets of x86-64.
 //!
-//! Closures would be compiled without the instructions: there are none.
+//! This file contains no closures, because they would be compiled without the instruction set of their function.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -19,32 +19,32 @@ pub fn run_avx2<O: Operation>(operation: O) -> O::Output {
     operation.run::<<O::Element as Element>::Avx2>()
 }
 
-/// Where [`prefetch`] brings memory to.
+/// Cache level for [`prefetch`].
 pub const TO_FIRST_LEVEL: i32 = _MM_HINT_T0;
-/// As above.
+/// Cache level for [`prefetch`].
 pub const TO_SECOND_LEVEL: i32 = _MM_HINT_T1;
 
-/// Asks for memory; a hint, which reads nothing and which every processor of the kind knows.
+/// Prefetches memory, which is a hint that reads nothing and that every x86-64 processor supports.
 #[inline(always)]
 pub fn prefetch<const LEVEL: i32>(address: *const f64) {
-    // SAFETY: a prefetch faults at no address, and is part of every x86-64.
+    // SAFETY: a prefetch does not fault at any address, and is part of every x86-64.
     unsafe { _mm_prefetch::<LEVEL>(address.cast()) }
 }
 
-/// Functions of intrinsics that touch no memory.
+/// Defines functions from intrinsics that do not access memory.
 macro_rules! in_registers {
     ($($(#[$comment:meta])* fn $name:ident($($argument:tt: $kind:ty),*) -> $result:ty $body:block)*) => {$(
         $(#[$comment])*
         #[inline(always)]
         fn $name($($argument: $kind),*) -> $result {
-            // SAFETY: the intrinsics ask for their instruction set only. `dispatch` has seen it on this processor before it
-            // entered the function into which this one is inlined; but for tests, which look too, it alone does.
+            // SAFETY: the intrinsics only require their instruction set. `dispatch` has detected it before it calls the
+            // function into which this one is inlined; the only other callers are tests, which check it too.
             unsafe { $body }
         }
     )*};
 }
 
-/// Arithmetic that differs between the precisions in the names of the intrinsics only.
+/// Arithmetic that differs between the precisions only in the names of the intrinsics.
 macro_rules! arithmetic_avx512 {
     (
         $element:ty, $register:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
@@ -52,12 +52,12 @@ macro_rules! arithmetic_avx512 {
     ) => {
         #[inline(always)]
         fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
-            // SAFETY: `dispatch` has seen the instructions before anything of this type runs.
+            // SAFETY: `dispatch` has detected the instruction set before code of this type runs.
             unsafe { run_avx512(operation) }
         }
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> $register {
-            // SAFETY: a line is as large as the register and aligned to it; the instructions are there as above.
+            // SAFETY: a line is as large as the register and aligned to it; the instruction set is available as above.
             unsafe { $load(line.0.as_ptr()) }
         }
         #[inline(always)]
@@ -80,7 +80,7 @@ macro_rules! arithmetic_avx512 {
     };
 }
 
-/// The same with two registers a line.
+/// The same arithmetic with two registers per line.
 macro_rules! arithmetic_avx2 {
     (
         $element:ty, $register:ty, $zero:ident, $splat:ident, $load:ident, $store:ident, $add:ident, $mul:ident,
@@ -88,13 +88,13 @@ macro_rules! arithmetic_avx2 {
     ) => {
         #[inline(always)]
         fn run<O: Operation<Element = $element>>(operation: O) -> O::Output {
-            // SAFETY: `dispatch` has seen the instructions before anything of this type runs.
+            // SAFETY: `dispatch` has detected the instruction set before code of this type runs.
             unsafe { run_avx2(operation) }
         }
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> [$register; 2] {
             let (low, high) = line.0.split_at(Self::WIDTH / 2);
-            // SAFETY: half a line is as large as a register and aligned to it; the instructions are there as above.
+            // SAFETY: half a line is as large as a register and aligned to it; the instruction set is available as above.
             unsafe { [$load(low.as_ptr()), $load(high.as_ptr())] }
         }
         #[inline(always)]
@@ -125,7 +125,7 @@ macro_rules! arithmetic_avx2 {
 
 pub struct Avx512<T>(PhantomData<T>);
 
-/// The first `n` places, at most eight.
+/// Mask of the first `n` places, at most eight.
 #[inline(always)]
 fn mask(n: usize) -> __mmask8 {
     ((1_u32 << n.min(WIDTH)) - 1) as __mmask8
@@ -134,7 +134,7 @@ fn mask(n: usize) -> __mmask8 {
 /// At most eight doubles.
 #[inline(always)]
 fn load_masked(values: &[f64]) -> __m512d {
-    // SAFETY: the mask keeps the load within the slice; `dispatch` has seen the instructions.
+    // SAFETY: the mask keeps the load within the slice; `dispatch` has detected the instruction set.
     unsafe { _mm512_maskz_loadu_pd(mask(values.len()), values.as_ptr()) }
 }
 
@@ -215,16 +215,16 @@ impl Simd for Avx512<f32> {
 
 pub struct Avx2<T>(PhantomData<T>);
 
-/// At most four doubles.
+/// Loads at most four doubles.
 #[inline(always)]
 fn load_four(values: &[f64]) -> __m256d {
     if values.len() >= 4 {
-        // SAFETY: four doubles are there; `dispatch` has seen the instructions.
+        // SAFETY: the slice holds four doubles; `dispatch` has detected the instruction set.
         return unsafe { _mm256_loadu_pd(values.as_ptr()) };
     }
     const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
-    // SAFETY: four of the places are there, and as a mask keep the load within the slice; `dispatch` has seen the
-    // instructions.
+    // SAFETY: the slice of `PLACES` holds at least four entries, which as a mask keep the load within `values`; `dispatch`
+    // has detected the instruction set.
     unsafe {
         let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
         _mm256_maskload_pd(values.as_ptr(), mask)
@@ -265,7 +265,7 @@ impl Simd for Avx2<f64> {
             _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
         }
         fn rotate([low, high]: [__m256d; 2]) -> [__m256d; 2] {
-            // The first place is taken from the other half before all four turn.
+            // The first place is exchanged with the other half before both halves are rotated.
             [
                 _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(low, high)),
                 _mm256_permute4x64_pd::<0b00_11_10_01>(_mm256_blend_pd::<1>(high, low)),

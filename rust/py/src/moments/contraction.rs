@@ -10,37 +10,52 @@ use relunet_core::moments::ContractionMoments as CoreContraction;
 use super::{Accumulator, count, init, inner, matrix, optional_network, precision_name};
 use crate::error::to_python;
 
-/// Contractions of Hermite moment tensors of the label along given directions.
+/// Contractions of Hermite moment tensors of the label with given directions.
 ///
-/// For a unit vector g and t = g·x the contraction of degree l is the mean of y times
+/// For a unit vector g and t = g·x, the contraction of degree l is the mean over rows of y H_l(x)[g,..,g,:,:] with
 ///
 ///     H_l(x)[g,..,g,:,:] = He_{l-2}(t)(x xᵀ - I) - (l-2) He_{l-3}(t)(g xᵀ + x gᵀ) + (l-2)(l-3) He_{l-4}(t) g gᵀ
 ///
-/// with probabilists' Hermite polynomials; the tensor is never formed. For x ~ N(0, I) and y = Σ λ_i relu(u_i·x) with unit
-/// u_i it is κ_l M_l(g), M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ, κ_l = (-1)^(l/2+1) (l-3)!!/√(2π) for even l
+/// where He_n are probabilists' Hermite polynomials; the tensor H_l is never formed. For x ~ N(0, I) and
+/// y = Σ λ_i relu(u_i·x) with unit vectors u_i, the expected contraction of even degree l is κ_l M_l(g) with
+/// M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ and κ_l = (-1)^(l/2+1) (l-3)!!/√(2π)
 /// [Chen, Dou, Goel, Klivans, Meka 2023, Lemma 7, with the plain Hermite tensor].
 ///
 /// Parameters
 /// ----------
 /// n_features : int
 ///     Number of input columns d.
-/// directions : array of shape (d,) or (m, d)
-///     One or several unit vectors g.
+/// directions : array_like of shape (d,) or (m, d)
+///     One unit vector g, or m of them as rows.
 /// degrees : sequence of int
-///     Degrees l from 2 to 64.
-/// network : ReLUNetwork, optional
-///     Its values are subtracted from the labels: moments of the residual (Lemma 8).
+///     Distinct degrees l from 2 to 64.
+/// network : ReLUNetwork, default=None
+///     Network whose predictions are subtracted from the labels, which gives moments of the residual (Lemma 8).
+/// precision : {"double", "mixed"}, default="double"
+///     "mixed" computes products and their sums over 128 rows in single precision and adds these sums in double
+///     precision, which is up to 1.8 times as fast. Its errors, in addition to the rounding of doubles, are bounded as
+///     follows, where w_l is y He_{l-2}(t) times the row weight and ε = 133 · 2⁻²⁴. An entry of Σ w_l x xᵀ has an error
+///     of at most ε Σ |w_l x_i x_j| + 2⁻⁸⁸ n. The error of an entry of the vector Σ w_{l-1} x depends on the other
+///     requested degrees. It is at most ε Σ |w_{l-1} x_i| if l - 1 is among them; otherwise, if l - 2 is among them,
+///     the vector is computed from the matrix of that degree and its error is at most
+///     e_l = ε Σ |w_{l-2} x_i| Σ_j |x_j g_j| + (l-4) e_{l-2}; otherwise there is no further error.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows accumulated.
+/// degrees : list of int
+///     The degrees l.
 /// precision : {"double", "mixed"}
-///     "mixed" computes products, and their sums over 128 rows, in single precision, and adds these up in double: up to
-///     1.8 times as fast. With w_l, y He_{l-2}(t) times the row weight, an entry of Σ w_l x xᵀ is then off by at most
-///     ε Σ |w_l x_i x_j| + 2⁻⁸⁸ n, ε = 133 · 2⁻²⁴, besides the rounding of doubles. The vector Σ w_{l-1} x is off by
-///     ε Σ |w_{l-1} x_i| if degree l - 1 is asked for; else, if degree l - 2 is, by e_l = ε Σ |w_{l-2} x_i| Σ_j |x_j g_j| +
-///     (l-4) e_{l-2}, since it follows from the matrix of that degree; else by nothing.
+///     Precision of the products.
 ///
 /// Raises
 /// ------
 /// ArgumentError
-///     Directions that are not unit vectors, degrees out of range or named twice, a network of other inputs.
+///     A direction is not a unit vector, a degree is out of range or repeated, or the network has another number of
+///     features.
 ///
 /// Examples
 /// --------
@@ -86,27 +101,38 @@ impl ContractionMoments {
         Ok(inner!(slf, Contraction).degrees().to_vec())
     }
 
-    /// The precision of the products, `"double"` or `"mixed"`.
+    /// Precision of the products, `"double"` or `"mixed"`.
     #[getter]
     fn precision(slf: PyRef<'_, Self>) -> PyResult<&'static str> {
         Ok(precision_name(inner!(slf, Contraction).precision()))
     }
 
-    /// Per degree l, the mean of y H_l(x)[g,..,g,:,:]: `(d, d)`, or `(m, d, d)` for several directions.
+    /// Return the contraction of each degree.
+    ///
+    /// Returns
+    /// -------
+    /// dict of int to ndarray of shape (d, d) or (m, d, d)
+    ///     For each degree l the mean of y H_l(x)[g,..,g,:,:]; the first axis is missing if `directions` was a vector.
     fn contractions<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         contractions(py, inner!(slf, Contraction), |_| 1.0)
     }
 
-    /// Per degree l, the estimate of M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ: `contractions()` divided by κ_l.
+    /// Return the estimate of M_l(g) = Σ λ_i <u_i, g>^(l-2) u_i u_iᵀ for each degree, which is `contractions()` / κ_l.
+    ///
+    /// Returns
+    /// -------
+    /// dict of int to ndarray of shape (d, d) or (m, d, d)
+    ///     For each degree l the estimate of M_l(g); the first axis is missing if `directions` was a vector.
     ///
     /// Raises
     /// ------
     /// ArgumentError
-    ///     An odd degree above 2: there κ_l is zero, and only `contractions()` has a meaning.
+    ///     A degree is odd, so that κ_l = 0; use `contractions` for odd degrees.
     fn matrices<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let inner = inner!(slf, Contraction);
         if let Some(odd) = inner.degrees().iter().find(|l| *l % 2 == 1) {
-            let message = format!("relu has no Hermite coefficient of degree {odd}; see contractions()");
+            let message =
+                format!("{odd} is odd and its Hermite coefficient of relu is zero; use contractions() instead");
             return Err(to_python(py, Error::argument("degrees", message)));
         }
         contractions(py, inner, relu_coefficient)

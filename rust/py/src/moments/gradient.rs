@@ -1,4 +1,4 @@
-//! Gradients of a fit as Python objects.
+//! Gradients of the risk of a network as Python objects.
 
 use pyo3::prelude::*;
 use relunet_core::moments::GradientMoments as CoreGradient;
@@ -6,12 +6,31 @@ use relunet_core::moments::GradientMoments as CoreGradient;
 use super::{Accumulator, Matrix, init, inner, matrix};
 use crate::network;
 
-/// Gradient of a fit: residuals r = y - f(x) summed against the inputs where each neuron is on. O(N d k).
+/// Risk of a network and its gradient with respect to the affine map of each neuron, with fixed gates.
+///
+/// With residuals r = y - f(x), the gates g_i = 1(w_i·x + b_i > 0) of the k neurons and g_{k+1} = 1 for the affine
+/// part, row i of the gradient is the mean of r g_i (x, 1). Accumulating N rows takes O(N d k) operations.
 ///
 /// Parameters
 /// ----------
 /// network : ReLUNetwork
-///     The fit f, with one output.
+///     The network f, with one output, d inputs and k neurons.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows accumulated.
+/// risk : float
+///     Mean of r².
+/// gradient : ndarray of shape (k + 1, d + 1)
+///     Mean of r g_i (x, 1) for each neuron and, in the last row, for the affine part.
+///
+/// Raises
+/// ------
+/// ArgumentError
+///     The network does not have exactly one output.
 ///
 /// Examples
 /// --------
@@ -41,7 +60,7 @@ impl GradientMoments {
         Ok(inner!(slf, Gradient).risk().mean())
     }
 
-    /// Mean of r g_i (x, 1) for the gates g_i = 1(w_i·x + b_i > 0) and, last, g = 1: `(k + 1, d + 1)`.
+    /// Mean of r g_i (x, 1), ndarray of shape (k + 1, d + 1), with the affine part last.
     #[getter]
     fn gradient<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
         let inner = inner!(slf, Gradient);

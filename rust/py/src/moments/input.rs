@@ -1,4 +1,4 @@
-//! The inputs' and the label's mean and covariance, as Python objects.
+//! Mean and covariance of inputs and label as Python objects.
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -6,15 +6,47 @@ use relunet_core::moments::InputMoments as CoreInput;
 
 use super::{Accumulator, Matrix, Vector, count, init, inner, matrix};
 
-/// Weighted mean and covariance of the inputs and the label, free of cancellation where the mean is far from zero.
+/// Weighted mean and covariance of the inputs and the label.
 ///
-/// With row weights w (1 where none are given) and W = Σ w: ``mean = Σ w x / W``, ``cov = Σ w (x - mean)(x - mean)ᵀ / W``,
-/// ``label_cov = Σ w (x - mean)(y - label_mean) / W``.
+/// With row weights w, which are 1 by default, and W = Σ w,
+///
+///     mean = Σ w x / W
+///     cov = Σ w (x - mean)(x - mean)ᵀ / W
+///     label_mean = Σ w y / W
+///     label_var = Σ w (y - label_mean)² / W
+///     label_cov = Σ w (x - mean)(y - label_mean) / W
+///
+/// Sums are centred, so that there is no cancellation if the mean is far from zero. Rows without labels count as rows
+/// with label 0.
 ///
 /// Parameters
 /// ----------
 /// n_features : int
 ///     Number of input columns d.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows accumulated.
+/// weight : float
+///     Sum W of the row weights.
+/// mean : ndarray of shape (d,)
+///     Mean of the inputs.
+/// cov : ndarray of shape (d, d)
+///     Covariance of the inputs.
+/// label_mean : float
+///     Mean of the label.
+/// label_var : float
+///     Variance of the label.
+/// label_cov : ndarray of shape (d,)
+///     Covariance of each input with the label.
+///
+/// Raises
+/// ------
+/// ArgumentError
+///     `n_features` is not a positive integer, or is too large.
 ///
 /// Examples
 /// --------
@@ -42,14 +74,14 @@ impl InputMoments {
         Ok(inner!(slf, Input).weight())
     }
 
-    /// Mean of the inputs, `(d,)`.
+    /// Mean of the inputs, ndarray of shape (d,).
     #[getter]
     fn mean<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
         let inner = inner!(slf, Input);
         Ok(PyArray1::from_slice(py, &inner.mean()[..inner.mean().len() - 1]))
     }
 
-    /// Covariance of the inputs, `(d, d)`.
+    /// Covariance of the inputs, ndarray of shape (d, d).
     #[getter]
     fn cov<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
         let inner = inner!(slf, Input);
@@ -72,7 +104,7 @@ impl InputMoments {
         Ok(covariance[covariance.len() - 1])
     }
 
-    /// Covariances of the inputs with the label, `(d,)`.
+    /// Covariance of each input with the label, ndarray of shape (d,).
     #[getter]
     fn label_cov<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
         let inner = inner!(slf, Input);

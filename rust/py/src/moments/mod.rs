@@ -1,4 +1,4 @@
-//! Accumulators as Python objects: one base class with what all can do, and a file each with what one alone tells.
+//! Accumulators as Python objects: their base class, and one file for each kind.
 
 mod contraction;
 mod curvature;
@@ -37,7 +37,7 @@ fn matrix(py: Python<'_>, values: Vec<f64>, shape: [usize; 2]) -> PyResult<Matri
     PyArray1::from_vec(py, values).reshape(shape)
 }
 
-/// A number that counts something, as the caller wrote it.
+/// Reads a nonnegative integer argument.
 fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     value.extract().map_err(|_| {
         let message = match value.repr() {
@@ -48,7 +48,7 @@ fn count(value: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     })
 }
 
-/// The numbers of a matrix whose rows must be as long as inputs are.
+/// Reads a matrix argument that must have `n_columns` columns, row-major.
 fn rows_of(
     py: Python<'_>,
     name: &str,
@@ -84,18 +84,19 @@ fn optional_network(network: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Netwo
     network.map(network::from_python).transpose()
 }
 
-/// Sums over rows that are updated, merged in any grouping, stored as bytes and read again.
+/// Base class of all accumulators: sums over rows that can be updated, merged and stored.
 ///
-/// The base of all accumulators, which say what is summed. Sums do not depend on how rows are split into parts, up to
-/// rounding; they have the same bits for the same rows in the same updates, whatever the source and the number of
-/// threads. Accumulators can be copied and pickled.
+/// An accumulator sums functions of the rows; its class says which. Accumulators of disjoint sets of rows can be merged
+/// in any order and grouping: up to rounding, the result is that of one accumulator of all rows. The same rows in the
+/// same updates give the same bits for every source and every number of threads. Accumulators can be copied and
+/// pickled.
 ///
 /// Attributes
 /// ----------
 /// n_features : int
 ///     Number of input columns d.
 /// n_rows : int
-///     Number of rows seen.
+///     Number of rows accumulated.
 ///
 /// Examples
 /// --------
@@ -134,30 +135,30 @@ impl Accumulator {
         self.moments.n_features()
     }
 
-    /// Number of rows seen.
+    /// Number of rows accumulated.
     #[getter]
     fn n_rows(&self) -> u64 {
         self.moments.n_rows()
     }
 
-    /// Add rows; none of them is added where any is refused.
+    /// Add rows. If any row is invalid, no row is added.
     ///
     /// Parameters
     /// ----------
     /// X : array_like of shape (n, d)
     ///     Inputs.
-    /// y : array_like of shape (n,), optional
-    ///     Labels; needed by all accumulators but `InputMoments`, `CurvatureMoments` and `RowSample`.
-    /// sample_weight : array_like of shape (n,), optional
-    ///     Weights of at least 0; None gives each row the weight 1. To every mean a
-    ///     weight of 2 is the row twice.
+    /// y : array_like of shape (n,), default=None
+    ///     Labels. All accumulators except `InputMoments`, `CurvatureMoments` and `RowSample` need them.
+    /// sample_weight : array_like of shape (n,), default=None
+    ///     Nonnegative row weights; None gives each row the weight 1. A row of weight 2 contributes to every mean like
+    ///     two copies of the row.
     ///
     /// Raises
     /// ------
     /// ArgumentError
-    ///     A number of columns other than d, missing labels.
+    ///     The number of columns is not d, or labels are missing.
     /// DataError
-    ///     Values that are not finite real numbers, lengths that do not fit.
+    ///     A value is not a finite real number, or lengths differ.
     #[pyo3(signature = (X, y=None, sample_weight=None))]
     #[allow(non_snake_case, reason = "the name that users of scikit-learn expect")]
     fn update(
@@ -177,16 +178,21 @@ impl Accumulator {
         sums.iter().try_for_each(|sum| slf.try_borrow_mut()?.add(py, sum))
     }
 
-    /// Add the rows that `other` has seen.
+    /// Add the sums of another accumulator.
+    ///
+    /// Parameters
+    /// ----------
+    /// other : Accumulator
+    ///     Accumulator of the same kind and configuration; it is not changed.
     ///
     /// Raises
     /// ------
     /// ArgumentError
-    ///     An accumulator of another kind or configuration.
+    ///     `other` is of another kind or configuration.
     fn merge(&mut self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<()> {
         match other.try_borrow() {
             Ok(other) => self.add(py, &other.moments),
-            // Only the accumulator itself is borrowed here.
+            // The borrow fails only if `other` is this accumulator itself.
             Err(_) => {
                 let copy = self.moments.clone();
                 self.add(py, &copy)
@@ -194,29 +200,51 @@ impl Accumulator {
         }
     }
 
-    /// A new accumulator of the same configuration, without rows.
+    /// Return a new accumulator of the same configuration, without rows.
+    ///
+    /// Returns
+    /// -------
+    /// Accumulator
+    ///     An accumulator of the same class.
     fn empty<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         wrap(slf.py(), slf.try_borrow()?.moments.empty())
     }
 
-    /// A new accumulator of the rows of both.
+    /// Return a new accumulator of the rows of both operands.
     fn __add__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let mut sum = slf.try_borrow()?.moments.clone();
         sum.merge(&other.try_borrow()?.moments).map_err(|error| to_python(slf.py(), error))?;
         wrap(slf.py(), sum)
     }
 
-    /// Configuration and sums, in a format with a version and a checksum that is the same on every machine.
+    /// Return configuration and sums as bytes.
+    ///
+    /// The format has a version and a checksum and is the same on every machine.
+    ///
+    /// Returns
+    /// -------
+    /// bytes
+    ///     The stored accumulator, for `from_bytes`.
     fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.moments.to_bytes())
     }
 
-    /// The accumulator that `to_bytes` has written.
+    /// Read an accumulator from bytes.
+    ///
+    /// Parameters
+    /// ----------
+    /// data : bytes
+    ///     Result of `to_bytes`.
+    ///
+    /// Returns
+    /// -------
+    /// Accumulator
+    ///     The stored accumulator, of the class that was stored.
     ///
     /// Raises
     /// ------
     /// ArgumentError
-    ///     Bytes that are damaged, of another format version or of an accumulator of another kind.
+    ///     The bytes are damaged, have another format version or hold an accumulator of another class.
     #[classmethod]
     fn from_bytes<'py>(class: &Bound<'py, PyType>, data: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         let py = class.py();
@@ -240,7 +268,7 @@ impl Accumulator {
     }
 }
 
-/// The kinds: their classes are registered, and wrap the variants of the core.
+/// Defines `register` and `wrap` for the Python classes of all variants of the core's `Moments`.
 macro_rules! kinds {
     ($($variant:ident => $class:ident),*) => {
         /// Adds the classes of all accumulators to the compiled module.
@@ -250,7 +278,7 @@ macro_rules! kinds {
             Ok(())
         }
 
-        /// The Python object for an accumulator of any kind.
+        /// Wraps an accumulator of the core in its Python class.
         fn wrap(py: Python<'_>, moments: Moments) -> PyResult<Bound<'_, PyAny>> {
             match moments {
                 $(Moments::$variant(_) => {
@@ -273,7 +301,7 @@ kinds!(
     Sketch => SketchMoments
 );
 
-/// The core's accumulator behind an object whose class is made for this kind alone.
+/// Unwraps the core's accumulator of the given variant from a Python object.
 macro_rules! inner {
     ($slf:ident, $variant:ident) => {
         match &$slf.as_super().moments {
@@ -291,7 +319,7 @@ macro_rules! inner {
 
 use inner;
 
-/// A new object of a class for the core's accumulator.
+/// Initialises a Python object with an accumulator of the core.
 fn init<T: PyClass<BaseType = Accumulator>>(
     py: Python<'_>,
     class: T,

@@ -6,12 +6,34 @@ use relunet_core::moments::RiskMoments as CoreRisk;
 use super::{Accumulator, init, inner};
 use crate::network;
 
-/// Risk of a network: the mean squared residual, and how well it is known.
+/// Mean squared residual of a network, with an estimate of its variance.
+///
+/// With residuals r = y - f(x) and row weights w, the risk is Σ w r² / Σ w.
 ///
 /// Parameters
 /// ----------
 /// network : ReLUNetwork
-///     A network with one output.
+///     The network f, with one output.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows accumulated.
+/// weight : float
+///     Sum of the row weights.
+/// risk : float
+///     Mean of r².
+/// risk_variance : float
+///     Estimated variance of `risk` as an estimate of the expectation of r².
+/// largest_residual : float
+///     Largest |r|.
+///
+/// Raises
+/// ------
+/// ArgumentError
+///     The network does not have exactly one output.
 ///
 /// Examples
 /// --------
@@ -44,7 +66,7 @@ impl RiskMoments {
         Ok(inner!(slf, Risk).sums().mean())
     }
 
-    /// Variance of `risk` as an estimate of the expected r².
+    /// Estimated variance of `risk` as an estimate of the expectation of r².
     #[getter]
     fn risk_variance(slf: PyRef<'_, Self>) -> PyResult<f64> {
         Ok(inner!(slf, Risk).sums().variance())

@@ -1,4 +1,4 @@
-//! Rows chosen by their content, as Python objects.
+//! Samples of rows, chosen by a hash of their content, as Python objects.
 
 use numpy::{AllowTypeChange, PyArray1, PyArrayLike2};
 use pyo3::prelude::*;
@@ -6,18 +6,35 @@ use relunet_core::moments::RowSample as CoreRows;
 
 use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, rows_of};
 
-/// Rows chosen by a hash of their content: the same rows whatever their order, source or split into parts.
+/// Sample of rows that is chosen by a hash of their content.
+///
+/// A row is kept if its hash is at most `threshold`. The choice is therefore independent of the order of the rows, of
+/// their source and of how they are split into parts.
 ///
 /// Parameters
 /// ----------
 /// n_features : int
 ///     Number of input columns d.
 /// threshold : int
-///     Rows are chosen whose hash, a number below 2⁶⁴, is at most this.
+///     Largest hash of a row that is kept; hashes are integers below 2⁶⁴, so that a share of about threshold / 2⁶⁴ of
+///     the rows is kept.
 /// seed : int
-///     Other seeds choose other rows.
-/// directions : array_like of shape (q, d), optional
-///     Keep the projections x·v_j instead of the inputs; which rows are chosen does not depend on them.
+///     Seed of the hash; another seed chooses other rows.
+/// directions : array_like of shape (q, d), default=None
+///     If given, the projections x·v_j on these vectors are stored instead of the inputs. The choice of rows does not
+///     depend on them.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows accumulated, whether they are kept or not.
+///
+/// Raises
+/// ------
+/// ArgumentError
+///     An argument is not an integer from 0 to 2⁶⁴ - 1, or `directions` does not have d columns of finite numbers.
 ///
 /// Examples
 /// --------
@@ -47,9 +64,23 @@ impl RowSample {
         init(py, Self {}, CoreRows::new(n_features, threshold, seed, directions))
     }
 
-    /// The chosen rows, ordered by hash: hashes `(n,)`, inputs `(n, d)` or projections `(n, q)`, labels `(n,)`, row weights `(n,)`.
+    /// Return the kept rows, ordered by their hash.
     ///
-    /// With `held_out` m the rows of the hashes h for which m divides ⌊h / 8⌋, about one in m, come after the others.
+    /// Parameters
+    /// ----------
+    /// held_out : int, default=None
+    ///     If given as m, rows for which m divides ⌊hash / 8⌋, about one in m, come after all others.
+    ///
+    /// Returns
+    /// -------
+    /// hashes : ndarray of shape (n,)
+    ///     Hash of each row.
+    /// x : ndarray of shape (n, d) or (n, q)
+    ///     Inputs, or their projections if `directions` were given.
+    /// y : ndarray of shape (n,)
+    ///     Labels.
+    /// weight : ndarray of shape (n,)
+    ///     Row weights.
     #[pyo3(signature = (*, held_out=None))]
     fn rows<'py>(
         slf: PyRef<'py, Self>,

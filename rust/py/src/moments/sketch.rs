@@ -1,4 +1,4 @@
-//! Moments against few directions, as Python objects.
+//! Products of moments with few directions as Python objects.
 
 use numpy::{AllowTypeChange, PyArray1, PyArray3, PyArrayLike1, PyArrayLike2, PyArrayMethods};
 use pyo3::prelude::*;
@@ -8,29 +8,46 @@ use relunet_core::moments::SketchMoments as CoreSketch;
 use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, optional_network, rows_of};
 use crate::error::to_python;
 
-/// Moments against few directions, for inputs too many for d × d matrices: O(N d s) for s directions.
+/// Products of second moments with few directions, for inputs with too many features for d × d matrices.
 ///
-/// For m functions ψ_n of y, or of y - network(x), constant on slices: Σ w ψ_n, Σ w ψ_n x and Σ w ψ_n (x·v_j) x, that is,
-/// products of the moments Σ w ψ_n x xᵀ with vectors v_j; and Σ w x_i². Block iteration with them finds what
-/// eigenvectors of `SliceMoments` show.
+/// The m functions ψ_n of the label y, or of the residual y - f(x) of a network, are constant on slices. For each of
+/// them the accumulator sums w ψ_n, w ψ_n x and w ψ_n (x·v_j) x over the rows, where w is the row weight. The last are
+/// the products of the moments Σ w ψ_n x xᵀ with the vectors v_j. It also sums w x_i². Block iteration with these products
+/// finds the eigenvectors that `SliceMoments` would give. Accumulating N rows takes O(N d s) operations.
 ///
 /// Parameters
 /// ----------
 /// n_features : int
 ///     Number of input columns d.
 /// directions : array_like of shape (s, d)
-///     The vectors v_j; there may be none.
+///     The vectors v_j; s may be 0.
 /// edges : array_like of shape (H - 1,)
-///     Strictly ascending edges of slices: slice h holds the labels in [edges[h-1], edges[h]).
+///     Strictly increasing edges of the slices; slice h holds the labels in [edges[h-1], edges[h]).
 /// values : array_like of shape (H, m)
-///     The functions on each slice.
-/// network : ReLUNetwork, optional
-///     Network whose residuals are cut into slices.
+///     Value of each function ψ_n on each slice.
+/// network : ReLUNetwork, default=None
+///     The network f whose predictions are subtracted from the labels.
+///
+/// Attributes
+/// ----------
+/// n_features : int
+///     Number of input columns d.
+/// n_rows : int
+///     Number of rows accumulated.
+/// weights : ndarray of shape (m,)
+///     Σ w ψ_n.
+/// vectors : ndarray of shape (m, d)
+///     Σ w ψ_n x.
+/// products : ndarray of shape (m, s, d)
+///     Σ w ψ_n (x·v_j) x.
+/// squares : ndarray of shape (d,)
+///     Σ w x_i².
 ///
 /// Raises
 /// ------
 /// ArgumentError
-///     Shapes that do not fit, numbers that are not finite, edges that do not ascend, a network of other inputs.
+///     Shapes do not match, directions or values are not finite, the edges are not strictly increasing, or the network
+///     has another number of features.
 ///
 /// Examples
 /// --------
@@ -57,7 +74,7 @@ impl SketchMoments {
         let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
         let (edges, values) = (edges.as_array(), values.as_array());
         if values.nrows() != edges.len() + 1 {
-            let message = format!("expected a row for each of {} slices, got {}", edges.len() + 1, values.nrows());
+            let message = format!("expected {} rows, one for each slice, got {}", edges.len() + 1, values.nrows());
             return Err(to_python(py, Error::argument("values", message)));
         }
         let directions = rows_of(py, "directions", &directions, n_features)?;
@@ -65,13 +82,13 @@ impl SketchMoments {
         init(py, Self {}, CoreSketch::new(n_features, directions, edges, values, optional_network(network)?))
     }
 
-    /// Σ w ψ_n of each function, `(m,)`.
+    /// Σ w ψ_n of each function, ndarray of shape (m,).
     #[getter]
     fn weights<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
         Ok(PyArray1::from_slice(py, inner!(slf, Sketch).weights()))
     }
 
-    /// Σ w ψ_n x of each function, `(m, d)`.
+    /// Σ w ψ_n x of each function, ndarray of shape (m, d).
     #[getter]
     fn vectors<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
         let sums = inner!(slf, Sketch);
@@ -80,7 +97,7 @@ impl SketchMoments {
         matrix(py, rows.flat_map(|rows| &rows[..d]).copied().collect(), [sums.weights().len(), d])
     }
 
-    /// Σ w ψ_n (x·v_j) x of each function and direction, `(m, s, d)`.
+    /// Σ w ψ_n (x·v_j) x of each function and direction, ndarray of shape (m, s, d).
     #[getter]
     fn products<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyArray3<f64>>> {
         let sums = inner!(slf, Sketch);
@@ -90,7 +107,7 @@ impl SketchMoments {
         PyArray1::from_vec(py, products).reshape([sums.weights().len(), s, d])
     }
 
-    /// Σ w x_i² of each input, `(d,)`.
+    /// Σ w x_i² of each input, ndarray of shape (d,).
     #[getter]
     fn squares<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
         Ok(PyArray1::from_slice(py, inner!(slf, Sketch).squares()))
