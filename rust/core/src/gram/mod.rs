@@ -225,7 +225,7 @@ mod tests {
     use crate::simd;
     use proptest::prelude::*;
 
-    /// Sum over rows of w, w x, w x xᵀ for each weight, in the order of `to_vec`, and the same sums of absolute values.
+    /// Returns the sums of w, w x and w x xᵀ for each weight, in the order of `to_vec`, and those of absolute values.
     fn plain(x: &[f64], d: usize, weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let n = x.len() / d;
         let (mut out, mut absolute) = (Vec::new(), Vec::new());
