@@ -94,7 +94,7 @@ macro_rules! arithmetic_avx2 {
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> [$register; 2] {
             let (low, high) = line.0.split_at(Self::WIDTH / 2);
-            // SAFETY: half a line is as large as a register and aligned to it; the instruction set is available as above.
+            // SAFETY: half a line is as large as a register and aligned to it; the instruction set is there as above.
             unsafe { [$load(low.as_ptr()), $load(high.as_ptr())] }
         }
         #[inline(always)]
@@ -223,8 +223,8 @@ fn load_four(values: &[f64]) -> __m256d {
         return unsafe { _mm256_loadu_pd(values.as_ptr()) };
     }
     const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
-    // SAFETY: the slice of `PLACES` holds at least four entries, which as a mask keep the load within `values`; `dispatch`
-    // has detected the instruction set.
+    // SAFETY: the slice of `PLACES` holds at least four entries, which as a mask keep the load within `values`;
+    // `dispatch` has detected the instruction set.
     unsafe {
         let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
         _mm256_maskload_pd(values.as_ptr(), mask)
