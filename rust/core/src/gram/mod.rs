@@ -3,8 +3,8 @@
 //! All sums of products x xᵀ in this crate are computed here. Rows are packed once, chunk by chunk, into panels whose
 //! rows are one cache line. For each weight a panel is scaled once and multiplied with the panels to its left in tiles
 //! of sums that stay in registers. Products of a panel with itself are computed from its rotations, each pair of
-//! columns once, so that hardly more than the lower triangle is computed. The sums are stored tile by tile, in the order
-//! in which the kernel adds to them, and are converted to square matrices only on request.
+//! columns once, so that hardly more than the lower triangle is computed. The sums are stored tile by tile, in the
+//! order in which the kernel adds to them, and are converted to square matrices only on request.
 
 mod kernel;
 mod layout;
