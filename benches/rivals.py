@@ -216,11 +216,11 @@ def convex(x: Array, y: Array, k: int, seed: int) -> Iterator[Predict]:
 
 
 def expand_and_cluster(x: Array, y: Array, k: int, seed: int) -> Iterator[Predict]:
-    """Yield the idea of Martinelli, Şimşek, Gerstner and Brea (ICML 2024), which is not a package, in a few lines.
+    """Run Expand-and-Cluster (Martinelli, Şimşek, Gerstner, Brea, ICML 2024), reimplemented in a few lines.
 
-    Students of four times the width are trained, here by L-BFGS. Neurons of all of them are clustered by angle, either
-    orientation; a cluster that has neurons of most students becomes one neuron, the mean of its own weighted by size.
-    What is left is trained again. The true k is used: no more than the k heaviest clusters are kept.
+    Students of four times the width are trained, here by L-BFGS. The neurons of all students are clustered by angle, in
+    either orientation. A cluster with neurons of most students becomes one neuron, their mean weighted by size. At most
+    the k heaviest clusters are kept, where k is the true number of neurons, and this network is trained again.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform

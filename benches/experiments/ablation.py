@@ -1,24 +1,24 @@
-"""The default method with one of its ideas turned off at a time, on clean and on noisy labels.
+"""Measure the default method with one of its ideas disabled at a time, on clean and on noisy labels.
 
     python benches/experiments/ablation.py [--seeds 3] [--pairs 10] [--only CASE ..]
         [--figure docs/experiments/ablation.png]
 
     slices         the subspace from the contractions C_1 and C_2 alone, without K of all slices
     contractions   the subspace from K alone, without C_1 and C_2
-    C_1 alone      the subspace from C_1, which is linear in the label's normal score, as the published moments are in y
-    blur           no look beside kinks for the directions in which they are blurred
-    rounds         one look at the labels, none at residuals
+    C_1 alone      the subspace from C_1, which is linear in the normal score as the published moments are in y
+    blur           no search for directions in which kinks are blurred
+    rounds         one round on the labels and none on residuals
     exchanges      the search in the subspace adds neurons one by one and never exchanges them
-    clumping       neurons of the search are kept, however close
+    clumping       neurons of the search are kept, even if they are close
     polish         the fit to projected rows is returned
 
-Cases are chosen so that each idea has one for which it was made; a fit may use `most` neurons where there are k. Errors
-are in units of the part of f that is not affine, noise too; where there is noise, errors are divided by σ √(p/N), that
-of least squares with the p parameters that are there. Printed are medians over seeds, and the worst where it is more
-than three times that, with the median number of neurons. Each variant is a `Settings` of the fit.
+The cases are chosen so that each idea matters in one of them. A fit may use `most` neurons, where k are planted. Errors
+and noise are relative to the part of f that is not affine; with noise, errors are divided by σ √(p/N), the error of
+least squares with the p planted parameters. The table shows medians over seeds, the largest value if it is more than
+three times the median, and the median number of neurons. Each variant is a `Settings` of the fit.
 
-A second table has fits in pairs over more seeds, for ideas that change some fits and leave others as they are, which
-medians do not show: clumping, where the number of neurons is not told, and exchanges.
+A second table compares pairs of fits over more seeds, for ideas that change only some fits, which medians do not show:
+clumping, with an unknown number of neurons, and exchanges.
 """
 
 from __future__ import annotations

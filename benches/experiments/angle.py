@@ -1,17 +1,17 @@
-"""Two neurons at angle θ, of equal and of opposite sign: when the default method resolves them, and what it does else.
+"""Measure when the default method resolves two neurons at angle θ, of equal and of opposite sign.
 
     python benches/experiments/angle.py [--features 10] [--rows 20000] [--noise 0.05] [--seeds 2]
         [--figure docs/experiments/angle.png]
 
-λ|u·x| and λ|v·x| at angle θ differ from one neuron at their centroid by about θ^{3/2}, λ|u·x| and -λ|v·x| from nothing
-by about θ. Outcomes, of the part of a fit that is not affine:
+At angle θ, λ|u·x| + λ|v·x| differs from one neuron at the centroid by about θ^{3/2}, and λ|u·x| - λ|v·x| differs from
+zero by about θ. The outcomes, for the part of a fit that is not affine, are:
 
-    resolve  two neurons, each nearer to its own than to the other
-    clump    one neuron, of the sum of the weights; none where the sum is zero
-    dipole   two neurons that cancel, right in their difference but not in themselves
-    fail     anything else, or an error beyond five times that of least squares from the truth
+    resolve  two neurons, each nearer to its true neuron than to the other one
+    clump    one neuron with the sum of the weights, or none if the sum is zero
+    dipole   two neurons that cancel, with the correct difference but wrong positions
+    fail     anything else, or an error of more than five times that of least squares from the truth
 
-The error of least squares is about σ √(p/N) for p parameters, which is drawn with the two scales.
+The figure shows the error of least squares, about σ √(p/N) for p parameters, and the two scales.
 """
 
 from __future__ import annotations

@@ -1,21 +1,21 @@
-"""A chain of scales: how many rounds gapped scales take, against the clumping game, for each smallest scale allowed.
+"""Compare the number of rounds of gapped scales with the clumping game, for each smallest allowed scale.
 
     python benches/experiments/chain.py [--draws 200] [--figure docs/experiments/chain.png]
 
-Neurons are numbers v_i whose gaps are of random levels: 0 is ε', 1 is T(ε'), 2 is T(T(ε')), .. ([CDGKM23], appendix C).
-The smallest scale γ that a learner may use is that of level `depth`: its moments must be known to a power of it. One
-scale for all neurons takes one round, but has to go down to the smallest gap (section 3). Shallower scales may take
-several rounds, in each of which what is gapped leaves and widens the gaps of the others, and Lemma 30 says that a depth
-of log2 k + 1 and O(log k) moves are always enough. Drawn are the most rounds that any chain takes, and the share of
-chains that are learnt at all:
+Neurons are numbers v_i whose gaps have random levels: 0 is ε', 1 is T(ε'), 2 is T(T(ε')), .. ([CDGKM23], appendix C).
+The smallest scale γ that a learner may use is that of level `depth`; the accuracy of its moments must be a power of γ.
+A single scale for all neurons takes one round, but it has to be as small as the smallest gap (section 3). Shallower
+scales may take several rounds: each round removes the gapped neurons, which widens the gaps of the others. By Lemma 30,
+a depth of log2 k + 1 and O(log k) moves always suffice. The figure shows the largest number of rounds of any chain, and
+the share of chains that are learnt:
 
-    rounds  those of `Scales.rounds`, which takes disjoint clumps greedily, largest first (Lemma 18)
-    game    moves of the strategy of Lemma 30, which pays two for each halving
+    rounds  rounds of `Scales.rounds`, which takes disjoint clumps greedily, largest first (Lemma 18)
+    game    moves of the strategy of Lemma 30, which makes two for each halving
 
-`MultiScaleLearner` itself runs on exact moments of `teachers.arc_scales`, with gaps 0.5, 0.05, 0.005; and on two
-neurons whose weights are 1 and a ratio, from exact moments and from 200,000 rows of 5 features, where the stronger
-hides the weaker: residual moments have the variance of the residual, but those from which the known network's are
-subtracted (the other way of Lemma 8) keep that of the label.
+`MultiScaleLearner` runs on exact moments of `teachers.arc_scales`, with gaps 0.5, 0.05, 0.005. It also runs on two
+neurons of weights 1 and a ratio, with exact moments and with 200,000 rows of 5 features, where the stronger neuron
+hides the weaker one: residual moments have the variance of the residual, but moments from which those of the known
+network are subtracted (the alternative of Lemma 8) have the variance of the label.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
-"""Level fans, on which no moment linear in y below degree k sees anything: error of each method against the rows.
+"""Measure the error of each method by the number of rows on level fans, which moments linear in y do not show.
 
     python benches/experiments/fans.py [--features 6] [--most 100000] [--seeds 3] [--widths 4 6 8]
         [--figure docs/experiments/fans.png]
 
-The default method slices labels and has no degree to reach; the published learners need M_k and beyond, whose entries
-have a standard deviation of about √(E y² l!/N)/2κ_l. Errors are in units of the part of f that is not affine, medians
-over seeds; a learner that says Fail counts with the best that it had, the default method only with what it returns.
-The row `exact` has the published learners on exact moments. In brackets, for MultiScaleLearner, are the rows from which
-on the plane stands out from the noise of its moments by the spectral cut, on the median seed and along the best of its
-directions, and what its search then takes: it is rows that are missing, not paths.
+The default method uses slices of the labels and needs no moments of high degree. The published learners need M_k and
+higher moments, whose entries have a standard deviation of about √(E y² l!/N)/2κ_l; moments below degree k show nothing.
+Errors are relative to the part of f that is not affine, as medians over seeds. A learner that raises `Fail` is counted
+with its best estimate, the default method with its result. The row `exact` shows the published learners on exact
+moments. For `MultiScaleLearner`, brackets show the number of rows from which on the spectral cut separates the plane
+from the noise of the moments, on the median seed and along the best of its directions, and the cost of its search. The
+limit is the number of rows and not the number of paths.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def scan_dask(
         An argument has an unsupported type, two arguments exclude each other, or the partitions of `y` or
         `sample_weight` do not match those of `X`.
     DataError
-        There are no rows or no columns, or partitions differ in their columns.
+        There are no rows or no columns, partitions differ in their columns, or only some partitions have labels.
 
     Examples
     --------

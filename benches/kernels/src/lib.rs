@@ -1,4 +1,4 @@
-//! Each kernel beside the loop that a reader would write, as cases that the benches time and `count` runs once.
+//! Each kernel and a straightforward loop, as cases that the benchmarks time and `count` runs once.
 
 use relunet_core::block::Block;
 use relunet_core::gram::{Ahead, Pack, Precision, Rows, WeightedGrams};

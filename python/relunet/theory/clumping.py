@@ -96,7 +96,10 @@ def play(w: Sequence[float], intervals: Intervals, tau: float, phi: float = 1.0)
 
 
 def separated_partition(levels: Sequence[float], bound: float) -> Intervals:
-    """Return the maximal intervals whose entries are at most `bound` (Definition 31, Lemma 32)."""
+    """Return the maximal intervals whose entries are at most `bound` (Definition 31).
+
+    There are at most half as many of them as entries (Lemma 32).
+    """
     intervals: Intervals = []
     for place, level in enumerate(levels):
         if level <= bound:

@@ -34,8 +34,8 @@ class Validated:
     Attributes
     ----------
     risk : float
-        E(y - f̂)², on fresh samples or exact for exact moments. The learners accept at most half the square of the
-        requested error, and `PolynomialLearner` accepts the whole square for exact moments.
+        E(y - f̂)², on fresh samples or exact for exact moments. The learners accept at most ε²/2 times the squared norm
+        of the part of f that is not affine, and `PolynomialLearner` at most ε² times it for exact moments.
     error : float
         √risk relative to the norm of the part of f that is not affine.
     """

@@ -42,8 +42,8 @@ fn rows_match(a: &ArrayView2<'_, f64>, b: &ArrayView2<'_, f64>) -> Result<()> {
 
 /// Returns the eigenvalues, in ascending order, and the eigenvectors, as columns, of a symmetric matrix.
 ///
-/// Only the lower triangle of `a` is read. The sign of each eigenvector is chosen so that its largest entry is positive,
-/// and hence does not depend on rounding inside the solver.
+/// Only the lower triangle of `a` is read. The sign of each eigenvector is chosen so that its largest entry is
+/// positive, and hence does not depend on rounding inside the solver.
 ///
 /// # Errors
 /// The matrix is not square or not finite, or the iteration does not converge.

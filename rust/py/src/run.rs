@@ -38,9 +38,9 @@ pub fn run(
 /// Add all rows of a source to accumulators and return the number of rows that were read.
 ///
 /// `progress` is called with the number of rows read so far, about ten times per second. An interrupt or an exception
-/// in `progress` ends the sweep and leaves the accumulators unchanged. If `checkpoint` is given, partial sums are written
-/// to this file every `every` seconds and when the sweep ends, and a later call with a source of the same `identity`
-/// resumes from it.
+/// in `progress` ends the sweep and leaves the accumulators unchanged. If `checkpoint` is given, partial sums are
+/// written to this file every `every` seconds and when the sweep ends, and a later call with a source of the same
+/// `identity` resumes from it.
 #[pyfunction]
 #[pyo3(signature = (source, accumulators, *, n_threads=None, progress=None, checkpoint=None, every=60.0, identity=Vec::new()))]
 pub fn sweep(

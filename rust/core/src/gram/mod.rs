@@ -2,9 +2,9 @@
 //!
 //! All sums of products x xᵀ in this crate are computed here. Rows are packed once, chunk by chunk, into panels whose
 //! rows are one cache line. For each weight a panel is scaled once and multiplied with the panels to its left in tiles
-//! of sums that stay in registers. Products of a panel with itself are computed from its rotations, each pair of columns
-//! once, so that hardly more than the lower triangle is computed. The sums are stored tile by tile, in the order in
-//! which the kernel adds to them, and are converted to square matrices only on request.
+//! of sums that stay in registers. Products of a panel with itself are computed from its rotations, each pair of
+//! columns once, so that hardly more than the lower triangle is computed. The sums are stored tile by tile, in the
+//! order in which the kernel adds to them, and are converted to square matrices only on request.
 
 mod kernel;
 mod layout;
@@ -28,8 +28,8 @@ pub enum Precision {
     /// Products and their sums over at most 128 rows in single precision, which is up to 1.8 times as fast.
     ///
     /// An entry of a sum over n rows has an error of at most 133 · 2⁻²⁴ Σ |w x_i x_j| + n 2⁻⁸⁸, in addition to the
-    /// rounding of doubles. Chunks with entries or weights beyond 2³⁰, or with a column of weights without a value above
-    /// 2⁻³⁰, are computed in double precision.
+    /// rounding of doubles. Chunks with entries or weights beyond 2³⁰, or with a column of weights without a value
+    /// above 2⁻³⁰, are computed in double precision.
     Mixed,
 }
 
@@ -225,7 +225,7 @@ mod tests {
     use crate::simd;
     use proptest::prelude::*;
 
-    /// Sum over rows of w, w x, w x xᵀ for each weight, in the order of `to_vec`, and the same sums of absolute values.
+    /// Returns the sums of w, w x and w x xᵀ for each weight, in the order of `to_vec`, and those of absolute values.
     fn plain(x: &[f64], d: usize, weights: &[f64]) -> (Vec<f64>, Vec<f64>) {
         let n = x.len() / d;
         let (mut out, mut absolute) = (Vec::new(), Vec::new());

@@ -152,8 +152,8 @@ impl ContractionMoments {
     /// Returns Σ y He_{l-3}(t) x for the degree l with index `place`.
     ///
     /// If degree l-1 is present, the vector is one of its sums. Otherwise, if degree l-2 is present, it is computed
-    /// from the matrix of that degree by t He_n = He_{n+1} + n He_{n-1}, since Σ w x xᵀ g = Σ w t x. In mixed precision,
-    /// entry i then inherits the error e_l = ε Σ |w x_i| Σ_j |x_j g_j| + (l-4) e_{l-2} of the matrix, with
+    /// from the matrix of that degree by t He_n = He_{n+1} + n He_{n-1}, since Σ w x xᵀ g = Σ w t x. In mixed
+    /// precision, entry i then inherits the error e_l = ε Σ |w x_i| Σ_j |x_j g_j| + (l-4) e_{l-2} of the matrix, with
     /// ε = 133 · 2⁻²⁴ and w = y He_{l-4}(t).
     fn lower_vector(&self, direction: usize, place: usize) -> Vec<f64> {
         let d = self.n_features;

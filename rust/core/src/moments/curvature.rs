@@ -9,7 +9,8 @@ use crate::gram::{Ahead, Precision, Rows, WeightedGrams};
 use crate::network::Network;
 use crate::simd::WIDTH;
 
-/// Sums of w g_i g_j (x, 1)(x, 1)ᵀ for the gates g_i = 1(w_i·x + b_i > 0) of the neurons and g = 1 of the affine part.
+/// Sums of w g_i g_j (x, 1)(x, 1)ᵀ for the gates g_i = 1(w_i·x + b_i > 0) of the neurons and the gate 1 of the affine
+/// part.
 #[derive(Clone, Debug)]
 pub struct CurvatureMoments {
     network: Network,

@@ -12,8 +12,8 @@ use crate::network::Network;
 use crate::simd::{WIDTH, ZERO};
 use crate::skinny::add_weighted_rows;
 
-/// Sums of w r g_i (x, 1) for the gates g_i = 1(w_i·x + b_i > 0) of the neurons and, last, g = 1 of the affine part;
-/// r = y - f(x).
+/// Sums of w r g_i (x, 1) with residuals r = y - f(x), for the gates g_i = 1(w_i·x + b_i > 0) of the neurons followed
+/// by the gate 1 of the affine part.
 #[derive(Clone, Debug)]
 pub struct GradientMoments {
     network: Network,

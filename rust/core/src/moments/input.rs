@@ -1,4 +1,4 @@
-//! Mean and covariance of inputs and label, in the merge of Chan, Golub and LeVeque: no cancellation for far means.
+//! Mean and covariance of inputs and label, merged by the method of Chan, Golub and LeVeque without cancellation.
 
 use super::bytes::{Reader, Writer};
 use super::residual::row_weight;
@@ -21,7 +21,7 @@ pub struct InputMoments {
 }
 
 impl InputMoments {
-    /// An accumulator of `n_features` columns and a label.
+    /// Creates an empty accumulator for `n_features` columns and a label.
     ///
     /// # Errors
     /// There are no columns, or the sums do not fit into memory.

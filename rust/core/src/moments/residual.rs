@@ -124,7 +124,7 @@ pub fn labels(network: Option<&Residual>, block: &Block<'_>, scratch: &mut Scrat
     }
 }
 
-/// The weight of row `p`.
+/// Returns the weight of row `p`.
 pub fn row_weight(block: &Block<'_>, p: usize) -> f64 {
     block.weight.map_or(1.0, |w| w[p])
 }

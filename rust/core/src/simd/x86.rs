@@ -94,7 +94,7 @@ macro_rules! arithmetic_avx2 {
         #[inline(always)]
         fn load(line: &LineOf<Self>) -> [$register; 2] {
             let (low, high) = line.0.split_at(Self::WIDTH / 2);
-            // SAFETY: half a line is as large as a register and aligned to it; the instruction set is available as above.
+            // SAFETY: half a line is as large as a register and aligned to it; the instruction set is there as above.
             unsafe { [$load(low.as_ptr()), $load(high.as_ptr())] }
         }
         #[inline(always)]
@@ -131,7 +131,7 @@ fn mask(n: usize) -> __mmask8 {
     ((1_u32 << n.min(WIDTH)) - 1) as __mmask8
 }
 
-/// At most eight doubles.
+/// Loads at most eight doubles.
 #[inline(always)]
 fn load_masked(values: &[f64]) -> __m512d {
     // SAFETY: the mask keeps the load within the slice; `dispatch` has detected the instruction set.
@@ -168,13 +168,13 @@ impl Simd for Avx512<f64> {
 }
 
 in_registers! {
-    /// Sixteen doubles as singles.
+    /// Converts sixteen doubles to singles.
     fn sixteen_singles(low: __m512d, high: __m512d) -> __m512 {
         let low = _mm256_castps_pd(_mm512_cvtpd_ps(low));
         let high = _mm256_castps_pd(_mm512_cvtpd_ps(high));
         _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(low), high))
     }
-    /// Sixteen singles as doubles.
+    /// Converts sixteen singles to doubles.
     fn sixteen_doubles(singles: __m512) -> [__m512d; 2] {
         let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(singles));
         [_mm512_cvtps_pd(_mm512_castps512_ps256(singles)), _mm512_cvtps_pd(_mm256_castpd_ps(high))]
@@ -223,15 +223,15 @@ fn load_four(values: &[f64]) -> __m256d {
         return unsafe { _mm256_loadu_pd(values.as_ptr()) };
     }
     const PLACES: [i64; 8] = [-1, -1, -1, -1, 0, 0, 0, 0];
-    // SAFETY: the slice of `PLACES` holds at least four entries, which as a mask keep the load within `values`; `dispatch`
-    // has detected the instruction set.
+    // SAFETY: the slice of `PLACES` holds at least four entries, which as a mask keep the load within `values`;
+    // `dispatch` has detected the instruction set.
     unsafe {
         let mask = _mm256_loadu_si256(PLACES[4 - values.len()..].as_ptr().cast());
         _mm256_maskload_pd(values.as_ptr(), mask)
     }
 }
 
-/// At most eight doubles.
+/// Loads at most eight doubles.
 #[inline(always)]
 fn load_eight(values: &[f64]) -> [__m256d; 2] {
     let (low, high) = values.split_at(values.len().min(4));
@@ -279,11 +279,11 @@ impl Simd for Avx2<f64> {
 }
 
 in_registers! {
-    /// Eight doubles as singles.
+    /// Converts eight doubles to singles.
     fn eight_singles([low, high]: [__m256d; 2]) -> __m256 {
         _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low))
     }
-    /// Eight singles as doubles.
+    /// Converts eight singles to doubles.
     fn eight_doubles(singles: __m256) -> [__m256d; 2] {
         [_mm256_cvtps_pd(_mm256_castps256_ps128(singles)), _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(singles))]
     }

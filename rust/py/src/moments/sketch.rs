@@ -12,8 +12,8 @@ use crate::error::to_python;
 ///
 /// The m functions ψ_n of the label y, or of the residual y - f(x) of a network, are constant on slices. For each of
 /// them the accumulator sums w ψ_n, w ψ_n x and w ψ_n (x·v_j) x over the rows, where w is the row weight. The last are
-/// the products of the moments Σ w ψ_n x xᵀ with the vectors v_j. It also sums w x_i². Block iteration with these products
-/// finds the eigenvectors that `SliceMoments` would give. Accumulating N rows takes O(N d s) operations.
+/// the products of the moments Σ w ψ_n x xᵀ with the vectors v_j. It also sums w x_i². Block iteration with these
+/// products finds the eigenvectors that `SliceMoments` would give. Accumulating N rows takes O(N d s) operations.
 ///
 /// Parameters
 /// ----------
