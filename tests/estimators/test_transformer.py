@@ -23,14 +23,8 @@ import relunet
 from relunet import ReLUNetRegressor, ReLUSubspace
 from relunet.errors import ArgumentError, DataError
 
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": "fits 15 rows of 30 features: too few even for an affine function",
-}
 
-
-@parametrize_with_checks(
-    [ReLUSubspace(), ReLUSubspace(n_components=1)], expected_failed_checks=lambda _: EXPECTED_FAILURES
-)
+@parametrize_with_checks([ReLUSubspace(), ReLUSubspace(n_components=1)])
 @pytest.mark.filterwarnings("ignore:no direction stands out")
 def test_scikit_learn_checks(estimator, check):
     check(estimator)

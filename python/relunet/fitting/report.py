@@ -71,7 +71,7 @@ class ClumpLevel:
     labels : tuple of int
         Clump of each neuron of the finest level, counted from 0 in the order of the neurons.
     risk : float
-        Mean squared error, on the rows held out if some are, of the network fitted with one neuron or dipole a clump.
+        Mean squared leave-one-out residual of the network fitted with one neuron or dipole a clump.
     chosen : bool
         Whether the fit went on with this level.
 
@@ -102,7 +102,7 @@ class Report:
         How the fit ended.
 
         - ``"exact"``: the labels are the network up to rounding. Constant and affine labels are exact, with no neurons.
-        - ``"noise floor"``: an error is left, but no structure in it that the rows could tell from noise.
+        - ``"noise floor"``: an error is left whose mean does not depend on the inputs as far as the rows can tell.
         - ``"budget"``: structure is left that the allowed number of neurons, sweeps or restarts did not reach, the
           network is the best found. A message says what to try.
         - ``"no structure"``: the labels are not affine, but no neuron stands out of the noise: the network is the best
@@ -123,14 +123,14 @@ class Report:
     scales : tuple of ClumpLevel
         The clumps of neurons from the finest scale to the coarsest; empty where nothing was to be clumped.
     risk : float
-        Mean squared error of `risk_network`, on the rows held out where there were any.
+        Mean squared error of `risk_network`, from leave-one-out residuals if rows are kept in memory.
     risk_interval : tuple of float or None
-        Lower and upper end of the interval for the risk at `risk_level`, None where no rows could be held out.
+        Lower and upper end of the interval for the risk at `risk_level`, None if no rows are kept in memory.
     risk_level : float
         Confidence level of `risk_interval`.
     risk_network : str
-        The network that `risk` is of: ``"the network fitted to the sampled rows that were not held out"``, or ``"the
-        network fitted to all rows"`` where none were held out, for there are too many features to keep rows.
+        The network that `risk` is of: ``"the network that is returned"``, or ``"the network fitted to all rows"`` if
+        there are too many features to keep rows; `risk` is then the mean squared residual of the fit.
     sweeps : int
         How often every row was read.
     rows_read : int
