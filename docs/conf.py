@@ -1,4 +1,4 @@
-"""Configuration of the Sphinx site, which `make docs` builds with warnings as errors and nothing loaded from a network."""
+"""Configuration of the Sphinx site, which `make docs` builds with warnings as errors and without a network."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ A table with units and names
 ============================
 
 Features of a table have units, offsets and correlations. None of them has to be removed first, whatever the
-units, the same function is found.
+units, the same function is found, and it speaks in the names of the columns.
 """
 
 import numpy as np

@@ -30,7 +30,7 @@ _, ax = plt.subplots()
 place = np.arange(5)
 ax.bar(place - 0.2, indices.first, 0.4, label="first order")
 ax.bar(place + 0.2, indices.total, 0.4, label="total")
-ax.set_xticks(place, names)
+ax.set_xticks(place, indices.names)
 ax.set(ylabel="part of the variance")
 ax.legend()
 
@@ -38,5 +38,5 @@ ax.legend()
 # A check by sampling: the first-order index of ``load`` is the variance of the conditional mean.
 
 grid = rng.standard_normal(20_000)
-effect = model.network_.conditional_mean(0, grid)
+effect = model.network_.conditional_mean("load", grid)
 print(f"closed form {indices.first[0]:.4f}, sampled {np.var(effect) / indices.variance:.4f}")

@@ -3,7 +3,7 @@ Piecewise-linear regression in several variables
 ================================================
 
 Segmented regression finds the breakpoints of one variable. A ReLU network finds hyperplanes on which the slope changes,
-in several variables at once.
+in several variables at once. :doc:`/networks` compares the two.
 """
 
 import matplotlib.pyplot as plt
