@@ -7,7 +7,11 @@ PYTHON_RUN := PATH="$(BIN):$$PATH" VIRTUAL_ENV="$(VENV)" $(BIN)/python
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo figures test test-fast lint clean
+.PHONY: help demo figures test test-fast lint docs clean
+
+# What each target does: the comment line before it. The first target, so that make alone shows this list.
+help:
+	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ {split($$0, name, ":"); if (text) printf "make %-10s %s\n", name[1], text; text = ""} /^$$/ {text = ""}' Makefile
 
 # Sample files larger than 2 GB in, the planted network out; needs that much room under TMPDIR while it runs.
 demo: $(BIN)/maturin
@@ -20,6 +24,7 @@ figures: $(BIN)/maturin
 	$(BIN)/relunet demo --picture docs/demo.png
 	$(BIN)/python benches/figures.py
 
+# Builds everything and runs every test, Rust and Python.
 test: $(BIN)/maturin
 	cargo test --release --workspace --locked
 	$(call install,test)
@@ -30,6 +35,7 @@ test-fast: $(BIN)/maturin
 	$(call install,test)
 	$(PYTHON_RUN) -m pytest -q -m "not slow"
 
+# Formatting, clippy, ruff, mypy, stubs, the rules of the architecture.
 lint: $(BIN)/maturin
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
@@ -41,9 +47,15 @@ lint: $(BIN)/maturin
 	$(PYTHON_RUN) -m mypy.stubtest relunet._relunet
 	$(PYTHON_RUN) -m pytest -q tests/test_architecture.py
 
+# The site, in target/site, with the examples run and warnings as errors.
+docs: $(BIN)/maturin
+	$(call install,docs)
+	$(PYTHON_RUN) -m sphinx -W --keep-going -q -b html docs target/site
+
+# Everything that the other targets made.
 clean:
 	cargo clean
-	rm -rf "$(VENV)" dist python/relunet/*.so demo.png
+	rm -rf "$(VENV)" dist python/relunet/*.so demo.png docs/api/generated docs/auto_gallery docs/sg_execution_times.rst
 
 $(BIN)/maturin:
 	$(PYTHON) -m venv "$(VENV)"

@@ -19,6 +19,7 @@ import relunet
 from relunet.dask import scan_dask
 from relunet.errors import ArgumentError, DataError
 from relunet.moments import GradientMoments, InputMoments, RowSample, SliceMoments, sweep
+from relunet.samples.reordered import reordered
 
 D = 6
 
@@ -99,6 +100,28 @@ def test_delayed_partitions_and_blocks(data):
     rows = []
     sweep(samples, [InputMoments(D)], progress=rows.append)
     assert rows == [1000, 2000, 3000, 4000, 5000]
+
+
+def test_partitions_with_columns_in_other_orders(data):
+    X, y, _ = data
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(label=y)
+    names = [["a", "b", "c", "d", "e", "f", "label"], ["label", "f", "e", "d", "c", "b", "a"]]
+    parts = [dask.delayed(frame[:3000][names[0]]), dask.delayed(frame[3000:][names[1]])]
+    samples = scan_dask(parts, target="label")
+    assert samples.columns == samples.feature_names == tuple("abcdef")
+    assert scan_dask(da.from_array(X)).feature_names is None
+    assert_same_sums(samples, relunet.scan_array(X, y))
+    with pytest.raises(DataError, match="X: partition 1: other columns than expected: missing 'f', not expected 'g'"):
+        scan_dask([parts[0], dask.delayed(frame.rename(columns={"f": "g"}))], target="label")
+    with pytest.raises(ArgumentError, match="^target: .*expected one column"):
+        scan_dask(parts, target=["label"])
+
+
+def test_reordered_partitions(data):
+    X, y, _ = data
+    frame = pd.DataFrame(X, columns=list("abcdef")).assign(label=y)
+    samples = reordered(scan_dask([dask.delayed(frame)], target="label"), "fedcba")
+    np.testing.assert_array_equal(np.concatenate([block[0] for block in samples.blocks(900)]), X[:, ::-1])
 
 
 def test_what_cannot_be_used_is_refused(data):

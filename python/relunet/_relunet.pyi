@@ -67,6 +67,8 @@ class ArraySource(_Source):
         X: NDArray[np.float32] | NDArray[np.float64],
         y: NDArray[np.float32] | NDArray[np.float64] | None = None,
         sample_weight: NDArray[np.float32] | NDArray[np.float64] | None = None,
+        *,
+        names: Sequence[str] | None = None,
     ) -> ArraySource: ...
 
 @final
@@ -134,6 +136,7 @@ class RowReader(_Source):
         single: bool,
         has_labels: bool,
         sequential: bool,
+        names: Sequence[str] | None = None,
     ) -> RowReader: ...
 
 # moments, sweep

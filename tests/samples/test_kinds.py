@@ -141,6 +141,12 @@ def test_lists_are_no_labels(tmp_path: Path, scan: Callable[..., Samples]) -> No
         scan(tmp_path, nested)
 
 
+def test_lists_that_begin_empty() -> None:
+    table = pa.table({"x": pa.array([[], [1.0]], pa.list_(pa.float64())), "z": [1.0, 2.0], "y": [1.0, 2.0]})
+    with pytest.raises(DataError, match="column 'x' holds lists of 0 numbers"):
+        scan_arrow(table, target="y")
+
+
 def test_lists_of_other_lengths_in_another_file(tmp_path: Path) -> None:
     for name, n_elements in (("a", 3), ("b", 2)):
         lists = pa.array([[1.0] * n_elements] * 10)
@@ -208,7 +214,7 @@ def test_nullable_columns_of_pandas(tmp_path: Path, kind: str) -> None:
     for samples in (scan_arrow(frame, target=None), scan_parquet(tmp_path / "t.parquet", target=None)):
         with pytest.raises(DataError, match="row 77, column 'a': null"):
             gather(samples)
-    with pytest.raises(DataError, match="row 77, column"):
+    with pytest.raises(DataError, match="X, row 77, column 'a': "):
         gather(scan_array(frame))
 
 

@@ -165,6 +165,20 @@ def test_predictions_match_by_name(tmp_path: Path, scan: Callable[..., Samples])
         network.predict(scan(tmp_path, df[["c", "b", "a"]].rename(columns={"c": "z"}), None))
 
 
+@pytest.mark.parametrize("scan", NAMED)
+def test_bad_values_are_named_by_row_and_column(tmp_path: Path, scan: Callable[..., Samples]) -> None:
+    df = frame()
+    df.loc[250, "b"] = np.inf
+    if scan is stream:
+        with pytest.raises(DataError, match="row 250, column 'b': inf"):
+            scan(tmp_path, df, "y")
+        return
+    samples = scan(tmp_path, df, "y")
+    for found in (samples, reordered(samples, ["c", "b", "a"])):
+        with pytest.raises(DataError, match="row 250, column 'b': inf"):
+            gather(found)
+
+
 # --- columns that label the rows -------------------------------------------------------------------
 
 
@@ -190,6 +204,9 @@ def test_index_is_no_input(tmp_path: Path, kind: str, index: str | None) -> None
         X, y, _ = gather(found)
         np.testing.assert_array_equal(X, df[NAMES])
         np.testing.assert_array_equal(y, df["y"])
+    if kind == "csv":
+        # numbers are places in the file
+        assert scan_csv(tmp_path / "t.csv", target=-1, columns=[1, 3]).columns == ("a", "c")
 
 
 def test_index_that_is_asked_for_by_name(tmp_path: Path) -> None:

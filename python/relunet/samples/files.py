@@ -142,7 +142,7 @@ def scan_parquet(
         Folders ``key=value`` below the given one, or below the first wildcard, are a column ``key`` of numbers.
     target : str, int or None
         Column of the labels: its name, or its number, where -1 is the last. None for rows without labels. Numbers count
-        the columns that the files store, without an index of pandas.
+        the columns that the files store, without an index of pandas after them.
     columns : sequence of str or int, optional
         Columns that are the inputs, in this order; by default all but `target`, `weight` and an index of pandas.
     weight : str or int, optional

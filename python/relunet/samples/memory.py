@@ -76,7 +76,8 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     labels = None if y is None else as_vector(y, "y")
     weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
     columns = names or _columns(X, inputs.shape[1])
-    return SourceSamples(ArraySource(inputs, labels, weight), columns, "arrays", again, feature_names=names)
+    source = ArraySource(inputs, labels, weight, names=names)
+    return SourceSamples(source, columns, "arrays", again, feature_names=names)
 
 
 def scan_arrow(
@@ -256,6 +257,7 @@ def _row_reader(
         single=shape.dtype == np.float32,
         has_labels=shape.has_labels,
         sequential=sequential,
+        names=shape.names,
     )
 
 

@@ -70,6 +70,7 @@ def reordered(samples: Samples, names: Sequence[str]) -> Samples:
         single=samples.dtype == np.float32,
         has_labels=samples.has_labels,
         sequential=is_sequential,
+        names=names,
     )
     again = partial(reordered, samples, names)
     return SourceSamples(reader, names, origin, again, is_sequential=is_sequential, feature_names=names)

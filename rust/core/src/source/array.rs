@@ -98,6 +98,8 @@ pub struct ArraySource<'a> {
     x: Matrix<'a>,
     y: Option<Vector<'a>>,
     weight: Option<Vector<'a>>,
+    /// Names of the columns of `x`, for messages; empty where they have none.
+    names: &'a [String],
 }
 
 impl<'a> ArraySource<'a> {
@@ -119,7 +121,13 @@ impl<'a> ArraySource<'a> {
                 return Err(data(name, format!("{length} values for {n_rows} rows of X")));
             }
         }
-        Ok(Self { x, y, weight })
+        Ok(Self { x, y, weight, names: &[] })
+    }
+
+    /// The same source, whose columns have these names in messages.
+    #[must_use]
+    pub fn with_names(self, names: &'a [String]) -> Self {
+        Self { names, ..self }
     }
 }
 
@@ -143,7 +151,8 @@ impl Source for ArraySource<'_> {
         let n_rows = rows.len();
         let x = self.x.rows(rows.clone(), &mut buffer.x);
         let row = |index: usize| first_row + index as u64;
-        require_finite(x, |at| ("X".into(), row(at / n_features), Some(Column::Index(at % n_features))))?;
+        let column = |column: usize| self.names.get(column).cloned().map_or(Column::Index(column), Column::Name);
+        require_finite(x, |at| ("X".into(), row(at / n_features), Some(column(at % n_features))))?;
         let y = match &self.y {
             Some(y) => y.rows(rows.clone(), &mut buffer.y),
             None => &[],
@@ -243,6 +252,10 @@ mod tests {
         x[[70, 2]] = f64::NAN;
         assert!(message(&x, &y, &weight, 40..100).starts_with("X, row 70, column 2: NaN "));
         assert!(message(&x, &y, &weight, 99..101).starts_with("rows: "));
+        let names = ["a", "b", "c"].map(String::from);
+        let source = ArraySource::new(Matrix::F64(x.view()), None, None).unwrap().with_names(&names);
+        let error = source.block(0..100, &mut BlockBuffer::default()).unwrap_err().to_string();
+        assert!(error.starts_with("X, row 70, column 'c': NaN "), "{error}");
     }
 
     #[test]

@@ -217,17 +217,19 @@ impl Source for ArrowTable {
             let end = rows.end.min(self.starts[index + 1]);
             let in_batch = (row - start) as usize..(end - start) as usize;
             for (number, part) in selection.parts().iter().enumerate() {
-                values.clear();
                 let array = self.batches[index].column(part.column).as_ref();
-                let read = match part.n_elements {
-                    None => append(array, in_batch.clone(), &mut values).map_err(Refused::null),
-                    Some(n_elements) => append_lists(array, in_batch.clone(), n_elements, &mut values),
+                let read = match part.only_slot() {
+                    Some(slot) => append(array, in_batch.clone(), &mut staged[slot]).map_err(Refused::null),
+                    None => {
+                        values.clear();
+                        append_lists(array, in_batch.clone(), part.n_elements.unwrap_or(1), &mut values)
+                            .map(|()| part.spread(&values, &mut staged))
+                    }
                 };
                 if let Err(Refused { row, element, message }) = read {
                     let place = self.first_row + start + row as u64;
                     return Err(Error::value(&**origin, place, Some(selection.part_named(number, element)), message));
                 }
-                part.spread(&values, &mut staged);
             }
             row = end;
         }

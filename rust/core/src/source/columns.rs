@@ -83,15 +83,15 @@ impl Columns {
     fn resolve(&self, argument: &str, column: &ColumnRef, origin: &str) -> Result<(usize, Option<usize>)> {
         match column {
             ColumnRef::Index(index) => {
-                let numbered: Vec<usize> = (0..self.n_stored).filter(|column| !self.index.contains(column)).collect();
-                let n_columns = numbered.len();
+                // an index that stands after the columns of a frame, as pandas writes it, does not count as its last
+                let n_columns =
+                    (0..self.n_stored).rposition(|column| !self.index.contains(&column)).map_or(0, |last| last + 1);
                 let from_first = if *index < 0 {
                     n_columns.checked_add_signed(*index as isize)
                 } else {
                     usize::try_from(*index).ok()
                 };
-                let found = from_first.and_then(|index| numbered.get(index));
-                found.map(|&column| (column, None)).ok_or_else(|| {
+                from_first.filter(|&index| index < n_columns).map(|column| (column, None)).ok_or_else(|| {
                     Error::argument(argument, format!("column {index} of {origin}, which has {n_columns} columns"))
                 })
             }
@@ -135,6 +135,9 @@ fn element_of(name: &str) -> Option<(&str, usize)> {
     Some((name, element.parse().ok()?))
 }
 
+/// Most numbers of a list that are read as inputs.
+const MAX_ELEMENTS: usize = 1 << 20;
+
 /// Numbers of a row that are one input, label or weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
@@ -156,6 +159,11 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// The slot that takes the numbers as they come, where the column holds one a row.
+    pub(super) fn only_slot(&self) -> Option<usize> {
+        self.slots.first().filter(|_| self.n_elements.is_none()).map(|&(slot, _)| slot)
+    }
+
     /// Appends the numbers of some rows, row after row, to the slots that take them.
     pub(super) fn spread(&self, values: &[f64], staged: &mut [Vec<f64>]) {
         let n_elements = self.n_elements.unwrap_or(1);
@@ -191,6 +199,11 @@ impl Selection {
                 Some(length) => *length,
                 None => *lengths.entry(column).or_insert(n_elements(column)?),
             };
+            if let Some(length) = length.filter(|length| !(1..=MAX_ELEMENTS).contains(length)) {
+                let name = &columns.names[column];
+                let message = format!("column '{name}' holds lists of {length} numbers; expected 1 to {MAX_ELEMENTS}");
+                return Err(Error::data(origin, message));
+            }
             let elements = match (element, length) {
                 (Some(element), length) if length.is_none_or(|length| element >= length) => {
                     let name = &columns.names[column];

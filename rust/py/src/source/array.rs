@@ -17,6 +17,8 @@ pub struct ArraySource {
     pub(super) x: Py<PyAny>,
     pub(super) y: Option<Py<PyAny>>,
     pub(super) weight: Option<Py<PyAny>>,
+    /// Names of the columns, for messages; empty where they have none.
+    pub(super) names: Vec<String>,
 }
 
 /// The arrays of a source while they are borrowed.
@@ -120,10 +122,16 @@ impl BorrowedArrays<'_> {
 #[pymethods]
 impl ArraySource {
     #[new]
-    #[pyo3(signature = (X, y=None, sample_weight=None))]
+    #[pyo3(signature = (X, y=None, sample_weight=None, *, names=None))]
     #[allow(non_snake_case, reason = "the name that users of scikit-learn expect")]
-    fn new(py: Python<'_>, X: Py<PyAny>, y: Option<Py<PyAny>>, sample_weight: Option<Py<PyAny>>) -> PyResult<Self> {
-        let new = Self { x: X, y, weight: sample_weight };
+    fn new(
+        py: Python<'_>,
+        X: Py<PyAny>,
+        y: Option<Py<PyAny>>,
+        sample_weight: Option<Py<PyAny>>,
+        names: Option<Vec<String>>,
+    ) -> PyResult<Self> {
+        let new = Self { x: X, y, weight: sample_weight, names: names.unwrap_or_default() };
         new.borrow(py)?.source().map_err(|error| to_python(py, error))?;
         Ok(new)
     }

@@ -39,8 +39,9 @@ pub fn with_source<R: Ungil + Send>(
     let py = source.py();
     let mut raised = None;
     let result = if let Ok(array) = source.cast::<ArraySource>() {
-        let borrowed = array.get().borrow(py)?;
-        let source = borrowed.source().map_err(|error| to_python(py, error))?;
+        let array = array.get();
+        let borrowed = array.borrow(py)?;
+        let source = borrowed.source().map_err(|error| to_python(py, error))?.with_names(&array.names);
         py.detach(|| run(&source))
     } else if let Ok(npy) = source.cast::<NpySource>() {
         let source = &npy.get().0;

@@ -16,6 +16,8 @@ pub struct RowReader {
     /// Called with the first row and the end of a range; returns inputs, labels or None, weights or None.
     read: Py<PyAny>,
     origin: String,
+    /// Names of the columns, for messages; empty where they have none.
+    names: Vec<String>,
     n_rows: u64,
     n_columns: usize,
     is_single_precision: bool,
@@ -29,8 +31,8 @@ pub struct RowReader {
 #[pymethods]
 impl RowReader {
     #[new]
-    #[pyo3(signature = (read, origin, *, n_rows, n_columns, single, has_labels, sequential))]
-    #[allow(clippy::fn_params_excessive_bools, reason = "keywords of Python")]
+    #[pyo3(signature = (read, origin, *, n_rows, n_columns, single, has_labels, sequential, names=None))]
+    #[allow(clippy::fn_params_excessive_bools, clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         read: Py<PyAny>,
         origin: String,
@@ -39,10 +41,12 @@ impl RowReader {
         single: bool,
         has_labels: bool,
         sequential: bool,
+        names: Option<Vec<String>>,
     ) -> Self {
         Self {
             read,
             origin,
+            names: names.unwrap_or_default(),
             n_rows,
             n_columns,
             is_single_precision: single,
@@ -88,9 +92,9 @@ impl RowReader {
     fn copy(&self, py: Python<'_>, rows: &Range<u64>, buffer: &mut BlockBuffer) -> PyResult<Result<bool>> {
         let returned = self.read.call1(py, (rows.start, rows.end))?;
         let (x, y, weight) = returned.extract::<(Py<PyAny>, Option<Py<PyAny>>, Option<Py<PyAny>>)>(py)?;
-        let arrays = ArraySource { x, y, weight };
+        let arrays = ArraySource { x, y, weight, names: Vec::new() };
         let borrowed = arrays.borrow(py)?;
-        Ok(borrowed.source().and_then(|source| {
+        Ok(borrowed.source().map(|source| source.with_names(&self.names)).and_then(|source| {
             let mut scratch = BlockBuffer::default();
             let n_rows = rows.end - rows.start;
             let found = (source.n_rows(), source.n_features(), source.has_labels());

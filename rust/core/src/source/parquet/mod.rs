@@ -238,9 +238,6 @@ struct Schema<'a> {
     names: Vec<String>,
 }
 
-/// Most numbers of a list that is read as features.
-const MAX_ELEMENTS: i64 = 1 << 20;
-
 impl<'a> Schema<'a> {
     fn new(metadata: &'a ParquetMetaData, file: &'a TableFile) -> Self {
         let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
@@ -290,11 +287,6 @@ impl<'a> Schema<'a> {
         let name = &self.names[column];
         if n_values <= 0 || n_values % n_rows != 0 {
             let message = format!("column '{name}' holds {n_values} values in {n_rows} rows; {LISTS}");
-            return Err(self.refuse(message));
-        }
-        if n_values / n_rows > MAX_ELEMENTS {
-            let message =
-                format!("column '{name}' holds lists of {} values; {MAX_ELEMENTS} at most", n_values / n_rows);
             return Err(self.refuse(message));
         }
         Ok(Some((n_values / n_rows) as usize))
@@ -366,6 +358,9 @@ impl Source for ParquetSource {
                 }
                 let end = rows.end.min(self.end_of(cursor.group));
                 self.each(&mut cursor, row, |decoder, part| {
+                    if let Some(slot) = self.selection.parts()[part].only_slot() {
+                        return decoder.read((end - row) as usize, &mut staged[slot]);
+                    }
                     values.clear();
                     let refused = decoder.read((end - row) as usize, &mut values)?;
                     self.selection.parts()[part].spread(&values, &mut staged);
