@@ -41,6 +41,8 @@ __all__ = ["InMemoryFit", "rows_in_memory"]
 SOME = 4096
 # RMS residual, relative to the labels, below which the affine function is corrected by its own residual.
 NEARLY_AFFINE = 1e-6
+# RMS leave-one-out residual, in units of rounding, above which an exact network is not determined by its rows.
+DETERMINED = 1e4
 # Directions along which structure of the residual is looked for, at most.
 LOOKED_ALONG = 16
 
@@ -101,6 +103,7 @@ class InMemoryFit(Fit):
         # What is known of networks, keyed by id(); each network is stored so that its id is not reused.
         self._squares: dict[int, tuple[ReLUNetwork, Array]] = {}
         self._roundings: dict[int, tuple[ReLUNetwork, float]] = {}
+        self._risks: dict[int, tuple[ReLUNetwork, Risk]] = {}
         self._affine: ReLUNetwork | None = None
 
     @property
@@ -209,10 +212,12 @@ class InMemoryFit(Fit):
 
     def certified(self, network: ReLUNetwork) -> Risk:
         """Return the risk of a network that was fitted to all rows, from leave-one-out residuals of those in memory."""
-        rows = self.rows.all()
-        residual = rows.y - network.predict(rows.x)
-        squares = self._left_out(network, rows, residual, self.inputs.n_rows / effective_rows(rows.weight))
-        return risk_of(squares, rows.weight, "the network that is returned")
+        if id(network) not in self._risks:
+            rows = self.rows.all()
+            residual = rows.y - network.predict(rows.x)
+            squares = self._left_out(network, rows, residual, self.inputs.n_rows / effective_rows(rows.weight))
+            self._risks[id(network)] = network, risk_of(squares, rows.weight, "the network that is returned")
+        return self._risks[id(network)][1]
 
     def status_of_exact(self, network: ReLUNetwork) -> Status:
         """Return the status where the labels are a network up to rounding: exact if the rows determine its neurons."""
@@ -221,7 +226,14 @@ class InMemoryFit(Fit):
         on = self.rows_active(network)
         few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < self.inputs.rank + self.inputs.fit_bias)
         if len(few) == 0:
-            return "exact"
+            # Left out, a row that alone tells two kinks apart would have a residual far above rounding.
+            if self.certified(network).mean <= (DETERMINED * self.rounding(network)) ** 2:
+                return "exact"
+            self.trace.warn(
+                "some rows each determine a parameter alone: the labels are the network up to rounding, those of other "
+                "rows need not be"
+            )
+            return "budget"
         self.trace.warn(
             f"neurons {', '.join(map(str, few))}: too few rows lie on one side of the kink to determine it; the labels "
             "of these rows are the network up to rounding, those of other rows need not be"
