@@ -41,6 +41,7 @@ copybutton_prompt_is_regexp = True
 suppress_warnings = ["config.cache"]
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 # Members are listed by autodoc, once, on the page of their class.
@@ -92,6 +93,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,
     "download_all_examples": False,
+    # The page of computation times loads scripts from a network.
+    "write_computation_times": False,
     "show_memory": False,
     "show_signature": False,
     "doc_module": ("relunet",),

@@ -42,9 +42,9 @@ SLICES = 16
 MEASURED_BYTES = 2**25
 # Seconds for which a kind of sweep is repeated, and the most neurons and columns of what is timed: larger sizes are
 # extrapolated, so that a plan takes seconds whatever is asked.
-MEASURED_SECONDS, MEASURED_NEURONS, MEASURED_COLUMNS = 0.05, 4, 128
+MEASURED_SECONDS, MEASURED_NEURONS, MEASURED_COLUMNS = 0.05, 4, 32
 # Rows of the fit that is timed, and the part of its time that grows with the rows in memory, without and with noise.
-FEW_ROWS, GROWING = 10_000, (0.03, 0.25)
+FEW_ROWS, GROWING = 4000, (0.03, 0.25)
 # The search of the timed fit may spend a quarter of the usual operations, for which it takes about half the time.
 EFFORT, SLOWER = 4, 2
 # Neurons up to which the time of a search hardly grows, for it is bounded, and the power with which it grows beyond:
