@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::memory;
+
 /// Progress out, cancellation in.
 #[derive(Debug, Default)]
 pub struct Control {
@@ -26,9 +28,9 @@ impl Control {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the computation should end.
+    /// Whether the computation should end: it was cancelled, or memory is short.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
+        self.cancelled.load(Ordering::Relaxed) || memory::is_short()
     }
 }

@@ -42,6 +42,12 @@ pub enum Error {
     /// A factorisation that did not converge.
     #[error("{0}")]
     Numerical(String),
+    /// Memory that the system does not have.
+    #[error("not enough memory: {n_bytes} bytes were asked for")]
+    Memory {
+        /// What was asked for.
+        n_bytes: usize,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Cancelled,

@@ -30,6 +30,7 @@ pub mod gaussian;
 pub mod gram;
 pub mod hermite;
 pub mod linalg;
+pub mod memory;
 pub mod moments;
 pub mod network;
 pub mod search;

@@ -10,6 +10,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use ndarray::{Array1, Array2, ArrayView2};
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 fn matrix(a: ArrayView2<'_, f64>) -> Mat<f64> {
     Mat::from_fn(a.nrows(), a.ncols(), |i, j| a[(i, j)])
@@ -17,6 +18,11 @@ fn matrix(a: ArrayView2<'_, f64>) -> Mat<f64> {
 
 fn array(a: MatRef<'_, f64>) -> Array2<f64> {
     Array2::from_shape_fn((a.nrows(), a.ncols()), |(i, j)| a[(i, j)])
+}
+
+/// Checks that there is memory for copies of matrices and for what is computed from them, of `n` numbers in all.
+fn room(n: usize) -> Result<()> {
+    memory::require(n.saturating_mul(size_of::<f64>()))
 }
 
 fn square(name: &str, a: &ArrayView2<'_, f64>) -> Result<()> {
@@ -53,6 +59,7 @@ pub fn eigh(a: ArrayView2<'_, f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     if a.is_empty() {
         return Ok((Array1::zeros(0), Array2::zeros((0, 0))));
     }
+    room(6 * a.len())?;
     let eigen = matrix(a)
         .self_adjoint_eigen(Side::Lower)
         .map_err(|_| Error::Numerical("the symmetric eigenvalue iteration did not converge".into()))?;
@@ -77,6 +84,7 @@ pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f
         let (m, n) = a.dim();
         return Ok((Array2::zeros((m, 0)), Array1::zeros(0), Array2::zeros((0, n))));
     }
+    room(6 * a.len())?;
     let svd =
         matrix(a).thin_svd().map_err(|_| Error::Numerical("the singular value iteration did not converge".into()))?;
     let values = svd.S().column_vector();
@@ -91,6 +99,7 @@ pub fn svd(a: ArrayView2<'_, f64>) -> Result<(Array2<f64>, Array1<f64>, Array2<f
 pub fn solve_spd(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f64>> {
     square("a", &a)?;
     rows_match(&a, &b)?;
+    room(3 * a.len() + 3 * b.len())?;
     let factor =
         matrix(a).llt(Side::Lower).map_err(|_| Error::Numerical("a: expected a positive definite matrix".into()))?;
     Ok(array(factor.solve(matrix(b)).as_ref()))
@@ -108,6 +117,7 @@ pub fn lstsq(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f6
     if a.nrows() < a.ncols() {
         return Err(Error::argument("a", format!("expected no more columns than rows, got shape {:?}", a.dim())));
     }
+    room(4 * a.len() + 4 * b.len())?;
     Ok(array(matrix(a).col_piv_qr().solve_lstsq(matrix(b)).as_ref()))
 }
 
@@ -119,11 +129,14 @@ pub fn matmul(a: ArrayView2<'_, f64>, b: ArrayView2<'_, f64>) -> Result<Array2<f
     if a.ncols() != b.nrows() {
         return Err(Error::argument("b", format!("expected {} rows, got {}", a.ncols(), b.nrows())));
     }
+    let n_products = a.nrows().saturating_mul(b.ncols());
+    room(a.len().saturating_add(b.len()).saturating_add(n_products.saturating_mul(2)))?;
     let (a, b) = (transposed(a), transposed(b));
     let mut out = Mat::<f64>::zeros(b.nrows(), a.ncols());
     let product = out.as_mut().transpose_mut();
     faer::linalg::matmul::matmul(product, Accum::Replace, a.transpose(), b.transpose(), 1.0, Par::Seq);
-    let values = (0..out.ncols()).flat_map(|i| out.col_as_slice(i)).copied().collect();
+    let mut values = Vec::with_capacity(n_products);
+    (0..out.ncols()).for_each(|i| values.extend_from_slice(out.col_as_slice(i)));
     Array2::from_shape_vec((out.ncols(), out.nrows()), values).map_err(|error| Error::Numerical(error.to_string()))
 }
 

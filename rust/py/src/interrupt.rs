@@ -11,12 +11,15 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use relunet_core::control::Control;
 use relunet_core::error::{Error, Result};
+use relunet_core::memory;
 use relunet_core::sweep::{pool, release_pools};
 
 /// How often signals are looked for and progress is reported.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// How long a computation that can be abandoned has to notice that it was cancelled.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// Memory of a thread: its stack, and what the system keeps with it.
+const THREAD_BYTES: usize = 4 << 20;
 
 thread_local! {
     /// Bound on the threads of calls that are not told a number, set by `relunet.threads.bounded`.
@@ -60,6 +63,9 @@ pub fn watched<T: Send>(
     progress: Option<&Py<PyAny>>,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> PyResult<Result<T>> {
+    if let Err(error) = room() {
+        return Ok(Err(error));
+    }
     thread::scope(|scope| {
         let (done, finished) = channel();
         let run = move || {
@@ -84,6 +90,9 @@ pub fn abandonable<T: Send + 'static>(
     work: impl FnOnce(&Control) -> Result<T> + Send + 'static,
 ) -> PyResult<Result<T>> {
     py.detach(|| {
+        if let Err(error) = room() {
+            return Ok(Err(error));
+        }
         let (done, finished) = channel();
         let control = Arc::new(Control::default());
         let shared = control.clone();
@@ -147,6 +156,12 @@ fn message(panic: &Box<dyn Any + Send>) -> &str {
 
 fn no_result(reason: &str) -> Error {
     Error::Numerical(format!("the computation ended unexpectedly: {reason}"))
+}
+
+/// Checks that there is memory for a thread, and for ending the computation in order if the rest runs out.
+fn room() -> Result<()> {
+    memory::restore()?;
+    memory::require(THREAD_BYTES)
 }
 
 fn no_thread(error: &std::io::Error) -> Error {

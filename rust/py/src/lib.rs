@@ -12,6 +12,10 @@ mod search;
 mod source;
 
 use pyo3::prelude::*;
+use relunet_core::memory::Reserve;
+
+#[global_allocator]
+static ALLOCATOR: Reserve = Reserve;
 
 /// The compiled module.
 #[pymodule]
@@ -37,6 +41,8 @@ mod _relunet {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Without room for the reserve the package works without one.
+        let _ = relunet_core::memory::restore();
         crate::moments::register(module)
     }
 }

@@ -59,6 +59,11 @@ impl WeightedGrams {
         Self { n_features, n_weights, precision, totals: vec![0.0; n_weights], lanes: vec![ZERO; n_weights * stride] }
     }
 
+    /// Bytes of the sums.
+    pub(crate) fn n_bytes(&self) -> usize {
+        size_of_val(&*self.lanes)
+    }
+
     /// Number of features.
     #[must_use]
     pub fn n_features(&self) -> usize {

@@ -1,7 +1,11 @@
 //! The stored form of an accumulator: magic, version, kind, fields in little-endian order, checksum.
+//!
+//! The bytes may come from anyone. Sizes are checked against the bytes that are left before memory is set aside for them,
+//! so that an accumulator takes no more than a small multiple of the bytes that describe it.
 
 use crate::error::{Error, Result};
 use crate::gram::{Precision, WeightedGrams};
+use crate::memory;
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"RELUNETm";
@@ -132,11 +136,34 @@ impl<'a> Reader<'a> {
     }
 
     pub fn floats(&mut self) -> Result<Vec<f64>> {
-        (0..self.length()?).map(|_| self.float()).collect()
+        let mut values = memory::filled(0.0, self.length()?)?;
+        values.iter_mut().try_for_each(|v| self.float().map(|read| *v = read))?;
+        Ok(values)
     }
 
     pub fn integers(&mut self) -> Result<Vec<u64>> {
-        (0..self.length()?).map(|_| self.integer()).collect()
+        let mut values = memory::filled(0, self.length()?)?;
+        values.iter_mut().try_for_each(|v| self.integer().map(|read| *v = read))?;
+        Ok(values)
+    }
+
+    /// A number of rows; two of them can be added.
+    pub fn n_rows(&mut self) -> Result<u64> {
+        let n_rows = self.integer()?;
+        if n_rows > u64::MAX / 2 { Err(damaged("damaged: a number of rows is out of range")) } else { Ok(n_rows) }
+    }
+
+    /// Checks that `n` numbers of eight bytes may follow, before memory is set aside for them; none: more than can be
+    /// counted.
+    pub fn expect(&self, n: Option<usize>) -> Result<()> {
+        if n.is_some_and(|n| n <= self.0.len() / 8) { Ok(()) } else { Err(damaged("damaged: it ends too early")) }
+    }
+
+    /// Checks that the sums of `n_weights` grams may follow.
+    pub fn expect_grams(&self, n_features: usize, n_weights: usize) -> Result<()> {
+        let square = n_features.checked_add(1).and_then(|n| n.checked_mul(n_features));
+        let each = square.and_then(|n| (n / 2).checked_add(n_features)?.checked_add(1));
+        self.expect(each.and_then(|each| each.checked_mul(n_weights)))
     }
 
     /// Reads as many numbers as `values` holds.
@@ -167,7 +194,12 @@ impl<'a> Reader<'a> {
         }
         let (weights, biases, output_weights, linear) =
             (self.floats()?, self.floats()?, self.floats()?, self.floats()?);
-        Network::new(weights, biases, output_weights, linear, self.float()?).map(Some)
+        let network = Network::new(weights, biases, output_weights, linear, self.float()?)?;
+        let parameters = [&network.weights, &network.biases, &network.output_weights, &network.linear];
+        if parameters.into_iter().flatten().chain([&network.intercept]).any(|v| !v.is_finite()) {
+            return Err(damaged("damaged: parameters of the network are not finite"));
+        }
+        Ok(Some(network))
     }
 
     /// A network that must be there.
@@ -183,7 +215,7 @@ impl<'a> Reader<'a> {
 
 /// The error for bytes that cannot be what [`Writer`] has written.
 pub fn damaged(message: &str) -> Error {
-    Error::argument("data", message)
+    Error::data("data", message)
 }
 
 /// FNV-1a over 64-bit words, the last one padded with zeros.

@@ -1,6 +1,6 @@
 //! Contractions E[y H_l(x)[g, .., g, :, :]] of Hermite moment tensors with directions g, for several g and degrees l.
 
-use super::bytes::{Reader, Writer};
+use super::bytes::{Reader, Writer, damaged};
 use super::residual::{Residual, labels, row_weight};
 use super::{Accumulator, Scratch, check_features, check_network, check_room};
 use crate::block::Block;
@@ -203,6 +203,10 @@ impl Accumulator for ContractionMoments {
         }
     }
 
+    fn n_bytes(&self) -> usize {
+        self.grams.n_bytes()
+    }
+
     fn same_configuration(&self, other: &Self) -> bool {
         (self.n_features, &self.degrees, self.precision, &self.directions, &self.network)
             == (other.n_features, &other.degrees, other.precision, &other.directions, &other.network)
@@ -268,12 +272,16 @@ impl Accumulator for ContractionMoments {
         let (n_features, is_single) = (reader.size()?, reader.integer()? == 1);
         let (directions, degrees) = (reader.floats()?, reader.integers()?);
         let (precision, network) = (reader.precision()?, reader.network()?);
+        let n_directions = directions.len().checked_div(n_features).unwrap_or_default();
+        reader.expect_grams(n_features, n_directions.saturating_mul(degrees.len()))?;
         let mut moments = Self::new(n_features, &directions, is_single, &degrees, network, precision)?;
-        moments.n_rows = reader.integer()?;
+        moments.n_rows = reader.n_rows()?;
         moments.weight = reader.float()?;
         reader.grams_into(&mut moments.grams)?;
-        let mut vectors = vec![0.0; moments.totals.len() * n_features];
-        reader.floats_into(&mut vectors)?;
+        let vectors = reader.floats()?;
+        if vectors.len() != moments.totals.len() * n_features {
+            return Err(damaged("damaged: sizes do not fit"));
+        }
         let n_summed = moments.summed.len().max(1);
         for (i, vector) in moments.vectors.chunks_exact_mut(n_features).enumerate() {
             let at = i / n_summed * moments.degrees.len() + moments.summed[i % n_summed];

@@ -86,6 +86,10 @@ impl Accumulator for CurvatureMoments {
         Self { network: self.network.clone(), residual: self.residual.clone(), n_rows: 0, grams }
     }
 
+    fn n_bytes(&self) -> usize {
+        self.grams.n_bytes()
+    }
+
     fn same_configuration(&self, other: &Self) -> bool {
         self.network == other.network
     }
@@ -119,8 +123,11 @@ impl Accumulator for CurvatureMoments {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut moments = Self::new(reader.some_network()?)?;
-        moments.n_rows = reader.integer()?;
+        let network = reader.some_network()?;
+        let k = network.n_neurons();
+        reader.expect_grams(network.n_features, k.saturating_add(1).saturating_mul(k) / 2 + 1)?;
+        let mut moments = Self::new(network)?;
+        moments.n_rows = reader.n_rows()?;
         reader.grams_into(&mut moments.grams)?;
         Ok(moments)
     }

@@ -113,7 +113,7 @@ impl Accumulator for GradientMoments {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
         let mut moments = Self::new(reader.some_network()?);
-        moments.n_rows = reader.integer()?;
+        moments.n_rows = reader.n_rows()?;
         let mut sums = [0.0; 6];
         reader.floats_into(&mut sums)?;
         moments.risk = RiskSums::from_array(sums);

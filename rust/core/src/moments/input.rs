@@ -94,6 +94,11 @@ impl Accumulator for InputMoments {
         Self::sized(self.n_features)
     }
 
+    fn n_bytes(&self) -> usize {
+        // an update makes two more such squares
+        3 * size_of_val(&*self.scatter)
+    }
+
     fn same_configuration(&self, other: &Self) -> bool {
         self.n_features == other.n_features
     }
@@ -158,8 +163,11 @@ impl Accumulator for InputMoments {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut moments = Self::new(reader.size()?)?;
-        moments.n_rows = reader.integer()?;
+        let n_features = reader.size()?;
+        let columns = n_features.checked_add(1);
+        reader.expect(columns.and_then(|c| c.checked_mul(c)?.checked_add(c)))?;
+        let mut moments = Self::new(n_features)?;
+        moments.n_rows = reader.n_rows()?;
         moments.weight = reader.float()?;
         reader.floats_into(&mut moments.mean)?;
         reader.floats_into(&mut moments.scatter)?;

@@ -25,7 +25,8 @@ use crate::error::{Error, Result};
 use crate::gram::{Ahead, Pack};
 use crate::network::Network;
 use crate::simd::Lane;
-use bytes::{Reader, Writer};
+use crate::memory;
+use bytes::{Reader, Writer, damaged};
 
 /// Buffers of one worker, reused from block to block.
 #[derive(Debug, Default)]
@@ -54,6 +55,10 @@ trait Accumulator: Sized {
     fn needs_labels(&self) -> bool;
     /// Returns an accumulator of the same configuration, without rows.
     fn empty(&self) -> Self;
+    /// Bytes of its sums, and of what an update or a merge needs beside them, about; 0 where they are few.
+    fn n_bytes(&self) -> usize {
+        0
+    }
     /// Whether `other` has the same configuration, so that the two may be merged.
     fn same_configuration(&self, other: &Self) -> bool;
     /// Adds the rows of a block.
@@ -111,6 +116,12 @@ macro_rules! moments {
                 match self { $(Self::$variant(m) => Self::$variant(m.empty()),)* }
             }
 
+            /// Bytes of its sums, and of what an update or a merge needs beside them, about.
+            #[must_use]
+            pub fn n_bytes(&self) -> usize {
+                match self { $(Self::$variant(m) => m.n_bytes(),)* }
+            }
+
             /// Adds the rows of a block, which must have `n_features` columns, and labels if they are needed.
             pub fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
                 match self { $(Self::$variant(m) => m.update(block, scratch),)* }
@@ -130,6 +141,9 @@ macro_rules! moments {
             /// # Errors
             /// `other` is of another kind or configuration.
             pub fn merge(&mut self, other: &Self) -> Result<()> {
+                if self.n_rows().checked_add(other.n_rows()).is_none() {
+                    return Err(Error::argument("other", "more rows than can be counted"));
+                }
                 match (self, other) {
                     $((Self::$variant(a), Self::$variant(b)) if a.same_configuration(b) => a.merge(b),)*
                     (expected, got) if expected.name() == got.name() => {
@@ -161,9 +175,14 @@ macro_rules! moments {
             pub fn from_bytes(data: &[u8]) -> Result<Self> {
                 let (kind, mut reader) = Reader::new(data)?;
                 let moments = match kind {
-                    $(<$type>::KIND => Self::$variant(<$type>::read(&mut reader)?),)*
-                    kind => return Err(Error::argument("data", format!("unknown kind {kind} of accumulator"))),
+                    $(<$type>::KIND => <$type>::read(&mut reader).map(Self::$variant),)*
+                    kind => Err(damaged(&format!("unknown kind {kind} of accumulator"))),
                 };
+                // a constructor speaks of its arguments, which the caller has not given
+                let moments = moments.map_err(|error| match error {
+                    Error::Argument { argument, message } => damaged(&format!("damaged: {argument}: {message}")),
+                    other => other,
+                })?;
                 reader.finish()?;
                 Ok(moments)
             }
@@ -209,16 +228,17 @@ fn check_network(network: Option<&Network>, n_features: usize) -> Result<()> {
     }
 }
 
-/// Checks that `n_matrices` sums of 1, x and x xᵀ fit into memory, so that their allocation cannot abort.
+/// Checks that `n_matrices` sums of 1, x and x xᵀ fit into memory, before they are allocated.
 fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
     let columns = n_features.checked_add(1);
     let size = columns.and_then(|c| c.checked_mul(c)).and_then(|size| size.checked_mul(n_matrices));
-    match size.map(|size| Vec::<f64>::new().try_reserve_exact(size)) {
-        Some(Ok(())) => Ok(()),
-        _ => Err(Error::argument(
-            "n_features",
-            format!("{n_matrices} matrices of {n_features} by {n_features} do not fit into memory"),
-        )),
+    let n_bytes = size.and_then(|size| size.checked_mul(size_of::<f64>()));
+    match n_bytes.filter(|&n_bytes| isize::try_from(n_bytes).is_ok()) {
+        Some(n_bytes) => memory::require(n_bytes),
+        None => {
+            let message = format!("{n_matrices} matrices of {n_features} by {n_features} do not fit into any memory");
+            Err(Error::argument("n_features", message))
+        }
     }
 }
 
@@ -308,7 +328,34 @@ pub(crate) mod tests {
 
     #[test]
     fn sums_beyond_memory_are_refused() {
-        assert!(InputMoments::new(usize::MAX).is_err());
+        assert!(matches!(InputMoments::new(usize::MAX), Err(Error::Argument { .. })));
         assert!(SliceMoments::new(1 << 40, &[], None, Precision::Double).is_err());
+        assert!(matches!(InputMoments::new(1 << 28), Err(Error::Memory { .. })));
+    }
+
+    #[test]
+    fn few_bytes_take_little_memory() {
+        let stored = |kind: u32, numbers: &[u64], network: bool| {
+            let mut writer = Writer::new(kind);
+            numbers.iter().for_each(|&n| writer.integer(n));
+            if network {
+                writer.network(Some(&Network::new(vec![f64::NAN], vec![0.0], vec![1.0], vec![0.0], 0.0).unwrap()));
+            }
+            writer.finish()
+        };
+        for (kind, numbers) in [
+            (1, &[1 << 20, 0, 0][..]),
+            (1, &[u64::MAX, 0, 0]),
+            (3, &[20_000, 0, 0, 0, 0]),
+            (3, &[1 << 40, 0, 0, 0, 0]),
+            (7, &[1 << 50, 0, 0, 1, 0, u64::MAX, 0, 0]),
+            (8, &[1 << 40, 0, 0, 0, 0, 0, 0, 0, 0]),
+            (8, &[1 << 61, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            let error = Moments::from_bytes(&stored(kind, numbers, false)).unwrap_err();
+            assert!(matches!(error, Error::Data { .. }), "kind {kind}, {numbers:?}: {error}");
+        }
+        let error = Moments::from_bytes(&stored(4, &[], true)).unwrap_err().to_string();
+        assert_eq!(error, "data: damaged: parameters of the network are not finite");
     }
 }

@@ -212,8 +212,12 @@ impl Accumulator for RowSample {
         let (n_features, threshold, seed) = (reader.size()?, reader.integer()?, reader.integer()?);
         let (is_projected, directions) = (reader.integer()? != 0, reader.floats()?);
         let mut moments = Self::new(n_features, threshold, seed, is_projected.then_some(directions))?;
-        moments.n_rows = reader.integer()?;
+        moments.n_rows = reader.n_rows()?;
         let part = Part { hashes: reader.integers()?, rows: reader.floats()? };
+        let is_chosen = |hash: &u64| *hash <= threshold;
+        if !part.hashes.iter().all(is_chosen) || part.hashes.len() as u64 > moments.n_rows {
+            return Err(damaged("damaged: rows that the threshold does not choose"));
+        }
         let size = moments.n_columns().checked_add(2).and_then(|columns| columns.checked_mul(part.hashes.len()));
         if size != Some(part.rows.len()) {
             return Err(damaged("damaged: sizes do not fit"));

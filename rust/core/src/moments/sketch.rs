@@ -6,6 +6,7 @@ use super::slices::check_edges;
 use super::{Accumulator, Scratch, check_features, check_network};
 use crate::block::Block;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::network::Network;
 use crate::simd::{WIDTH, ZERO};
 use crate::skinny::{Directions, add_weighted_rows};
@@ -75,16 +76,16 @@ impl SketchMoments {
         let residual = network.as_ref().map(Residual::new);
         let shape = Shape { n_features, directions, edges, values, network };
         let n_sums = shape.n_functions().checked_mul(shape.n_directions() + 1).and_then(|n| n.checked_mul(n_features));
-        let n_sums = n_sums.filter(|&n| Vec::<f64>::new().try_reserve_exact(n).is_ok());
-        let n_sums =
-            n_sums.ok_or_else(|| Error::argument("directions", "too many: the sums do not fit into memory"))?;
+        let n_sums = n_sums.ok_or_else(|| Error::argument("directions", "their sums do not fit into any memory"))?;
+        let vectors = memory::filled(0.0, n_sums)?;
+        let squares = memory::filled(0.0, n_features)?;
         Ok(Self {
             projection: Directions::new(&shape.directions, &vec![0.0; shape.n_directions()], n_features),
             residual,
             n_rows: 0,
             weights: vec![0.0; shape.n_functions()],
-            vectors: vec![0.0; n_sums],
-            squares: vec![0.0; n_features],
+            vectors,
+            squares,
             shape,
         })
     }
@@ -139,6 +140,10 @@ impl Accumulator for SketchMoments {
             vectors: vec![0.0; self.vectors.len()],
             squares: vec![0.0; self.squares.len()],
         }
+    }
+
+    fn n_bytes(&self) -> usize {
+        size_of_val(&*self.vectors)
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
@@ -198,9 +203,14 @@ impl Accumulator for SketchMoments {
         let mut moments = {
             let n_features = reader.size()?;
             let (directions, edges, values) = (reader.floats()?, reader.floats()?, reader.floats()?);
-            Self::new(n_features, directions, edges, values, reader.network()?)?
+            let network = reader.network()?;
+            let n_directions = directions.len().checked_div(n_features).unwrap_or_default();
+            let n_functions = values.len() / (edges.len() + 1);
+            let n_sums = n_functions.checked_mul(n_directions + 1).and_then(|n| n.checked_mul(n_features));
+            reader.expect(n_sums.and_then(|n| n.checked_add(n_features)))?;
+            Self::new(n_features, directions, edges, values, network)?
         };
-        moments.n_rows = reader.integer()?;
+        moments.n_rows = reader.n_rows()?;
         reader.floats_into(&mut moments.weights)?;
         reader.floats_into(&mut moments.vectors)?;
         reader.floats_into(&mut moments.squares)?;

@@ -100,6 +100,10 @@ impl Accumulator for SliceMoments {
         }
     }
 
+    fn n_bytes(&self) -> usize {
+        self.grams.n_bytes()
+    }
+
     fn same_configuration(&self, other: &Self) -> bool {
         (self.n_features, &self.edges, self.precision, &self.network)
             == (other.n_features, &other.edges, other.precision, &other.network)
@@ -155,9 +159,10 @@ impl Accumulator for SliceMoments {
         let mut moments = {
             let (n_features, edges) = (reader.size()?, reader.floats()?);
             let (precision, network) = (reader.precision()?, reader.network()?);
+            reader.expect_grams(n_features, edges.len() + 1)?;
             Self::new(n_features, &edges, network, precision)?
         };
-        moments.n_rows = reader.integer()?;
+        moments.n_rows = reader.n_rows()?;
         reader.grams_into(&mut moments.grams)?;
         Ok(moments)
     }

@@ -249,6 +249,8 @@ struct Cursor {
 const READ_BYTES: usize = 1 << 18;
 /// A longer record is more likely a quote that is left open.
 const MAX_RECORD_BYTES: usize = 1 << 24;
+/// A record with more fields is more likely text that is split at the wrong character.
+const MAX_FIELDS: usize = 1 << 20;
 
 /// The records of a file, one after another.
 struct Records {
@@ -316,7 +318,13 @@ impl Records {
                     let message = format!("more than {MAX_RECORD_BYTES} bytes; is a quote left open?");
                     return Err(self.refuse(None, message));
                 }
-                ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
+                ReadRecordResult::OutputEndsFull if self.ends.len() < MAX_FIELDS => {
+                    self.ends.resize(2 * self.ends.len(), 0);
+                }
+                ReadRecordResult::OutputEndsFull => {
+                    self.row += 1;
+                    return Err(self.refuse(None, format!("more than {MAX_FIELDS} fields; is that the delimiter?")));
+                }
                 ReadRecordResult::Record => {
                     self.n_fields = n_fields;
                     self.row += 1;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::moments::Moments;
-use crate::moments::bytes::{CHECKPOINT, Reader, Writer};
+use crate::moments::bytes::{CHECKPOINT, Reader, Writer, damaged};
 
 /// Where a sweep stores what it has done, how often, and what tells its samples from others.
 #[derive(Clone, Debug)]
@@ -202,16 +202,16 @@ impl Drop for Ending<'_> {
 
 fn read(checkpoint: &Checkpoint, plan: &Plan, empty: &[Moments], bytes: &[u8]) -> Result<BTreeMap<u64, Arc<Part>>> {
     let path = &checkpoint.path;
-    let damaged = |error: Error| match error {
-        Error::Argument { message, .. } => Error::file(path, format!("not a checkpoint that can be used, {message}")),
+    let refused_file = |error: Error| match error {
+        Error::Data { message, .. } => Error::file(path, format!("not a checkpoint that can be used, {message}")),
         other => other,
     };
     let refused = |of: String| Error::argument("checkpoint", format!("{}: of a sweep {of}", path.display()));
-    let (kind, mut reader) = Reader::new(bytes).map_err(damaged)?;
+    let (kind, mut reader) = Reader::new(bytes).map_err(refused_file)?;
     if kind != CHECKPOINT {
         return Err(Error::file(path, "a stored accumulator, expected the checkpoint of a sweep"));
     }
-    let shape = reader.integers().map_err(damaged)?;
+    let shape = reader.integers().map_err(refused_file)?;
     if shape != plan.shape() {
         let show = |shape: &[u64]| match shape {
             [n_rows, n_features, ..] => format!("{n_rows} rows of {n_features} columns"),
@@ -219,12 +219,12 @@ fn read(checkpoint: &Checkpoint, plan: &Plan, empty: &[Moments], bytes: &[u8]) -
         };
         return Err(refused(format!("over {}, expected {}", show(&shape), show(&plan.shape()))));
     }
-    if reader.bytes().map_err(damaged)? != checkpoint.identity {
+    if reader.bytes().map_err(refused_file)? != checkpoint.identity {
         return Err(refused("over other samples".into()));
     }
     let mut parts = BTreeMap::new();
-    for _ in 0..reader.integer().map_err(damaged)? {
-        let part = read_part(&mut reader).map_err(damaged)?;
+    for _ in 0..reader.integer().map_err(refused_file)? {
+        let part = read_part(&mut reader).map_err(refused_file)?;
         let same = part.sums.len() == empty.len() && part.sums.iter().zip(empty).all(|(a, b)| a.may_merge(b));
         if !same {
             return Err(refused("of other accumulators".into()));
@@ -237,14 +237,14 @@ fn read(checkpoint: &Checkpoint, plan: &Plan, empty: &[Moments], bytes: &[u8]) -
         }
         parts.insert(part.leaves.start, Arc::new(part));
     }
-    reader.finish().map_err(damaged)?;
+    reader.finish().map_err(refused_file)?;
     Ok(parts)
 }
 
 fn read_part(reader: &mut Reader<'_>) -> Result<Part> {
     let place = reader.integers()?;
     let &[first, end, next_row] = place.as_slice() else {
-        return Err(Error::argument("data", "damaged: sizes do not fit"));
+        return Err(damaged("damaged: sizes do not fit"));
     };
     let sums = (0..reader.integer()?).map(|_| Moments::from_bytes(reader.bytes()?)).collect::<Result<_>>()?;
     Ok(Part { leaves: first..end, next_row, sums })

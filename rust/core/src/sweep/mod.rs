@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::block::BlockBuffer;
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::moments::{Moments, Scratch};
 use crate::source::Source;
 pub use checkpoint::Checkpoint;
@@ -60,6 +61,7 @@ pub fn resumable_sweep(
         }
     }
     let plan = Plan::new(source.n_rows(), source.n_features());
+    memory::require(n_bytes(accumulators))?;
     let empty: Vec<Moments> = accumulators.iter().map(Moments::empty).collect();
     let ledger = checkpoint.map(|checkpoint| Ledger::open(checkpoint, &plan, &empty)).transpose()?;
     let pool = pool(if source.is_sequential() { Some(1) } else { n_threads })?;
@@ -80,6 +82,11 @@ pub fn resumable_sweep(
         accumulator.merge(sum)?;
     }
     Ok(source.n_rows() - n_restored)
+}
+
+/// Bytes of the sums of some accumulators, about.
+fn n_bytes(accumulators: &[Moments]) -> usize {
+    accumulators.iter().map(Moments::n_bytes).fold(0, usize::saturating_add)
 }
 
 struct Task<'a> {
@@ -124,6 +131,7 @@ impl Task<'_> {
 
     fn accumulate(&self, leaves: &Range<u64>) -> Result<Vec<Moments>> {
         let rows = self.plan.rows(leaves);
+        memory::require(n_bytes(&self.empty))?;
         let begun = self.ledger.and_then(|ledger| ledger.begin(leaves.start));
         let (mut next, mut sums) = begun.unwrap_or_else(|| (rows.start, self.empty.clone()));
         let mut given = 0;

@@ -108,7 +108,9 @@ pub fn open_parquet(
     weight: Option<ColumnArgument>,
 ) -> PyResult<TableSource> {
     let (files, wanted) = (table_files(files), wanted(target, columns, weight));
-    let source = py.detach(|| ParquetSource::open(&files, &wanted)).map_err(|error| to_python(py, error))?;
+    let control = Control::default();
+    let opened = py.detach(|| watched(&control, None, || ParquetSource::open(&files, &wanted, &control)))?;
+    let source = opened.map_err(|error| to_python(py, error))?;
     let columns = source.columns();
     let is_single_precision = source.is_single_precision();
     Ok(TableSource { source: Box::new(source), columns, is_single_precision })

@@ -1,7 +1,7 @@
 //! Parquet files read by position: their footers, and panics of the decoder over damaged bytes as errors.
 
 use std::cell::Cell;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
@@ -11,7 +11,9 @@ use ::parquet::file::reader::{ChunkReader, Length};
 use bytes::Bytes;
 
 use super::ParquetResult;
+use super::thrift::{Fault, check_footer, check_page_header};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::source::stable_file::StableFile;
 
 /// First and last bytes of every Parquet file.
@@ -41,11 +43,11 @@ pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
             )));
         }
     }
-    let metadata = guarded(
-        file,
-        || "footer: ".into(),
-        || ParquetMetaDataReader::new().parse_and_finish(&PositionalFile(file.clone())),
-    )?;
+    let footer = read_footer(file)?;
+    if let Err(fault) = check_footer(&footer) {
+        return Err(refuse(format!("footer: is damaged: {}", described(fault))));
+    }
+    let metadata = guarded(file, || "footer: ".into(), || ParquetMetaDataReader::decode_metadata(&footer))?;
     let group_rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
     let n_rows = group_rows.into_iter().try_fold(0_u64, |sum, n_rows| sum.checked_add(n_rows?));
     let promised = metadata.file_metadata().num_rows();
@@ -53,6 +55,31 @@ pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
         return Err(refuse(format!("footer: is damaged: its row groups do not add up to {promised} rows")));
     }
     Ok(metadata)
+}
+
+/// Bytes of the length of the footer and of the mark after it.
+const TAIL_BYTES: u64 = 8;
+
+/// The bytes of the footer of a file that ends with the mark of a Parquet file.
+fn read_footer(file: &StableFile) -> Result<Vec<u8>> {
+    let mut tail = [0; TAIL_BYTES as usize];
+    let end = file.n_bytes().saturating_sub(TAIL_BYTES);
+    file.read_exact_at(&mut tail, end)?;
+    let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    if length > end {
+        let message = format!("footer: is damaged: {length} bytes, more than the {end} bytes before its length");
+        return Err(Error::file(file.path(), message));
+    }
+    let mut footer = memory::filled(0_u8, length as usize)?;
+    file.read_exact_at(&mut footer, end - length)?;
+    Ok(footer)
+}
+
+fn described(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Truncated => "it claims more than it holds",
+        Fault::Refused(found) => found,
+    }
 }
 
 /// What `decode` returns, with errors and panics over damaged bytes as errors about `file`.
@@ -63,12 +90,25 @@ pub(super) fn guarded<T>(
 ) -> Result<T> {
     let cause = match quietly(decode) {
         Ok(Ok(decoded)) => return Ok(decoded),
+        Ok(Err(error)) if missing_memory(&error).is_some() => {
+            return Err(Error::Memory { n_bytes: missing_memory(&error).unwrap_or_default() });
+        }
         Ok(Err(ParquetError::NYI(feature))) => format!("cannot be read: {feature}"),
         Ok(Err(error)) => format!("is damaged: {error}"),
         Err(_) => "is damaged: its bytes make no sense".to_owned(),
     };
     file.require_unchanged()?;
     Err(Error::file(file.path(), format!("{}{cause}", place())))
+}
+
+/// How much memory was missing, where that is the error.
+fn missing_memory(error: &ParquetError) -> Option<usize> {
+    let ParquetError::External(cause) = error else { return None };
+    let inner = cause.downcast_ref::<io::Error>().and_then(|error| error.get_ref()?.downcast_ref::<Error>());
+    match inner.or_else(|| cause.downcast_ref::<Error>())? {
+        Error::Memory { n_bytes } => Some(*n_bytes),
+        _ => None,
+    }
 }
 
 thread_local! {
@@ -97,14 +137,40 @@ fn quietly<T>(decode: impl FnOnce() -> T) -> std::thread::Result<T> {
 /// A file that any number of threads read, each at its own positions.
 pub(super) struct PositionalFile(pub(super) Arc<StableFile>);
 
-/// The bytes of a file from a position on.
-pub(super) struct FromPosition {
+/// The header of the page at a position of a file, which is all that the Parquet reader reads from there.
+///
+/// The header is read and checked when its first byte is asked for, and not a byte more is handed out.
+pub(super) struct PageHeader {
     file: Arc<StableFile>,
     offset: u64,
+    header: Option<Vec<u8>>,
+    n_given: usize,
 }
 
-/// Bytes that are read ahead of a page header.
+/// Bytes that are read ahead of the end of a page header, at first.
 const HEADER_BYTES: usize = 256;
+/// Longest header of a page: it may hold the smallest and the largest of its values.
+const MAX_HEADER_BYTES: usize = 1 << 24;
+
+impl PageHeader {
+    fn load(&self) -> io::Result<Vec<u8>> {
+        let damaged = |found: &str| io::Error::other(format!("page header at byte {}: {found}", self.offset));
+        let mut length = HEADER_BYTES;
+        loop {
+            let mut bytes = memory::filled(0_u8, length).map_err(io::Error::other)?;
+            let n_read = self.file.read_at(&mut bytes, self.offset).map_err(io::Error::other)?;
+            match check_page_header(&bytes[..n_read]) {
+                Ok((n_bytes, uncompressed)) => {
+                    memory::require(uncompressed as usize).map_err(io::Error::other)?;
+                    bytes.truncate(n_bytes);
+                    return Ok(bytes);
+                }
+                Err(Fault::Truncated) if n_read == length && length < MAX_HEADER_BYTES => length *= 4,
+                Err(fault) => return Err(damaged(described(fault))),
+            }
+        }
+    }
+}
 
 impl Length for PositionalFile {
     fn len(&self) -> u64 {
@@ -113,10 +179,10 @@ impl Length for PositionalFile {
 }
 
 impl ChunkReader for PositionalFile {
-    type T = BufReader<FromPosition>;
+    type T = PageHeader;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(BufReader::with_capacity(HEADER_BYTES, FromPosition { file: self.0.clone(), offset: start }))
+        Ok(PageHeader { file: self.0.clone(), offset: start, header: None, n_given: 0 })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
@@ -124,16 +190,26 @@ impl ChunkReader for PositionalFile {
         if start.checked_add(length as u64).is_none_or(|end| end > n_bytes) {
             return Err(ParquetError::EOF(format!("{length} bytes at byte {start} of a file of {n_bytes} bytes")));
         }
-        let mut bytes = vec![0; length];
-        self.0.read_exact_at(&mut bytes, start).map_err(|error| ParquetError::External(Box::new(error)))?;
+        let external = |error| ParquetError::External(Box::new(error));
+        let mut bytes = memory::filled(0_u8, length).map_err(external)?;
+        self.0.read_exact_at(&mut bytes, start).map_err(external)?;
         Ok(bytes.into())
     }
 }
 
-impl Read for FromPosition {
+impl Read for PageHeader {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let n_read = self.file.read_at(bytes, self.offset).map_err(io::Error::other)?;
-        self.offset += n_read as u64;
-        Ok(n_read)
+        let header = match &mut self.header {
+            Some(header) => header,
+            None => {
+                let header = self.load()?;
+                self.header.insert(header)
+            }
+        };
+        let left = header.get(self.n_given..).unwrap_or_default();
+        let n_given = left.len().min(bytes.len());
+        bytes[..n_given].copy_from_slice(&left[..n_given]);
+        self.n_given += n_given;
+        Ok(n_given)
     }
 }

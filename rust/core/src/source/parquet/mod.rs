@@ -2,6 +2,7 @@
 
 mod decode;
 mod file;
+mod thrift;
 
 use std::iter::repeat_with;
 use std::ops::Range;
@@ -20,6 +21,7 @@ use super::stable_file::{Address, StableFile};
 use super::table_file::TableFile;
 use super::{Source, first_of, no_rows, pandas, row_range};
 use crate::block::{Block, BlockBuffer};
+use crate::control::Control;
 use crate::error::{Error, Result};
 
 /// Rows of Parquet files, one file after another.
@@ -72,8 +74,9 @@ impl ParquetSource {
     /// A source of the rows of `paths`, whose columns are those of the first file by name.
     ///
     /// # Errors
-    /// Files that cannot be read or are damaged, columns that are missing or hold other than real numbers.
-    pub fn open(paths: &[TableFile], wanted: &Wanted) -> Result<Self> {
+    /// Files that cannot be read or are damaged, columns that are missing or hold other than real numbers,
+    /// [`Error::Cancelled`].
+    pub fn open(paths: &[TableFile], wanted: &Wanted, control: &Control) -> Result<Self> {
         let origin = first_of(paths)?;
         let (mut files, mut groups): (Vec<File>, Vec<Group>) = (Vec::new(), Vec::new());
         let (mut n_rows, mut is_single_precision) = (0, true);
@@ -81,6 +84,9 @@ impl ParquetSource {
         for path in paths {
             let file = Arc::new(StableFile::open(&path.path)?);
             let metadata = read_metadata(&file)?;
+            if control.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
             let schema = Schema::new(&metadata, path);
             let selection = match &mut first {
                 Some(first) => first,
@@ -473,11 +479,11 @@ mod tests {
             let file = written("order", &groups, None);
             let paths = [TableFile::from(&*file.0), TableFile::from(&*file.0)];
             if n_rows == 0 {
-                let refused = matches!(ParquetSource::open(&paths, &label_c()), Err(Error::Data { .. }));
+                let refused = matches!(ParquetSource::open(&paths, &label_c(), &Control::default()), Err(Error::Data { .. }));
                 prop_assert!(refused);
                 return Ok(());
             }
-            let source = ParquetSource::open(&paths, &label_c()).unwrap();
+            let source = ParquetSource::open(&paths, &label_c(), &Control::default()).unwrap();
             prop_assert_eq!(source.n_rows(), 2 * n_rows as u64);
             let mut buffer = BlockBuffer::default();
             for (a, b) in cuts {
@@ -494,7 +500,7 @@ mod tests {
     #[test]
     fn nulls_are_named_by_file_row_and_column() {
         let file = written("null", &[10, 20], Some(17));
-        let source = ParquetSource::open(&[TableFile::from(&*file.0), TableFile::from(&*file.0)], &label_c()).unwrap();
+        let source = ParquetSource::open(&[TableFile::from(&*file.0), TableFile::from(&*file.0)], &label_c(), &Control::default()).unwrap();
         let mut buffer = BlockBuffer::default();
         assert!(source.block(0..17, &mut buffer).is_ok());
         for rows in [0..30, 12..18, 40..60] {
