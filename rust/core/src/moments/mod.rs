@@ -23,9 +23,9 @@ pub use slices::SliceMoments;
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::{Ahead, Pack};
+use crate::memory;
 use crate::network::Network;
 use crate::simd::Lane;
-use crate::memory;
 use bytes::{Reader, Writer, damaged};
 
 /// Buffers of one worker, reused from block to block.

@@ -140,10 +140,7 @@ const PAGE: Fields = &[
     (5, Struct(&[(1, I32), (2, I32), (3, I32), (4, I32), (5, Struct(STATISTICS))])),
     (6, Struct(EMPTY)),
     (7, Struct(&[(1, I32), (2, I32), (3, Bool)])),
-    (
-        8,
-        Struct(&[(1, I32), (2, I32), (3, I32), (4, I32), (5, I32), (6, I32), (7, Bool), (8, Struct(STATISTICS))]),
-    ),
+    (8, Struct(&[(1, I32), (2, I32), (3, I32), (4, I32), (5, I32), (6, I32), (7, Bool), (8, Struct(STATISTICS))])),
 ];
 const UNCOMPRESSED: usize = 2;
 const COMPRESSED: usize = 3;
