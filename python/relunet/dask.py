@@ -7,8 +7,8 @@ partition of a lost worker is summed again by another worker. This module needs 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from relunet.errors import ArgumentError, DataError, RelunetError
 from relunet.moments import Accumulator
 from relunet.samples import Rows, Samples, scan_array
-from relunet.samples.identity import rows_hash
+from relunet.samples.identity import block_rows, rows_hash
 from relunet.samples.names import default_names, feature_names, order_of
 from relunet.samples.paths import checked_column, checked_columns
 from relunet.samples.protocol import SweepFile
@@ -216,9 +216,12 @@ class DaskSamples:
                 yield from samples.blocks(size)
 
     def identity(self) -> bytes:
-        """Return a hash of the number of rows and columns, the type, and the first rows."""
+        """Return a hash of all rows: that of each partition is computed where it is."""
+        import dask
+
         facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
-        return rows_hash(facts, islice(self.blocks(64), 1))
+        hashes = dask.compute(*(dask.delayed(_rows_hash)(*partition) for partition in self._partitions))
+        return hashlib.sha256(repr((facts, hashes)).encode()).digest()
 
     def sweep(
         self,
@@ -386,6 +389,12 @@ def _facts(*partition: Any) -> _Facts:
         return _Facts(0, (), False, True, False)
     has_names = feature_names(samples) is not None
     return _Facts(samples.n_rows, samples.columns, has_names, samples.dtype == np.float32, samples.has_labels)
+
+
+def _rows_hash(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -> bytes:
+    """Return a hash of the rows of a partition."""
+    samples = _scanned(number, X, y, sample_weight, chosen)
+    return b"" if samples is None else rows_hash((), samples.blocks(block_rows(samples.n_columns)))
 
 
 def _sums(

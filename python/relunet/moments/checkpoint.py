@@ -10,7 +10,7 @@ from pathlib import Path
 from relunet._relunet import Accumulator
 from relunet._typing import Rows
 from relunet.atomic import replacing
-from relunet.errors import ArgumentError, FileError
+from relunet.errors import ArgumentError, DataError, FileError
 from relunet.samples.names import feature_names
 from relunet.samples.protocol import Samples, SweepFile
 
@@ -20,7 +20,9 @@ __all__ = ["CheckpointedSamples"]
 class CheckpointedSamples:
     """Samples whose finished sums are kept in a folder, a file an accumulator, named by configuration and samples.
 
-    A fit is the same computation for the same samples, arguments and seed: it asks for the same sums again. Each
+    A fit is the same computation for the same samples, arguments and seed: it asks for the same sums again. The samples
+    are told apart by a hash of all of their rows, for which they are read once; rows that change later, while a fit
+    reads them, can only be noticed by the samples themselves. Several processes may share a folder. Each
     ``.moments`` file is what `Accumulator.to_bytes` gave; a ``.sweep`` file is the checkpoint of a sweep in progress.
 
     Parameters
@@ -58,7 +60,8 @@ class CheckpointedSamples:
         self.dtype, self.has_labels, self.can_resume = samples.dtype, samples.has_labels, False
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # Python reports a path with a null character as a ValueError.
             raise FileError(f"checkpoint: {os.fspath(folder)!r} is no folder and cannot be made: {error}") from error
 
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
@@ -98,19 +101,24 @@ class CheckpointedSamples:
         missing = [i for i, file in enumerate(files) if not _restored(sums[i], file)]
         n_read = 0
         if missing:
-            joint = hashlib.sha256("".join(files[i].stem for i in missing).encode()).hexdigest()
-            partial = SweepFile(self._folder / f"{joint}.sweep", self._identity, self._every)
+            partial = SweepFile(self._in_progress([files[i] for i in missing]), self._identity, self._every)
             in_progress = partial if self._samples.can_resume else None
             chosen = [sums[i] for i in missing]
             n_read = self._samples.sweep(chosen, n_jobs=n_jobs, progress=progress, checkpoint=in_progress)
             for i in missing:
                 with replacing(files[i]) as file:
                     file.write(sums[i].to_bytes())
-            if in_progress is not None:
-                Path(in_progress.path).unlink()
+            Path(partial.path).unlink(missing_ok=True)
+        # What a fit left that was killed after it had kept some of the sums, or that another fit has done meanwhile.
+        self._in_progress(files).unlink(missing_ok=True)
         for accumulator, total in zip(accumulators, sums, strict=True):
             accumulator.merge(total)
         return n_read
+
+    def _in_progress(self, files: Sequence[Path]) -> Path:
+        """Return the file of the sweep in progress for the sums in these files."""
+        joint = hashlib.sha256("".join(file.stem for file in files).encode()).hexdigest()
+        return self._folder / f"{joint}.sweep"
 
     def _key(self, empty: Accumulator) -> str:
         return hashlib.sha256(self._identity + empty.to_bytes()).hexdigest()
@@ -122,8 +130,10 @@ def _restored(empty: Accumulator, file: Path) -> bool:
         data = file.read_bytes()
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise FileError(f"{file}: cannot be read ({error.strerror})") from error
     try:
         empty.merge(Accumulator.from_bytes(data))
-    except ArgumentError as error:
+    except (ArgumentError, DataError) as error:
         raise FileError(f"{file}: {error}; delete it to sweep again") from error
     return True

@@ -1,28 +1,29 @@
-"""What tells samples from others: a hash of their size and of some of their rows."""
+"""What tells samples from others: a hash of all of their rows."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
+
 from relunet._typing import Rows
 
-__all__ = ["places", "rows_hash"]
+__all__ = ["block_rows", "rows_hash"]
 
-# Places at which rows are read, and how many rows at each.
-PLACES, ROWS_A_PLACE = 16, 4
+# Numbers of a block that is hashed: as many rows as have them, or one.
+BLOCK_NUMBERS = 1 << 19
 
 
-def places(n_rows: int) -> list[tuple[int, int]]:
-    """Return ranges of rows that are spread over all of them."""
-    starts = sorted({max(n_rows - ROWS_A_PLACE, 0) * i // (PLACES - 1) for i in range(PLACES)})
-    return [(start, min(start + ROWS_A_PLACE, n_rows)) for start in starts]
+def block_rows(n_columns: int) -> int:
+    """Return the number of rows that are read at a time: the hash depends on it, so that it is the same everywhere."""
+    return max(1, BLOCK_NUMBERS // n_columns)
 
 
 def rows_hash(facts: tuple[object, ...], rows: Iterable[Rows]) -> bytes:
-    """Return a hash of facts about samples and of some of their rows."""
+    """Return a hash of facts about samples and of all of their rows, in blocks of `block_rows` rows."""
     seen = hashlib.sha256(repr(facts).encode())
     for block in rows:
         for values in block:
-            seen.update(b"-" if values is None else values.tobytes())
+            seen.update(b"-" if values is None else np.ascontiguousarray(values).view(np.uint8))
     return seen.digest()

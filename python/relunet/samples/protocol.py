@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -14,7 +13,7 @@ from relunet import _relunet
 from relunet._relunet import Accumulator, ArraySource, NpySource, RowReader, TableSource
 from relunet._typing import Rows
 from relunet.errors import ArgumentError
-from relunet.samples.identity import places, rows_hash
+from relunet.samples.identity import block_rows, rows_hash
 
 __all__ = ["Samples", "SourceSamples", "SweepFile", "check_samples"]
 
@@ -100,9 +99,9 @@ class Samples(Protocol):
         """
 
     def identity(self) -> bytes:
-        """Return what tells these samples from others: a hash of their size and of some of their rows.
+        """Return what tells these samples from others: a hash of all of their rows, for which they are read once.
 
-        Copies of a file are the same samples. A change of a few rows may go unseen.
+        Copies of a file are the same samples; samples of which any number differs are others.
         """
 
     def sweep(
@@ -180,7 +179,7 @@ class SourceSamples:
         return self.source.has_labels
 
     def identity(self) -> bytes:
-        """Return a hash of the samples' size and of rows at places all over them, or of the first rows.
+        """Return a hash of all rows, for which they are read once.
 
         Examples
         --------
@@ -193,11 +192,7 @@ class SourceSamples:
         False
         """
         facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
-        spread = places(self.n_rows)
-        if self.is_sequential:
-            # Rows that come in order only: the first ones are cheap.
-            return rows_hash(facts, islice(self.blocks(sum(stop - start for start, stop in spread)), 1))
-        return rows_hash(facts, (self.source.read(*place) for place in spread))
+        return rows_hash(facts, self.blocks(block_rows(self.n_columns)))
 
     @property
     def can_resume(self) -> bool:

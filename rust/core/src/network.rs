@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use crate::control::Control;
 use crate::error::{Column, Error, Result};
 use crate::gram::Ahead;
+use crate::memory;
 use crate::simd::{Lane, WIDTH};
 use crate::skinny::Directions;
 use crate::validity::require_finite;
@@ -131,7 +132,7 @@ impl<'a> NetworkView<'a> {
             return Err(Error::argument("X", format!("{} entries are not rows of {}", x.len(), self.n_features)));
         }
         let (d, m) = (self.n_features, self.n_outputs());
-        let mut out = vec![0.0; x.len() / d * m];
+        let mut out = memory::filled(0.0, x.len() / d * m)?;
         if out.is_empty() {
             return Ok(out);
         }

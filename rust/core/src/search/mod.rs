@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::control::Control;
 use crate::error::{Error, Result};
+use crate::memory;
 pub use lm::Terms;
 use lm::{Fit, Rows, Stop, dot, solve_ridged};
 use proposals::{CERTAIN, Proposal, added, apart, strongest};
@@ -389,6 +390,8 @@ pub fn search(
     if let Some(start) = starts.iter().find(|t| t.theta.len() != q * (t.len() + 1)) {
         return Err(Error::argument("starts", format!("expected vectors of {q} columns, got {start:?}")));
     }
+    // The rows are copied; a fit keeps residuals and signs of all of them.
+    memory::require(size_of::<f64>().saturating_mul(n).saturating_mul(2 * q + 8 * (options.k_max + 1)))?;
     let (z, y) = weighted(z, y, weights, q);
     let all = Rows { z: &z, y: &y, q };
     let cut = all.n() - all.n() / 5;

@@ -45,11 +45,24 @@ impl Address {
 struct Stamp {
     n_bytes: u64,
     modified: Option<SystemTime>,
+    /// When the system last changed the file or what it knows of it: unlike the time above, nobody can set it.
+    changed: Option<(i64, i64)>,
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn changed(_metadata: &Metadata) -> Option<(i64, i64)> {
+    None
 }
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self { n_bytes: metadata.len(), modified: metadata.modified().ok() }
+        Self { n_bytes: metadata.len(), modified: metadata.modified().ok(), changed: changed(metadata) }
     }
 
     /// Refuses a file that was otherwise.
@@ -60,6 +73,10 @@ impl Stamp {
         }
         if now.modified != self.modified {
             return Err(Error::file(path, "has been written to since it was opened"));
+        }
+        if now.changed != self.changed {
+            let message = "has been changed since it was opened: its content, its name or its permissions";
+            return Err(Error::file(path, message));
         }
         Ok(())
     }

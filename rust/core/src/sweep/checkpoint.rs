@@ -61,6 +61,10 @@ impl<'a> Ledger<'a> {
     /// # Errors
     /// A file that cannot be written or read, is damaged, or belongs to another sweep than that of `plan` and `empty`.
     pub(crate) fn open(checkpoint: &'a Checkpoint, plan: &'a Plan, empty: &[Moments]) -> Result<Self> {
+        let found = std::fs::metadata(&checkpoint.path);
+        if found.is_ok_and(|found| !found.is_file()) {
+            return Err(Error::file(&checkpoint.path, "not a regular file"));
+        }
         let stored = match std::fs::read(&checkpoint.path) {
             Ok(bytes) => Some(read(checkpoint, plan, empty, &bytes)?),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -252,20 +256,81 @@ fn read_part(reader: &mut Reader<'_>) -> Result<Part> {
 
 /// Puts `bytes` in the place of the file `path`, so that whoever reads it, after whatever crash, sees the old or the new.
 ///
+/// The bytes are first written to a draft beside it, which this process holds a lock on. Drafts without a lock were left
+/// by processes that were killed, and are removed.
+///
 /// # Errors
-/// Whatever the system reports, with the path.
+/// Whatever the system reports, with the path; a path that leads to something else than a regular file.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
+    // A link is followed: what it points to is replaced.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::file(path, "not a regular file"));
+    }
     let write = || {
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)?;
-        sync_folder(path)
+        remove_abandoned(&target);
+        let (mut file, draft) = new_draft(&target)?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| rename(file, &draft, &target));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&draft);
+        }
+        written.and_then(|()| sync_folder(&target))
     };
     write().map_err(|error| Error::io(path, &error))
+}
+
+/// How the names of the drafts of a file begin.
+fn draft_prefix(target: &Path) -> String {
+    format!(".{}.draft-", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// A draft of a file, locked for as long as it is open.
+fn new_draft(target: &Path) -> std::io::Result<(File, PathBuf)> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let draft = target.with_file_name(format!("{}{}-{number}", draft_prefix(target), std::process::id()));
+        match File::create_new(&draft) {
+            Ok(file) => {
+                // A file system without locks is no reason not to write.
+                let _ = file.lock();
+                // Another writer may have taken the draft for an abandoned one before it was locked.
+                if draft.exists() {
+                    return Ok((file, draft));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn rename(_locked: File, draft: &Path, target: &Path) -> std::io::Result<()> {
+    std::fs::rename(draft, target)
+}
+
+/// Elsewhere a file that is open cannot be renamed.
+#[cfg(not(unix))]
+fn rename(locked: File, draft: &Path, target: &Path) -> std::io::Result<()> {
+    drop(locked);
+    std::fs::rename(draft, target)
+}
+
+/// Removes drafts of a file that no process holds a lock on; what cannot be removed stays.
+fn remove_abandoned(target: &Path) {
+    let prefix = draft_prefix(target);
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(&prefix) {
+            continue;
+        }
+        if let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Makes the name of a file as durable as its content.

@@ -3,9 +3,10 @@
 use std::process;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Most threads of a pool: more than there are leaves have nothing to do, and too many are refused by the system.
 const MAX_THREADS: usize = 256;
@@ -39,6 +40,17 @@ impl Pools {
     }
 }
 
+/// Address space of a thread: its stack and what the memory allocator of the C library sets aside for it.
+const THREAD_BYTES: usize = 16 << 20;
+
+/// Why the threads of a pool were not started: the system reports one error for too many and for no memory.
+fn not_started(n_threads: usize, error: &ThreadPoolBuildError) -> Error {
+    match memory::require(n_threads.max(1) * THREAD_BYTES) {
+        Err(missing) => missing,
+        Ok(()) => Error::argument("n_jobs", format!("cannot start the threads: {error}")),
+    }
+}
+
 /// A pool of `n_threads` threads, at most 256, or of as many as rayon chooses.
 ///
 /// The threads of a pool that is no longer kept end when its last user drops it.
@@ -56,7 +68,7 @@ pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
             .thread_name(|index| format!("relunet-{index}"))
             .build()
             .map(Arc::new)
-            .map_err(|error| Error::argument("n_jobs", format!("cannot start the threads: {error}")))?,
+            .map_err(|error| not_started(n_threads, &error))?,
     };
     if kept.len() == KEPT {
         kept.remove(0);
