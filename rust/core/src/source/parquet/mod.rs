@@ -500,7 +500,12 @@ mod tests {
     #[test]
     fn nulls_are_named_by_file_row_and_column() {
         let file = written("null", &[10, 20], Some(17));
-        let source = ParquetSource::open(&[TableFile::from(&*file.0), TableFile::from(&*file.0)], &label_c(), &Control::default()).unwrap();
+        let source = ParquetSource::open(
+            &[TableFile::from(&*file.0), TableFile::from(&*file.0)],
+            &label_c(),
+            &Control::default(),
+        )
+        .unwrap();
         let mut buffer = BlockBuffer::default();
         assert!(source.block(0..17, &mut buffer).is_ok());
         for rows in [0..30, 12..18, 40..60] {
