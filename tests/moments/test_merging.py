@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relunet import ArgumentError
+from relunet import ArgumentError, DataError
 from relunet.moments import (
     Accumulator,
     ContractionMoments,
@@ -148,12 +148,12 @@ class TestBytes:
             for flip in (0x01, 0x80, 0xFF)
         ]
         for wrong in damaged:
-            with pytest.raises(ArgumentError, match="^data: "):
+            with pytest.raises(DataError, match="^data: "):
                 Accumulator.from_bytes(wrong)
 
     @every_kind
     def test_forged_sizes_are_refused(self, kind):
-        """Any word replaced and the checksum put right: another accumulator or an ArgumentError, never a crash."""
+        """Any word replaced and the checksum put right: another accumulator or a DataError, never a crash."""
         accumulator = KINDS[kind](2)
         accumulator.update([[0.5, 1.0], [-0.5, 2.0]], [1.0, 2.0])
         body = accumulator.to_bytes()[:-8]
@@ -162,7 +162,7 @@ class TestBytes:
             forged = sealed(body[:at] + word.to_bytes(8, "little") + body[at + 8 :])
             try:
                 read = Accumulator.from_bytes(forged)
-            except ArgumentError:
+            except DataError:
                 refused += 1
             else:
                 assert type(read) is type(accumulator)

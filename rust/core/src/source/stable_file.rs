@@ -47,12 +47,24 @@ struct Stamp {
     modified: Option<SystemTime>,
     /// When the system last changed the file or what it knows of it: unlike the time above, nobody can set it.
     changed: Option<(i64, i64)>,
+    /// Names of the file: its removal, which counts as such a change, leaves it as it is for those who have it open.
+    n_names: Option<u64>,
 }
 
 #[cfg(unix)]
 fn changed(metadata: &Metadata) -> Option<(i64, i64)> {
     use std::os::unix::fs::MetadataExt;
     Some((metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[cfg(unix)]
+fn n_names(metadata: &Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::nlink(metadata))
+}
+
+#[cfg(not(unix))]
+fn n_names(_metadata: &Metadata) -> Option<u64> {
+    None
 }
 
 #[cfg(not(unix))]
@@ -62,7 +74,12 @@ fn changed(_metadata: &Metadata) -> Option<(i64, i64)> {
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
-        Self { n_bytes: metadata.len(), modified: metadata.modified().ok(), changed: changed(metadata) }
+        Self {
+            n_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: changed(metadata),
+            n_names: n_names(metadata),
+        }
     }
 
     /// Refuses a file that was otherwise.
@@ -74,7 +91,7 @@ impl Stamp {
         if now.modified != self.modified {
             return Err(Error::file(path, "has been written to since it was opened"));
         }
-        if now.changed != self.changed {
+        if now.changed != self.changed && now.n_names == self.n_names {
             let message = "has been changed since it was opened: its content, its name or its permissions";
             return Err(Error::file(path, message));
         }
