@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from relunet.errors import DataError
+from relunet.errors import DataError, FileError
 from relunet.samples.pieces import Piece
 
 __all__ = ["spill"]
@@ -62,7 +62,11 @@ def spill(
     """
     keeper = tempfile.TemporaryDirectory(prefix="relunet-") if folder is None else None
     place = Path(keeper.name if keeper is not None else os.fspath(folder or ""))
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        # Python reports a path with a null character as a ValueError.
+        raise FileError(f"spill: {str(place)!r} is no folder and cannot be made: {error}") from error
     names = ("x", "y", "weight")
     writers: list[_NpyWriter | None] = []
     with tempfile.TemporaryDirectory(prefix=".relunet-", dir=place) as unfinished, ExitStack() as files:
