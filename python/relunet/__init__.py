@@ -15,8 +15,8 @@ from relunet.errors import (
 )
 from relunet.estimators.regressor import ReLUNetRegressor
 from relunet.estimators.transformer import ReLUSubspace
-from relunet.fitting.learn import FitResult, learn
 from relunet.fitting.report import Report
+from relunet.learn import FitResult, learn
 from relunet.network import NeuronMatch, ReLUNetwork
 from relunet.samples import Samples, scan_array, scan_arrow, scan_batches, scan_csv, scan_npy, scan_parquet
 

@@ -27,6 +27,7 @@ def threads(n_jobs: object) -> int | None:
 
     Examples
     --------
+    >>> from relunet.moments import threads
     >>> threads(4), threads(-1), threads(None)
     (4, None, None)
     """

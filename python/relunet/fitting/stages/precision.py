@@ -106,7 +106,7 @@ def grid(values: Array) -> float:
 
     Examples
     --------
-    >>> grid(np.array([0.25, 1.5, 3.0]).repeat(2)), grid(np.sqrt(np.arange(9.0)))
+    >>> grid(np.array([0.25, 0.5, 3.0])), grid(np.sqrt(np.arange(9.0)))
     (0.25, 0.0)
     """
     size = float(np.max(np.abs(values), initial=0.0))

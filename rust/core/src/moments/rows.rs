@@ -90,14 +90,24 @@ impl RowSample {
         // Rows of equal hash are equal except by accident; comparing their content makes the order unique.
         let bits = |row: &[f64]| row.iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
         order.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| bits(a.2).cmp(&bits(b.2))));
-        let mut x = Vec::with_capacity(order.len() * d);
-        order.iter().for_each(|(.., row)| x.extend_from_slice(&row[..d]));
-        ChosenRows {
-            hashes: order.iter().map(|(_, hash, _)| *hash).collect(),
-            x,
-            y: order.iter().map(|(.., row)| row[d]).collect(),
-            weight: order.iter().map(|(.., row)| row[d + 1]).collect(),
+        let mut chosen = ChosenRows { hashes: Vec::new(), x: Vec::new(), y: Vec::new(), weight: Vec::new() };
+        chosen.x.reserve(order.len() * d);
+        let mut last: Option<&(bool, u64, &[f64])> = None;
+        for row in &order {
+            // Equal rows of different blocks or parts become one row, so that the rows do not depend on the grouping.
+            let is_repeated = last.is_some_and(|last| last.1 == row.1 && last.2[..=d] == row.2[..=d]);
+            match chosen.weight.last_mut().filter(|_| is_repeated) {
+                Some(weight) => *weight += row.2[d + 1],
+                None => {
+                    chosen.hashes.push(row.1);
+                    chosen.x.extend_from_slice(&row.2[..d]);
+                    chosen.y.push(row.2[d]);
+                    chosen.weight.push(row.2[d + 1]);
+                }
+            }
+            last = Some(row);
         }
+        chosen
     }
 
     /// Returns a part with room for another row.
