@@ -148,8 +148,8 @@ def test_rows_without_weight_are_not_seen(planted, fitted):
     weighted = ReLUSubspace(2).fit(both, labels, np.repeat([1.0, 0.0], [6000, 3000]))
     np.testing.assert_allclose(weighted.mean_, fitted.mean_, rtol=1e-12, atol=1e-12)
     assert sine(weighted.subspace_, WEIGHTS.T) < 0.1 < sine(ReLUSubspace(2).fit(both, labels).subspace_, WEIGHTS.T)
-    doubled = ReLUSubspace().fit(X, y, np.full(6000, 2.0))
-    np.testing.assert_allclose(doubled.components_, fitted.components_, rtol=1e-9, atol=1e-12)
+    doubled, repeated = ReLUSubspace().fit(X, y, np.full(6000, 2.0)), ReLUSubspace().fit(np.r_[X, X], np.r_[y, y])
+    np.testing.assert_allclose(doubled.components_, repeated.components_, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("labels", ["noise", "affine", "constant"])

@@ -459,8 +459,11 @@ def test_progress_counts_the_rows(generic):
     _, x, y = generic
     seen = []
     learn(scan_array(x, y), progress=lambda *state: seen.append(state))
-    assert all(0 <= done <= total == len(y) for _, done, total in seen)
-    assert {stage for stage, _, _ in seen} <= {stage.name for stage in learn(scan_array(x, y)).report.stages}
+    assert all(0 <= done <= total for _, done, total in seen)
+    stages = {stage.name for stage in learn(scan_array(x, y)).report.stages}
+    # Sweeps are counted in rows; searches and polishes in memory have units of their own.
+    assert {stage for stage, _, total in seen if total == len(y)} <= stages
+    assert {stage for stage, _, total in seen if total != len(y)} <= {"search", "first polish"}
 
 
 def test_no_structure_tells_the_rows_that_would_show_some():

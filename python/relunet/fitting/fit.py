@@ -31,6 +31,9 @@ __all__ = ["CachedErrors", "Fit"]
 # Weight of the mean of the labels in the scale against which a polish judges rounding.
 OF_MEAN = 0.02
 
+# Distinct rows to fit that a search needs.
+FEWEST_DISTINCT = 10
+
 
 class CachedErrors:
     """RMS residuals of networks, each measured once.
@@ -192,7 +195,9 @@ class Fit(ABC):
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
         per_neuron = self.settings.least_rows_per_parameter * (self.inputs.rank + 1)
-        affordable = int(self.n_fitted / per_neuron - 1) if self.inputs.rank else 0
+        # Repeated rows count in the sums, but only distinct ones can place a kink.
+        enough = self.inputs.rank and self.rows.n_fitted >= FEWEST_DISTINCT
+        affordable = int(self.n_fitted / per_neuron - 1) if enough else 0
         if affordable < 1 and self.inputs.rank:
             needed = int(2 * per_neuron * self.inputs.n_rows / self.n_fitted) + 1
             self.trace.warn(
@@ -360,7 +365,7 @@ class Fit(ABC):
         if self.explained_by_digits(network, rms):
             return "noise floor"
         at_limit = network.n_neurons >= limit > 0
-        if (not told and at_limit) or self.has_structure(network):
+        if (not told and at_limit) or (self.inputs.rank and self.has_structure(network)):
             if at_limit:
                 self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
             else:

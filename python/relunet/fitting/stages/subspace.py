@@ -103,6 +103,8 @@ def find_subspace(
     n_rows = slices.n_rows if n_rows is None else n_rows
     weights, vectors, grams = slices.weights, slices.vectors, slices.grams
     r, mean = law.rank, law.mean
+    if r == 0:
+        return Subspace(np.zeros(0), np.zeros((0, 0)), 0.0, 0, np.inf)
     filled = np.flatnonzero(weights > 0)
     share = weights[filled] / weights.sum()
     k, contractions = np.zeros((r, r)), np.zeros((2, r, r))

@@ -94,6 +94,9 @@ class Linearised:
 
     def normal_matrix(self, x: Array, weight: Array, n_jobs: int | None = None) -> Array:
         """Return the weighted mean (p, p) of outer products of the derivatives at rows."""
+        if self.law.rank == 0:
+            # Constant inputs leave the intercept as the only parameter.
+            return np.ones((self.n_parameters, self.n_parameters))
         biases = self.network.biases
         if self.biases:
             biases = biases + matmul(self.network.weights, self.law.mean)
