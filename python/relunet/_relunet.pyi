@@ -37,6 +37,8 @@ __all__ = [
     "open_parquet",
     "predict",
     "search",
+    "search_directly",
+    "search_wide",
     "sobol",
     "solve_spd",
     "svd",
@@ -310,3 +312,28 @@ def search(
     budget: int = 20_000_000_000,
     progress: Callable[[int], object] | None = None,
 ) -> list[tuple[_Array, _Array, _Array, float, float]]: ...
+def search_directly(
+    z: _Array,
+    y: _Array,
+    k: int,
+    *,
+    affine: tuple[int, int],
+    floor: float,
+    budget: int,
+    starts: Sequence[tuple[_Array, _Array, _Array]] = ...,
+    constant: bool = False,
+    seed: int = 0,
+    n_threads: int | None = None,
+) -> tuple[_Array, _Array, _Array, float, int]: ...
+def search_wide(
+    z: _Array,
+    y: _Array,
+    k: int,
+    *,
+    floor: float,
+    visits: int,
+    rounds: int,
+    constant: bool = False,
+    seed: int = 0,
+    n_threads: int | None = None,
+) -> tuple[_Array, _Array, _Array, float]: ...

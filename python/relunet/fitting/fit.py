@@ -147,6 +147,22 @@ class Fit(ABC):
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
         """Return the least-squares optimum on the rows that are fitted."""
 
+    def widths(self, n_neurons: int, *, told: bool) -> list[int]:
+        """Return the numbers of neurons to search in all dimensions at once."""
+        return []
+
+    def found_directly(self, network: ReLUNetwork, widths: list[int]) -> ReLUNetwork:
+        """Return the best of a network and those that a search in all dimensions at once finds."""
+        return network
+
+    def found_wide(self, network: ReLUNetwork, n_neurons: int) -> ReLUNetwork:
+        """Return the better of a network and the one that a search for many neurons at once finds."""
+        return network
+
+    def is_determined(self, network: ReLUNetwork) -> bool:
+        """Return whether the rows determine the parameters of a network that is exact on them."""
+        return True
+
     def _measured_on_all(self, network: ReLUNetwork) -> float:
         risk = RiskMoments(network)
         self.trace.sweep([risk])
@@ -286,6 +302,8 @@ class Fit(ABC):
             return self.polished(network, linear=True) if affine else self.inputs.constant_network()
         if not self.settings.polish:
             return network
+        if network.n_neurons > self.settings.wide_neurons and self.rms_on_all(network) <= self.rounding(network):
+            return network
         free = Free(self.inputs.fit_bias, self.fit_linear is True or bool(np.any(network.linear)))
         return self.descended_on_all(network, free)
 
@@ -322,6 +340,10 @@ class Fit(ABC):
         oriented = orient(network, self.inputs, self.settings)
         if self.fit_linear is True:
             return oriented
+        if network.n_neurons > self.settings.wide_neurons:
+            plain = ReLUNetwork(oriented.weights, oriented.output_weights, oriented.biases, None, oriented.intercept)
+            if self.is_exact(plain):
+                return plain
         plain = self.polished(oriented, linear=False)
         if self.fit_linear is False or self.is_exact(plain) or self.cost(plain) < self.cost(oriented):
             return plain

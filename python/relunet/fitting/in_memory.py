@@ -23,6 +23,8 @@ from relunet.fitting.rows import (
     sampled,
 )
 from relunet.fitting.settings import DEFAULTS, Settings
+from relunet.fitting.stages.direct import find_directly, is_determined
+from relunet.fitting.stages.discovery import find_many_neurons
 from relunet.fitting.stages.inputs import inputs_of, shrunk
 from relunet.fitting.stages.polish import Free
 from relunet.fitting.stages.precision import Precision
@@ -225,6 +227,9 @@ class InMemoryFit(Fit):
             return "exact"
         on = self.rows_active(network)
         few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < self.inputs.rank + self.inputs.fit_bias)
+        if len(few) == 0 and not self.is_determined(network):
+            self.trace.warn("several networks fit all rows exactly: this one is not the only one, add rows")
+            return "budget"
         if len(few) == 0:
             # Left out, a row that alone tells two kinks apart would have a residual far above rounding.
             if self.certified(network).mean <= (DETERMINED * self.rounding(network)) ** 2:
@@ -304,9 +309,100 @@ class InMemoryFit(Fit):
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
         """Return rows projected on `directions`, their labels less a linear part: as many as `n_neurons` need."""
         rows = self.fitted if n_neurons is None else self.first_rows(n_neurons)
+        return self._projected(rows, directions, beyond)
+
+    def _projected(self, rows: HeldRows, directions: Array, beyond: ReLUNetwork) -> HeldRows:
         centred = rows.x - self.inputs.mean if self.inputs.fit_bias else rows.x
         z = matmul(centred, self.inputs.raw(directions.T).T)
         return HeldRows(z, rows.y - beyond.predict(rows.x), rows.weight, rows.n_jobs)
+
+    def widths(self, n_neurons: int, *, told: bool) -> list[int]:
+        """Return the numbers of neurons to search in all dimensions at once: none where rows are many."""
+        rows, per_neuron = self.rows.all(), self.inputs.rank + self.inputs.fit_bias
+        most = n_neurons if told else min(n_neurons, self.settings.direct_neurons)
+        step = rows.n_rows * (per_neuron * most) ** 2
+        many = rows.n_rows > self.settings.direct_rows_per_parameter * per_neuron * most
+        if rows.n_rows < self.samples.n_rows or many or step > self.settings.direct_budget // 1000:
+            return []
+        determined = min(most, int((rows.n_rows - 1) // max(per_neuron, 1)))
+        return list(range(most, most + 1)) if told and determined == most else list(range(1, determined + 1))
+
+    def found_directly(self, network: ReLUNetwork, widths: list[int]) -> ReLUNetwork:
+        """Return a network of one of the widths that is exact on all rows, or the best of those found and the present.
+
+        An exact network with neurons to spare is not determined by the rows: then fewer are tried.
+        """
+        everything = np.eye(self.inputs.rank)
+        none = ReLUNetwork(np.zeros((0, self.samples.n_columns)), np.zeros(0))
+        rows = self._projected(self.rows.all(), everything, none)
+        directions = self.residual_subspace(network).directions
+        linear_parts = {True: [True], False: [False], "auto": [False, True]}[self.fit_linear]
+        # Where the number of neurons is not given, most widths are tried in vain.
+        vain = 1 if len(widths) == 1 else 4
+        shares = len(linear_parts) * len(widths) * vain
+
+        def found(width: int, linear: bool) -> ReLUNetwork:
+            n_parameters = width * (self.inputs.rank + self.inputs.fit_bias) + self.inputs.rank * linear
+            steps = self.settings.direct_steps * rows.n_rows * n_parameters**2
+            fit = find_directly(
+                rows.x,
+                rows.y,
+                width,
+                fit_bias=self.inputs.fit_bias,
+                linear=linear,
+                sample_weight=rows.weight,
+                directions=directions,
+                floor=(self.settings.direct_floor * self.label_rms) ** 2,
+                budget=min(steps // vain, self.settings.direct_budget // shares),
+                seed=next(self.seeds),
+                n_jobs=self.trace.n_jobs,
+            )
+            parameters = np.concatenate([fit.vectors, fit.linear[None, :]])
+            weights, biases = self.inputs.weights(parameters, everything)
+            return ReLUNetwork(weights[:-1], fit.signs, biases[:-1], weights[-1], float(biases[-1]))
+
+        best = network
+        for width in widths:
+            for linear in linear_parts:
+                candidate = found(width, linear)
+                while self.is_exact(candidate) and not self.is_determined(candidate) and candidate.n_neurons > 1:
+                    fewer = found(candidate.n_neurons - 1, linear)
+                    if not self.is_exact(fewer):
+                        break
+                    candidate = fewer
+                if self.is_exact(candidate):
+                    return candidate
+                optimum = self.supported(self.polished(candidate, linear=linear))
+                if self.improves(optimum, best):
+                    best = optimum
+        return best
+
+    def is_determined(self, network: ReLUNetwork) -> bool:
+        """Return whether the rows, where they are few, determine the parameters of a network that is exact on them."""
+        rows = self.rows.all()
+        n_parameters = (network.n_neurons + 1) * (self.inputs.rank + 1)
+        many = rows.n_rows > self.settings.sure_rows_per_parameter * n_parameters
+        if rows.n_rows < self.samples.n_rows or many or rows.n_rows * n_parameters > self.settings.most_design_entries:
+            return True
+        return is_determined(network, rows.x, fit_bias=self.inputs.fit_bias)
+
+    def found_wide(self, network: ReLUNetwork, n_neurons: int) -> ReLUNetwork:
+        """Return the better of a network and the one that a search for many neurons at once finds in all dimensions."""
+        everything = np.eye(self.inputs.rank)
+        rows = self._projected(self.fitted, everything, self.inputs.linear_beyond(network, everything))
+        found = find_many_neurons(
+            rows.x,
+            rows.y,
+            n_neurons,
+            fit_bias=self.inputs.fit_bias,
+            sample_weight=rows.weight,
+            floor=(self.settings.direct_floor * self.label_rms) ** 2,
+            seed=next(self.seeds),
+            n_jobs=self.trace.n_jobs,
+        )
+        beyond = self.inputs.linear_beyond(network, everything)
+        wide = self.inputs.unprojected(found.linear, found.vectors, found.signs, everything, beyond)
+        return min(network, wide, key=self.cost)
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
         """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact.
@@ -339,4 +435,6 @@ class InMemoryFit(Fit):
 def rows_in_memory(n_rows: int, n_features: int, n_neurons: int, settings: Settings = DEFAULTS) -> int:
     """Return how many of `n_rows` rows a dense fit keeps: `sample_bytes`, or more where some neurons need them."""
     enough = settings.rows_per_parameter * (n_features + 1) * (min(n_neurons, 4) + 1)
+    if n_neurons > settings.wide_neurons:
+        enough = settings.wide_rows_per_parameter * (n_features + 1) * (n_neurons + 1)
     return min(n_rows, max(settings.sample_bytes // (8 * n_features), enough))

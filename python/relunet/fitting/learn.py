@@ -155,9 +155,18 @@ def learn(
     if start is not None and start.n_neurons:
         with trace.stage("polish"):
             network = min(network, fit.supported(fit.polished(start, linear=True)), key=fit.cost)
+    if not fit.is_explained(network) and (widths := fit.widths(at_most, told=n_neurons is not None)):
+        # Rows are few: all dimensions are searched at once.
+        with trace.stage("discovery"):
+            network = fit.found_directly(network, widths)
+    limit = at_most if fit.is_explained(network) else min(at_most, fit.affordable_neurons())
+    many = limit > settings.wide_neurons and n_neurons is not None
+    if many and not fit.is_explained(network):
+        with trace.stage("discovery"):
+            network = fit.found_wide(network, limit)
     directions = fit.resolved_span(network)
     looks: list[Subspace] = []
-    limit, idle, efforts, is_wide = min(at_most, fit.affordable_neurons()), 0, settings.efforts, False
+    idle, efforts, is_wide = 0, settings.efforts[:0] if many else settings.efforts, False
     while limit and not fit.is_explained(network) and len(looks) < settings.max_rounds and idle < len(efforts):
         # The directions that the residual shows and the span of the present neurons are the space to search.
         with trace.stage("subspace"):

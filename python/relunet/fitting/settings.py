@@ -37,6 +37,24 @@ class Settings:
         Relative decrease of the risk below which a round counts as one without progress.
     least_rows_per_parameter : float
         Rows for each parameter that a fit needs; fewer rows allow fewer neurons.
+    direct_rows_per_parameter : float
+        Up to so many rows for each parameter, neurons are searched in all dimensions at once.
+    direct_budget : int
+        Floating-point operations of such a search; no step may take more than a thousandth of them.
+    direct_steps : int
+        Most Levenberg-Marquardt steps of such a search.
+    direct_neurons : int
+        Most neurons of such a search where their number is not given.
+    direct_floor : float
+        Relative RMS residual at which a search in all dimensions ends.
+    sure_rows_per_parameter : float
+        Up to so many rows for each parameter, an exact fit is checked for parameters that the rows do not determine.
+    most_design_entries : int
+        Above this number of rows times parameters, that check is left out.
+    wide_neurons : int
+        Above this number of neurons given by the user, neurons are searched all at once by gradients.
+    wide_rows_per_parameter : int
+        Rows for each parameter that such a search keeps in memory.
     smoothed : float
         Part of the loss that a neuron must explain in a first look. The error of the subspace smooths the kinks there,
         and neurons that explain less would fit the smoothing.
@@ -125,6 +143,15 @@ class Settings:
     last_effort: int = 2_000_000_000
     least_progress: float = 0.01
     least_rows_per_parameter: float = 2.5
+    direct_rows_per_parameter: float = 16.0
+    direct_budget: int = 40_000_000_000
+    direct_steps: int = 5000
+    direct_neurons: int = 8
+    direct_floor: float = 1e-13
+    sure_rows_per_parameter: float = 50.0
+    most_design_entries: int = 20_000_000
+    wide_neurons: int = 32
+    wide_rows_per_parameter: int = 6
     smoothed: float = 0.02
     selection: float = 4.0
     price: float = 2.5
@@ -163,7 +190,7 @@ class Settings:
     exact_single: float = 3e-7
 
     searched: float = 1.25
-    beyond: float = 2.0
+    beyond: float = 1.25
     rows_per_side: float = 2.0
     structure: float = 5.0
     digits: float = 1.05

@@ -5,6 +5,7 @@
 //! caller's slice may start anywhere. The products that the search uses read their arguments in place; a test checks
 //! that their bits do not depend on the alignment.
 
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::solvers::{Solve, SolveLstsq};
 use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
 use ndarray::{Array1, Array2, ArrayView2};
@@ -151,6 +152,24 @@ pub(crate) fn add_product(c: &mut [f64], a: &[f64], b: &[f64], m: usize) {
     faer::linalg::matmul::matmul(c, Accum::Add, a.transpose(), b, 1.0, Par::Seq);
 }
 
+/// `aᵀ a` for row-major `a` of `m` rows, its lower triangle right and the rest zero.
+pub(crate) fn normal_matrix(a: &[f64], m: usize) -> Vec<f64> {
+    let p = a.len() / m.max(1);
+    let mut c = vec![0.0; p * p];
+    let a = MatRef::from_row_major_slice(a, m, p);
+    let product = MatMut::from_row_major_slice_mut(&mut c, p, p);
+    let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+    triangular::matmul(product, lower, Accum::Replace, a.transpose(), full, a, full, 1.0, Par::Seq);
+    c
+}
+
+/// `aᵀ v` for row-major `a`, one row an entry of `v`.
+pub(crate) fn product_with_vector(a: &[f64], v: &[f64]) -> Vec<f64> {
+    let mut c = vec![0.0; a.len() / v.len().max(1)];
+    add_product(&mut c, a, v, v.len());
+    c
+}
+
 /// Returns `a bᵀ` (`m x j`) for row-major a (`m x i`) and b (`j x i`).
 pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
     let (m, j) = (a.len() / i.max(1), b.len() / i.max(1));
@@ -159,6 +178,32 @@ pub(crate) fn product_transposed(a: &[f64], b: &[f64], i: usize) -> Vec<f64> {
     let product = MatMut::from_row_major_slice_mut(&mut c, m, j);
     faer::linalg::matmul::matmul(product, Accum::Replace, a, b.transpose(), 1.0, Par::Seq);
     c
+}
+
+/// Products in single precision, for stochastic gradients.
+pub(crate) mod single {
+    use super::{Accum, MatMut, MatRef, Par};
+
+    /// `c += aᵀ b` for row-major a (`m x i`), b (`m x j`), c (`i x j`); nothing where the shapes do not fit.
+    pub(crate) fn add_product(c: &mut [f32], a: &[f32], b: &[f32], m: usize) {
+        let (i, j) = (a.len() / m.max(1), b.len() / m.max(1));
+        if i * j == 0 || (c.len(), a.len(), b.len()) != (i * j, m * i, m * j) {
+            return;
+        }
+        let (a, b) = (MatRef::from_row_major_slice(a, m, i), MatRef::from_row_major_slice(b, m, j));
+        let c = MatMut::from_row_major_slice_mut(c, i, j);
+        faer::linalg::matmul::matmul(c, Accum::Add, a.transpose(), b, 1.0, Par::Seq);
+    }
+
+    /// `a bᵀ` for row-major a (`m x i`), b (`j x i`): `m x j`.
+    pub(crate) fn product_transposed(a: &[f32], b: &[f32], i: usize) -> Vec<f32> {
+        let (m, j) = (a.len() / i.max(1), b.len() / i.max(1));
+        let mut c = vec![0.0; m * j];
+        let (a, b) = (MatRef::from_row_major_slice(a, m, i), MatRef::from_row_major_slice(b, j, i));
+        let product = MatMut::from_row_major_slice_mut(&mut c, m, j);
+        faer::linalg::matmul::matmul(product, Accum::Replace, a, b.transpose(), 1.0, Par::Seq);
+        c
+    }
 }
 
 /// Returns `aᵀ` in column-major layout, so that the rows of a row-major `a` remain contiguous.

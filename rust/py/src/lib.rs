@@ -35,7 +35,7 @@ mod _relunet {
     #[pymodule_export]
     use crate::run::sweep;
     #[pymodule_export]
-    use crate::search::search;
+    use crate::search::{search, search_directly, search_wide};
     #[pymodule_export]
     use crate::source::{ArraySource, ArrowStream, NpySource, RowReader, TableSource, open_csv, open_parquet};
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from relunet.errors import ArgumentError
-from relunet.fitting.stages.discovery import Candidate, choose, find_neurons
+from relunet.fitting.stages.discovery import Candidate, choose, find_many_neurons, find_neurons
 
 
 def planted(rng, n, vectors, signs, linear, fit_bias, noise=0.0):
@@ -138,3 +138,24 @@ def test_arguments_that_do_not_fit_are_named():
         find_neurons(z, np.ones(20), 1, sample_weight=-np.ones(20))
     with pytest.raises(ArgumentError, match="starts"):
         find_neurons(z, np.ones(20), 1, starts=[Candidate(np.zeros(3), np.ones((1, 3)), np.ones(1), 0.0, 0.0)])
+
+
+@pytest.mark.parametrize("fit_bias", [False, True])
+def test_many_neurons_are_found_at_once(fit_bias):
+    rng = np.random.default_rng(5)
+    vectors, signs = unit(rng.standard_normal((10, 8 + fit_bias))), np.where(np.arange(10) % 3, 1.0, -1.0)
+    z, y = planted(rng, 4000, vectors, signs, rng.standard_normal(8 + fit_bias), fit_bias)
+    found = find_many_neurons(z, y, 10, fit_bias=fit_bias, floor=1e-22)
+    assert found.n_neurons == 10
+    cosine = np.abs(unit(found.vectors) @ vectors.T)
+    assert np.all(cosine.max(axis=0) > 1 - 1e-9)
+    assert np.array_equal(np.sort(found.signs), np.sort(signs))
+
+
+def test_noise_leaves_at_most_the_neurons_asked_for():
+    rng = np.random.default_rng(6)
+    vectors, signs = unit(rng.standard_normal((6, 5))), np.where(np.arange(6) % 2, 1.0, -1.0)
+    z, y = planted(rng, 3000, vectors, signs, np.zeros(5), False, noise=0.1)
+    found = find_many_neurons(z, y, 6, rounds=1)
+    assert found.n_neurons <= 6
+    assert found.train_loss < 0.012 * y.var()

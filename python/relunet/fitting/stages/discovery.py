@@ -11,7 +11,7 @@ from relunet import _relunet
 from relunet._typing import Array
 from relunet.fitting.settings import DEFAULTS, Settings
 
-__all__ = ["Candidate", "choose", "find_neurons"]
+__all__ = ["Candidate", "choose", "find_many_neurons", "find_neurons"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,83 @@ def find_neurons(
         progress=progress,
     )
     return [Candidate(*candidate) for candidate in found]
+
+
+def find_many_neurons(
+    z: Array,
+    y: Array,
+    n_neurons: int,
+    *,
+    fit_bias: bool = False,
+    sample_weight: Array | None = None,
+    floor: float = 0.0,
+    visits_per_parameter: int = 1000,
+    rounds: int = 3,
+    seed: int = 0,
+    n_jobs: int | None = None,
+) -> Candidate:
+    """Search for many neurons at once, by stochastic gradients on half as many more and Gauss-Newton steps.
+
+    The time grows like the square of the number of parameters, with `find_neurons` like its cube.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, r)
+        Whitened rows, in an order that says nothing about them.
+    y : ndarray of shape (n,)
+        Labels.
+    n_neurons : int
+        Most neurons.
+    fit_bias : bool, default=False
+        Whether a constant column is appended to z, so that terms have biases and w an intercept.
+    sample_weight : ndarray of shape (n,), optional
+        Row weights.
+    floor : float, default=0.0
+        Mean squared residual at which the search ends.
+    visits_per_parameter : int, default=1000
+        Rows that stochastic gradients visit, with repetition, for each parameter.
+    rounds : int, default=3
+        Searches for neurons in what the first one has left.
+    seed : int, default=0
+        Seed of the random neurons and of the order of the rows.
+    n_jobs : int, optional
+        Threads; None is every core. The result does not depend on it.
+
+    Returns
+    -------
+    Candidate
+        The best network found, its held-out loss not known.
+
+    Raises
+    ------
+    ArgumentError
+        Shapes that do not fit together, or fewer than ten rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> z, a = rng.standard_normal((3000, 6)), rng.standard_normal((6, 6))
+    >>> found = find_many_neurons(z, np.abs(z @ a.T).sum(axis=1), 6, floor=1e-20)
+    >>> found.n_neurons, found.train_loss < 1e-20
+    (6, True)
+    """
+    columns = np.concatenate([z, np.ones((len(z), int(fit_bias)))], axis=1)
+    if sample_weight is not None:
+        root = np.sqrt(sample_weight / np.mean(sample_weight))
+        columns, y = columns * root[:, None], y * root
+    linear, vectors, signs, loss = _relunet.search_wide(
+        np.ascontiguousarray(columns, dtype=np.float64),
+        np.ascontiguousarray(y, dtype=np.float64),
+        n_neurons,
+        floor=floor,
+        visits=visits_per_parameter * n_neurons * columns.shape[1],
+        rounds=rounds,
+        constant=fit_bias,
+        seed=seed,
+        n_threads=n_jobs,
+    )
+    return Candidate(linear, vectors, signs, loss, np.nan)
 
 
 def choose(

@@ -92,7 +92,7 @@ impl Terms {
 
     /// The terms after a step of the linearised problem. A vector that the step turns round has changed the sign of
     /// its term: on the fixed pattern sign(a·z) b·z with b ≈ -c a is -|b·z|.
-    fn moved(&self, step: &[f64]) -> Terms {
+    pub(crate) fn moved(&self, step: &[f64]) -> Terms {
         let q = self.theta.len() / (self.len() + 1);
         let theta: Vec<f64> = self.theta.iter().zip(step).map(|(t, d)| t + d).collect();
         let turned = |i: usize| {

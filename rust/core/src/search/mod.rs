@@ -1,9 +1,11 @@
 //! Global search for the neurons inside the subspace: terms are grown one at a time, slid by Levenberg-Marquardt, and
 //! exchanged by growing beyond the wanted number and removing the least useful, until nothing improves.
 
+pub mod direct;
 mod lm;
 mod proposals;
 mod screen;
+pub mod wide;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -46,6 +48,11 @@ pub struct Found {
 
 fn below(rng: &mut Xoshiro256PlusPlus, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// About normal: the sum of twelve uniform numbers less its mean.
+fn normal(rng: &mut Xoshiro256PlusPlus) -> f64 {
+    (0..12).map(|_| (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
 }
 
 /// Evidence that noise alone hardly gives: four and a half standard errors.
