@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,28 +23,31 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from scipy.optimize import minimize
 
+Array = np.ndarray
+Predict = Callable[[Array], Array]
+
 D = 20
 FAMILIES = {"generic": 4, "biased": 4, "level_fan": 4, "close_pair": 4, "overcomplete": 6}
 RATIOS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
 
 
-def lbfgs(x, y, k, bias, rng, starts=20):
+def lbfgs(x: Array, y: Array, k: int, bias: bool, rng: np.random.Generator, starts: int = 20) -> Predict:
     """Return the predictor of the best of some starts of L-BFGS, with a linear part."""
     z = np.c_[x, np.ones(len(x))] if bias else x
     n, q = z.shape
 
-    def parts(p):
+    def parts(p: Array) -> tuple[Array, Array, Array]:
         return p[: k * q].reshape(k, q), p[k * q : k * q + k], p[k * q + k :]
 
-    def loss(p):
+    def loss(p: Array) -> tuple[float, Array]:
         w, c, linear = parts(p)
         height = z @ w.T
         active = np.maximum(height, 0)
         e = active @ c + z @ linear - y
         gradient = [(((height > 0) * e[:, None] * c).T @ z).ravel(), active.T @ e, z.T @ e]
-        return e @ e / n, 2 / n * np.concatenate(gradient)
+        return float(e @ e / n), 2 / n * np.concatenate(gradient)
 
-    best = None
+    best: Any = None
     options = {"maxiter": 3000, "maxfun": 4000, "ftol": 1e-20, "gtol": 1e-14, "maxcor": 30}
     for _ in range(starts):
         start = np.concatenate([rng.standard_normal(k * q) / np.sqrt(q), rng.standard_normal(k) * y.std(), np.zeros(q)])
@@ -52,14 +57,14 @@ def lbfgs(x, y, k, bias, rng, starts=20):
             break
     w, c, linear = parts(best.x)
 
-    def predict(v):
+    def predict(v: Array) -> Array:
         u = np.c_[v, np.ones(len(v))] if bias else v
-        return np.maximum(u @ w.T, 0) @ c + u @ linear
+        return np.asarray(np.maximum(u @ w.T, 0) @ c + u @ linear)
 
     return predict
 
 
-def shares(family, ratio, seeds):
+def shares(family: str, ratio: float, seeds: int) -> tuple[float, float, float]:
     """Return the shares that come back, of relunet and of L-BFGS, and the slowest fit of relunet in seconds."""
     k, bias = FAMILIES[family], family == "biased"
     ours, theirs, slowest = 0, 0, 0.0
@@ -68,7 +73,7 @@ def shares(family, ratio, seeds):
         x, y = teacher.sample(max(int(ratio * k * (D + bias)), 2 * D), rng=seed + 1000)
         fresh, truth = teacher.sample(20_000, rng=seed + 2000)
 
-        def error(predict, fresh=fresh, truth=truth):
+        def error(predict: Predict, fresh: Array = fresh, truth: Array = truth) -> float:
             return float(np.sqrt(np.mean((predict(fresh) - truth) ** 2) / np.var(truth)))
 
         began = time.perf_counter()
@@ -79,7 +84,7 @@ def shares(family, ratio, seeds):
     return ours / seeds, theirs / seeds, slowest
 
 
-def main():
+def main() -> None:
     """Measure every family at every number of rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)

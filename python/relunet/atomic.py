@@ -112,12 +112,11 @@ def _draft(target: Path) -> tuple[IO[bytes], Path]:
 
 def _remove_abandoned(target: Path) -> None:
     """Remove drafts of this file that no living process holds a lock on."""
-    if fcntl is None:
-        return
-    for draft in target.parent.glob(f"{_prefix(target)}*.tmp"):
-        with contextlib.suppress(OSError), open(draft, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            draft.unlink()
+    if fcntl is not None:
+        for draft in target.parent.glob(f"{_prefix(target)}*.tmp"):
+            with contextlib.suppress(OSError), open(draft, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                draft.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -318,8 +318,8 @@ def test_integers_are_numbers(generic):
 
 def test_too_few_rows_for_a_neuron():
     teacher = teachers.generic(10, 2, rng=0)
-    with pytest.warns(UserWarning, match="40 rows are too few for a neuron, about"):
-        result = fitted(teacher, 40)
+    with pytest.warns(UserWarning, match="12 rows are too few for a neuron, about"):
+        result = fitted(teacher, 12)
     assert result.network.n_neurons == 0
     assert result.report.status == "no structure"
 

@@ -364,6 +364,10 @@ class InMemoryFit(Fit):
         best = network
         for width in widths:
             for linear in linear_parts:
+                n_parameters = width * (self.inputs.rank + self.inputs.fit_bias) + self.inputs.rank * linear
+                if rows.n_rows < self.settings.direct_least_rows_per_parameter * n_parameters:
+                    # So few rows would be interpolated whatever their labels are.
+                    continue
                 candidate = found(width, linear)
                 while self.is_exact(candidate) and not self.is_determined(candidate) and candidate.n_neurons > 1:
                     fewer = found(candidate.n_neurons - 1, linear)

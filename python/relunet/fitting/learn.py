@@ -159,7 +159,8 @@ def learn(
         # Rows are few: all dimensions are searched at once.
         with trace.stage("discovery"):
             network = fit.found_directly(network, widths)
-    limit = at_most if fit.is_explained(network) else min(at_most, fit.affordable_neurons())
+    is_found = network.n_neurons > 0 and fit.is_explained(network)
+    limit = at_most if is_found else min(at_most, fit.affordable_neurons())
     many = limit > settings.wide_neurons and n_neurons is not None
     if many and not fit.is_explained(network):
         with trace.stage("discovery"):

@@ -37,8 +37,8 @@ class Settings:
         Relative decrease of the risk below which a round counts as one without progress.
     least_rows_per_parameter : float
         Rows for each parameter that a fit needs; fewer rows allow fewer neurons.
-    direct_rows_per_parameter : float
-        Up to so many rows for each parameter, neurons are searched in all dimensions at once.
+    direct_least_rows_per_parameter, direct_rows_per_parameter : float
+        Fewest and most rows for each parameter with which neurons are searched in all dimensions at once.
     direct_budget : int
         Floating-point operations of such a search; no step may take more than a thousandth of them.
     direct_steps : int
@@ -143,6 +143,7 @@ class Settings:
     last_effort: int = 2_000_000_000
     least_progress: float = 0.01
     least_rows_per_parameter: float = 2.5
+    direct_least_rows_per_parameter: float = 1.25
     direct_rows_per_parameter: float = 16.0
     direct_budget: int = 40_000_000_000
     direct_steps: int = 5000

@@ -25,5 +25,5 @@ def rows_hash(facts: tuple[object, ...], rows: Iterable[Rows]) -> bytes:
     seen = hashlib.sha256(repr(facts).encode())
     for block in rows:
         for values in block:
-            seen.update(b"-" if values is None else np.ascontiguousarray(values).view(np.uint8))
+            seen.update(b"-" if values is None else np.ascontiguousarray(values).data.cast("B"))
     return seen.digest()

@@ -130,6 +130,9 @@ pub fn search_directly<'py>(
     ))
 }
 
+/// Linear part, vectors and signs of a function of projected rows, and its loss.
+type Function<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, f64);
+
 /// The best function w·z + Σ s_i |a_i·z| found with at most k terms, many at once: (w, A, s, loss).
 #[pyfunction]
 #[pyo3(signature = (z, y, k, *, floor, visits, rounds, constant=false, seed=0, n_threads=None))]
@@ -145,7 +148,7 @@ pub fn search_wide<'py>(
     constant: bool,
     seed: u64,
     n_threads: Option<usize>,
-) -> PyResult<(Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bound<'py, PyArray1<f64>>, f64)> {
+) -> PyResult<Function<'py>> {
     let q = z.shape()[1];
     let (rows, labels) = copied(py, &z, &y)?;
     let options = WideOptions { k, constant, seed, floor, visits, rounds };

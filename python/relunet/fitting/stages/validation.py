@@ -15,7 +15,7 @@ import numpy as np
 from relunet._typing import Array
 from relunet.fitting.leaving_out import lowered
 from relunet.fitting.report import StandardErrors
-from relunet.fitting.rows import HeldRows, own_weight
+from relunet.fitting.rows import HeldRows, effective_rows, own_weight
 from relunet.fitting.stages.whitening import Whitening
 from relunet.linalg import eigh, matmul
 from relunet.moments import CurvatureMoments
@@ -25,6 +25,8 @@ __all__ = ["Linearised", "Risk", "Uncertainty", "risk_of"]
 
 # Rows whose leverages are computed, and the most parameters for which they are.
 LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
+# Rows for each parameter, and products in the normal matrix, beyond which leverages are taken to be equal.
+MANY_ROWS, LEVERED_PRODUCTS = 20, 5_000_000_000
 # Eigenvalues of the normal matrix, scaled to unit diagonal, below this part of the largest are undetermined.
 UNDETERMINED = 1e-11
 
@@ -116,6 +118,9 @@ class Linearised:
         """
         if not 0 < self.n_parameters <= LEVERED_PARAMETERS:
             return np.zeros(0 if self.n_parameters else min(len(x), LEVERED_ROWS))
+        if len(x) > MANY_ROWS * self.n_parameters and len(x) * self.n_parameters**2 > LEVERED_PRODUCTS:
+            # The normal matrix would cost more than the fit, and leverages are small: each row has their mean.
+            return np.full(min(len(x), LEVERED_ROWS), self.n_parameters / (effective_rows(weight) * times))
         root = inverse_root(self.normal_matrix(x, weight, n_jobs))
         spread = np.sum(matmul(self.jacobian(x[:LEVERED_ROWS]), root) ** 2, axis=1)
         return np.asarray(spread * own_weight(weight)[: len(spread)] / (np.sum(weight) * times))

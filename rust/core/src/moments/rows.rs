@@ -214,8 +214,13 @@ impl Accumulator for RowSample {
         writer.integer(u64::from(self.directions.is_some()));
         writer.floats(self.directions.as_deref().unwrap_or_default());
         writer.integer(self.n_rows);
-        writer.integers(&self.parts.iter().flat_map(|part| &part.hashes).copied().collect::<Vec<u64>>());
-        writer.floats(&self.parts.iter().flat_map(|part| &part.rows).copied().collect::<Vec<f64>>());
+        // In the order and form of the chosen rows, so that the bytes do not depend on the grouping either.
+        let (d, chosen) = (self.n_columns(), self.chosen(0));
+        writer.integers(&chosen.hashes);
+        let outputs = chosen.y.iter().zip(&chosen.weight);
+        let rows =
+            outputs.enumerate().flat_map(|(i, (&y, &w))| chosen.x[i * d..(i + 1) * d].iter().copied().chain([y, w]));
+        writer.floats(&rows.collect::<Vec<f64>>());
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {

@@ -223,8 +223,8 @@ mod tests {
             let inputs: Vec<usize> = (0..n_columns).filter(|&column| column != target).collect();
             let x = expected.select(ndarray::Axis(1), &inputs);
             let y = Vector::F64(expected.column(target));
-            let labelled = NpySource::open(&[file.0.clone()], None, Some(target as i64), None, None).unwrap();
-            let plain = NpySource::open(&[file.0.clone()], None, None, None, None).unwrap();
+            let labelled = NpySource::open(std::slice::from_ref(&file.0), None, Some(target as i64), None, None).unwrap();
+            let plain = NpySource::open(std::slice::from_ref(&file.0), None, None, None, None).unwrap();
             prop_assert_eq!(labelled.columns(), inputs);
 
             let rows = cuts.0.min(cuts.1).min(n_rows) as u64..cuts.0.max(cuts.1).min(n_rows) as u64;
@@ -246,10 +246,11 @@ mod tests {
         let zeros = |n| std::iter::repeat_n(0, n);
         let x = TestFile::new("x", "|u1", false, "(4, 2)", zeros(8));
         let y = TestFile::new("y", "|u1", false, "(3,)", zeros(3));
-        let error = NpySource::open(&[x.0.clone()], Some(&[y.0.clone()]), None, None, None).unwrap_err();
+        let error = NpySource::open(std::slice::from_ref(&x.0), Some(std::slice::from_ref(&y.0)), None, None, None)
+            .unwrap_err();
         assert!(error.to_string().contains("3 values for the 4 rows of"), "{error}");
         let weight = Weights::Files(vec![y.0.clone()]);
-        let error = NpySource::open(&[x.0.clone()], None, None, None, Some(&weight)).unwrap_err();
+        let error = NpySource::open(std::slice::from_ref(&x.0), None, None, None, Some(&weight)).unwrap_err();
         assert!(error.to_string().contains("3 values for the 4 rows of"), "{error}");
     }
 }
