@@ -26,7 +26,7 @@ __all__ = ["Linearised", "Risk", "Uncertainty", "risk_of"]
 # Rows whose leverages are computed, and the most parameters for which they are.
 LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
 # Rows for each parameter, and products in the normal matrix, beyond which leverages are taken to be equal.
-MANY_ROWS, LEVERED_PRODUCTS = 20, 5_000_000_000
+MANY_ROWS, LEVERED_PRODUCTS = 20, 500_000_000
 # Eigenvalues of the normal matrix, scaled to unit diagonal, below this part of the largest are undetermined.
 UNDETERMINED = 1e-11
 
