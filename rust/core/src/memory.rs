@@ -6,6 +6,7 @@
 //! makes [`Control::is_cancelled`](crate::control::Control::is_cancelled) true.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -35,7 +36,11 @@ pub fn reserve<T>(buffer: &mut Vec<T>, n: usize) -> Result<()> {
 /// # Errors
 /// [`Error::Memory`].
 pub fn require(n_bytes: usize) -> Result<()> {
-    Vec::<u8>::new().try_reserve_exact(n_bytes).map_err(|_| missing::<u8>(n_bytes))
+    let mut room = Vec::<u8>::new();
+    let reserved = room.try_reserve_exact(n_bytes).map_err(|_| missing::<u8>(n_bytes));
+    // The compiler may otherwise leave out an allocation that nothing uses, and take it to succeed.
+    black_box(&room);
+    reserved
 }
 
 fn missing<T>(n: usize) -> Error {
