@@ -93,7 +93,7 @@ def subspace(inputs: InputMoments, slices: SliceMoments) -> SavedSubspace:
     whitening = inputs_of(inputs, max(inputs.n_rows, 1), fit_bias=True)
     found = find_subspace(slices, whitening)
     visible = found.directions[:, : found.n_visible]
-    return SavedSubspace(span(whitening.raw(visible.T).T), found.spectrum, found.bulk_edge)
+    return SavedSubspace(span(whitening.x_weights(visible.T).T), found.spectrum, found.bulk_edge)
 
 
 def fit(inputs: InputMoments, rows: RowSample, n_neurons: int | None = None, **options: Any) -> FitResult:

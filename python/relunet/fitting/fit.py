@@ -257,7 +257,7 @@ class Fit(ABC):
         if network.n_neurons == 0:
             return np.zeros((self.inputs.rank, 0))
         active, weight = self.active_neurons(network)
-        neurons = self.inputs.whitened(network.weights * network.output_weights[:, None])
+        neurons = self.inputs.z_weights(network.weights * network.output_weights[:, None])
         return resolved_span(neurons, active.astype(np.float64), weight, self.rms(network), self.n_fitted)
 
     def search(

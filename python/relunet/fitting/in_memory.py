@@ -143,7 +143,7 @@ class InMemoryFit(Fit):
                 gradient = GradientMoments(first)
                 self.trace.sweep([gradient])
                 along, constant = gradient.gradient[0, :-1], float(gradient.gradient[0, -1])
-                slope = self.inputs.raw(self.inputs.against((along - constant * self.inputs.mean)[None, :]))[0]
+                slope = self.inputs.x_weights(self.inputs.transform((along - constant * self.inputs.mean)[None, :]))[0]
                 constant += float(first.intercept) - float(np.sum(slope * self.inputs.mean))
                 better = ReLUNetwork(first.weights, first.output_weights, None, first.linear + slope, constant)
                 self._affine = min(first, better, key=self.rms)
@@ -167,7 +167,7 @@ class InMemoryFit(Fit):
     ) -> Array:
         """Return squared leave-one-out residuals of rows in a fit to `times` as many."""
         if network.n_neurons == 0 and self.inputs.fit_bias and np.any(network.linear):
-            z = self.inputs.against(rows.x - self.inputs.mean)
+            z = self.inputs.transform(rows.x - self.inputs.mean)
             along = np.sum(z**2 * self.inputs.shrinkage, axis=1)
             leverage = (1 + along) * own_weight(rows.weight) / (np.sum(rows.weight) * times)
         else:
@@ -273,7 +273,7 @@ class InMemoryFit(Fit):
         """Return whether the mean of the residual depends on the inputs, and say what else there is to know of it."""
         look = self.residual_subspace(network)
         visible = look.directions[:, : look.n_visible]
-        z = self.inputs.against(self.rows.x - self.inputs.mean)
+        z = self.inputs.transform(self.rows.x - self.inputs.mean)
         residual = (self.rows.y - network.predict(self.rows.x)) * np.sqrt(self.rows.weight)
         along = joint_span(self.resolved_span(network), visible)[:, :LOOKED_ALONG]
         if mean_structure(z, residual, along, 0) > self.settings.structure:
@@ -284,7 +284,7 @@ class InMemoryFit(Fit):
             )
         elif look.n_visible:
             spread = np.sqrt(np.sum(self.inputs.unwhiten**2, axis=0))
-            column = self.samples.columns[int(np.argmax(np.abs(self.inputs.raw(visible[:, :1].T)[0] * spread)))]
+            column = self.samples.columns[int(np.argmax(np.abs(self.inputs.x_weights(visible[:, :1].T)[0] * spread)))]
             self.trace.warn(
                 f"the size of the noise depends on the inputs, most on column {column!r}: weights of 1 / variance "
                 "would make the fit more precise"
@@ -302,7 +302,7 @@ class InMemoryFit(Fit):
     def blurred(self, network: ReLUNetwork) -> Array:
         """Return the directions in which kinks of the network are blurred, on the rows to fit."""
         rows = self.fitted
-        z = self.inputs.against(rows.x - self.inputs.mean)
+        z = self.inputs.transform(rows.x - self.inputs.mean)
         residual = (rows.y - network.predict(rows.x)) * np.sqrt(rows.weight)
         return blurred(network, z, residual, self.inputs, self.settings)
 
@@ -313,7 +313,7 @@ class InMemoryFit(Fit):
 
     def _projected(self, rows: HeldRows, directions: Array, beyond: ReLUNetwork) -> HeldRows:
         centred = rows.x - self.inputs.mean if self.inputs.fit_bias else rows.x
-        z = matmul(centred, self.inputs.raw(directions.T).T)
+        z = matmul(centred, self.inputs.x_weights(directions.T).T)
         return HeldRows(z, rows.y - beyond.predict(rows.x), rows.weight, rows.n_jobs)
 
     def widths(self, n_neurons: int, *, told: bool) -> list[int]:

@@ -215,7 +215,7 @@ def learn(
     if verbose >= 2:
         print(report)  # noqa: T201
     network = _named(network, feature_names(samples))
-    basis = span(fit.inputs.raw(directions.T).T)
+    basis = span(fit.inputs.x_weights(directions.T).T)
     return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels, uncertainty)
 
 

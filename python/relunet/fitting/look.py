@@ -109,7 +109,7 @@ def look(
         n_visible = 0 if fit.is_exact(affine) else found.n_visible
     directions, n_shown = found.directions, n_visible
     if fit_linear:
-        slope = fit.inputs.whitened(affine.linear[None, :])[0]
+        slope = fit.inputs.z_weights(affine.linear[None, :])[0]
         error = fit.rms(affine) / np.sqrt(fit.inputs.n_rows)
         directions, n_shown = with_slope(directions, n_visible, slope, error)
     if n_components is None and n_visible == 0:
@@ -118,7 +118,7 @@ def look(
     n_kept = n_shown if n_components is None else n_components
     if n_kept > directions.shape[1]:
         raise DataError(f"n_components: {n_kept}, expected at most {directions.shape[1]}: more are not seen")
-    components = fit.inputs.raw(directions[:, :n_kept].T.copy())
+    components = fit.inputs.x_weights(directions[:, :n_kept].T.copy())
     # The sign of a direction is arbitrary; its largest entry is made positive.
     largest = np.abs(components).argmax(axis=1)
     components *= np.sign(components[np.arange(n_kept), largest])[:, None]

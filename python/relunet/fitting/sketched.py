@@ -83,7 +83,7 @@ class SketchedFit(Fit):
 
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
         """Return sampled rows projected on `directions`, their labels less the linear function `beyond`."""
-        vectors = self.inputs.raw(directions.T)
+        vectors = self.inputs.x_weights(directions.T)
         rows = self.sketched.along(np.concatenate([vectors, beyond.linear[None, :]]))
         shift = matmul(self.inputs.mean, vectors.T) if self.inputs.fit_bias else 0.0
         y = rows.y - rows.x[:, -1] - float(beyond.intercept)

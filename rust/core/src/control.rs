@@ -1,10 +1,10 @@
-//! How far a long computation has come, and the request to stop it: shared with the thread that waits for it.
+//! Progress of a long computation and the request to cancel it, shared with the thread that waits for it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::memory;
 
-/// Progress out, cancellation in.
+/// A counter of work done, and a flag that cancels the computation.
 #[derive(Debug, Default)]
 pub struct Control {
     done: AtomicU64,
@@ -12,13 +12,13 @@ pub struct Control {
 }
 
 impl Control {
-    /// What is done so far: rows in a sweep, floating-point operations in a search.
+    /// The work done so far: rows in a sweep, floating-point operations in a search.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Counts so many rows or operations as done.
+    /// Adds a number of rows or operations to the work done.
     pub fn add(&self, amount: u64) {
         self.done.fetch_add(amount, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with arguments, data and files, said so that the user can act on it.
+//! Errors about arguments, data and files, with what was found, what was expected, and where.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 /// Result of a fallible operation of the core.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error that names the argument or file, what came and what was expected.
+/// An error that names the argument or file, what was found and what was expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An argument that no data could make right.
+    /// An argument that is invalid whatever the data are.
     #[error("{argument}: {message}")]
     Argument {
         /// Name of the argument as the caller wrote it.
@@ -17,7 +17,7 @@ pub enum Error {
         /// What came and what was expected.
         message: String,
     },
-    /// Data that cannot be used, with its place where there is one.
+    /// Data that cannot be used, with row and column if a single value is the reason.
     #[error("{source_name}{}: {message}", place(*row, column.as_ref()))]
     Data {
         /// Name of the argument, or path of the file.
@@ -29,14 +29,14 @@ pub enum Error {
         /// Column.
         column: Option<Column>,
     },
-    /// A file that cannot be opened or read, or is not what its name says.
+    /// A file that cannot be opened or read, or has another format than its name says.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What came and what was expected.
         message: String,
-        /// Code of the operating system, where it reported one.
+        /// Error code of the operating system, if it reported one.
         os_error: Option<i32>,
     },
     /// A factorisation that did not converge.
@@ -45,10 +45,10 @@ pub enum Error {
     /// Memory that the system does not have.
     #[error("not enough memory: {n_bytes} bytes were asked for")]
     Memory {
-        /// What was asked for.
+        /// Number of bytes requested.
         n_bytes: usize,
     },
-    /// The caller asked to stop.
+    /// The computation was cancelled by the caller.
     #[error("interrupted")]
     Cancelled,
 }
@@ -56,9 +56,9 @@ pub enum Error {
 /// A column of data that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// Counted from 0.
+    /// Index, counted from 0.
     Index(usize),
-    /// By its name.
+    /// Name.
     Name(String),
 }
 

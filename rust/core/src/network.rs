@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::control::Control;
 use crate::error::{Column, Error, Result};
-use crate::gram::Ahead;
+use crate::gram::Prefetch;
 use crate::memory;
 use crate::simd::{Lane, WIDTH};
 use crate::skinny::Directions;
@@ -145,7 +145,7 @@ impl<'a> NetworkView<'a> {
             }
             let row = |at: usize| (task * ROWS_PER_TASK + at / d) as u64;
             require_finite(rows, |at| ("X".into(), row(at), Some(Column::Index(at % d))))?;
-            directions.project(rows, rows.len() / d, lanes, Ahead::default());
+            directions.project(rows, rows.len() / d, lanes, Prefetch::default());
             for (row, value) in lanes.chunks_exact(directions.n_panels()).zip(values.chunks_exact_mut(m)) {
                 self.combine(row, value);
             }

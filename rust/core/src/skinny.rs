@@ -1,6 +1,6 @@
 //! Products of tall matrices with few vectors: projections of rows on directions, and weighted sums of rows.
 
-use crate::gram::Ahead;
+use crate::gram::Prefetch;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 
 /// Number of rows that are projected together, so that they share the loads of a panel of directions.
@@ -73,10 +73,10 @@ impl Directions {
 
     /// Projects the rows of `x`: writes `n_panels` lanes per row, with zeros after the last direction.
     ///
-    /// The memory of `ahead` is prefetched into the cache meanwhile.
-    pub fn project(&self, x: &[f64], n_rows: usize, out: &mut Vec<Lane>, ahead: Ahead) {
+    /// The memory of `prefetch` is prefetched into the cache meanwhile.
+    pub fn project(&self, x: &[f64], n_rows: usize, out: &mut Vec<Lane>, prefetch: Prefetch) {
         out.resize(n_rows * self.n_panels(), ZERO);
-        simd::dispatch(Project { directions: self, x, n_rows, out, ahead });
+        simd::dispatch(Project { directions: self, x, n_rows, out, prefetch });
     }
 }
 
@@ -116,7 +116,7 @@ struct Project<'a> {
     x: &'a [f64],
     n_rows: usize,
     out: &'a mut [Lane],
-    ahead: Ahead,
+    prefetch: Prefetch,
 }
 
 impl simd::Operation for Project<'_> {
@@ -125,7 +125,7 @@ impl simd::Operation for Project<'_> {
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
-        let Self { directions, x, n_rows, out, mut ahead } = self;
+        let Self { directions, x, n_rows, out, mut prefetch } = self;
         if directions.n_directions <= FEW {
             return directions.project_few::<S>(x, out);
         }
@@ -137,8 +137,8 @@ impl simd::Operation for Project<'_> {
             while row + ROWS <= n_rows {
                 let rows: [&[f64]; ROWS] = std::array::from_fn(|r| &x[(row + r) * d..][..d]);
                 let mut sums = [offset; ROWS];
-                let (now, later) = ahead.split(ROWS * d);
-                ahead = later;
+                let (now, later) = prefetch.split(ROWS * d);
+                prefetch = later;
                 for (j, lane) in lanes.iter().enumerate() {
                     now.fetch(j * WIDTH);
                     let direction = S::load(lane);
@@ -263,7 +263,7 @@ mod tests {
             let b: Vec<f64> = (0..k).map(|i| value(i + 9000)).collect();
             let directions = Directions::new(&a, &b, d);
             let mut out = Vec::new();
-            directions.project(&x, n, &mut out, Ahead::from(&x[..]));
+            directions.project(&x, n, &mut out, Prefetch::from(&x[..]));
             let n_panels = directions.n_panels();
             let mut sums = vec![0.0; k * d];
             add_weighted_rows(&x, d, &out, k, &mut sums);

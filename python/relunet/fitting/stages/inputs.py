@@ -67,10 +67,10 @@ class Inputs(Whitening):
         Their `parameters` (m, q) or, with biases, (m, q + 1) hold the constant last.
         """
         q = directions.shape[1]
-        raw = matmul(parameters[:, :q], self.raw(directions.T))
+        slopes = matmul(parameters[:, :q], self.x_weights(directions.T))
         if not self.fit_bias:
-            return raw, np.zeros(len(raw))
-        return raw, parameters[:, q] - matmul(raw, self.mean)
+            return slopes, np.zeros(len(slopes))
+        return slopes, parameters[:, q] - matmul(slopes, self.mean)
 
     def projected(self, network: ReLUNetwork, directions: Array) -> tuple[Array, Array, Array]:
         """Return a network as a function ``linear·p + Σ signs |vectors·p|`` of projected rows p.
@@ -82,7 +82,7 @@ class Inputs(Whitening):
         linear = network.linear + np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
         constant = float(network.intercept) + float(np.sum(network.biases * network.output_weights)) / 2
         rows = np.concatenate([network.weights * sizes / 2, linear[None, :]])
-        columns = [matmul(self.whitened(rows), directions)]
+        columns = [matmul(self.z_weights(rows), directions)]
         if self.fit_bias:
             shifts = np.append(network.biases * sizes[:, 0] / 2, constant)
             columns.append((shifts + matmul(rows, self.mean))[:, None])
@@ -92,9 +92,9 @@ class Inputs(Whitening):
     def linear_beyond(self, network: ReLUNetwork, directions: Array) -> ReLUNetwork:
         """Return what `projected` leaves of the linear part: a function of x off the span of `directions`."""
         halves = np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
-        slope = self.whitened((network.linear + halves)[None, :])
+        slope = self.z_weights((network.linear + halves)[None, :])
         beyond = slope - matmul(matmul(slope, directions), directions.T)
-        linear = self.raw(beyond)[0]
+        linear = self.x_weights(beyond)[0]
         constant = -float(np.sum(linear * self.mean)) if self.fit_bias else 0.0
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
 
@@ -119,7 +119,7 @@ class Inputs(Whitening):
             m = self.origin
             cross = self.label_cov + m * self.label_mean
             slope, constant = cross - m * (np.sum(m * cross) / (1 + np.sum(m * m))), 0.0
-        linear = self.raw(slope[None, :])[0]
+        linear = self.x_weights(slope[None, :])[0]
         if self.fit_bias:
             constant -= float(np.sum(linear * self.mean))
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
@@ -191,7 +191,7 @@ def shrunk(inputs: Inputs, rows: SampledRows) -> Inputs:
     """
     if not inputs.fit_bias or inputs.n_rows > PLENTY * (inputs.rank + 1) or inputs.rank == 0:
         return inputs
-    z = inputs.against(rows.x - inputs.mean)
+    z = inputs.transform(rows.x - inputs.mean)
     deviation, squared = rows.y - inputs.label_mean, z**2
     own = own_weight(rows.weight) / np.sum(rows.weight)
     tried = []

@@ -18,14 +18,14 @@ from relunet.network import ReLUNetwork
 __all__ = ["orient"]
 
 
-def orient(network: ReLUNetwork, law: Whitening, settings: Settings = DEFAULTS) -> ReLUNetwork:
+def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFAULTS) -> ReLUNetwork:
     """Return the same function with the sides chosen so that the linear part is as small as can be.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with one output.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs: the linear part is measured by the spread of its values.
     settings : Settings, default=DEFAULTS
         Number of neurons up to which all orientations are compared.
@@ -34,7 +34,7 @@ def orient(network: ReLUNetwork, law: Whitening, settings: Settings = DEFAULTS) 
     if k == 0:
         return network
     jumps = network.weights * network.output_weights[:, None]
-    seen = law.whitened(np.concatenate([jumps, network.linear[None, :]]))
+    seen = whitening.z_weights(np.concatenate([jumps, network.linear[None, :]]))
     # In an orthonormal basis of what the neurons span; what lies outside no choice can change.
     u, s, vt = svd(seen[:k])
     kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0

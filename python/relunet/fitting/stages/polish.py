@@ -96,7 +96,7 @@ def _network(parameters: Array, signs: Array) -> ReLUNetwork:
 def polish(
     network: ReLUNetwork,
     rows: FittedRows,
-    law: Whitening,
+    whitening: Whitening,
     free: Free,
     *,
     label_rms: float,
@@ -112,7 +112,7 @@ def polish(
         The start.
     rows : FittedRows
         The rows to fit.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs.
     free : Free
         What is fitted.
@@ -130,7 +130,7 @@ def polish(
     polished = accelerate(
         network,
         rows,
-        law,
+        whitening,
         free,
         label_rms=label_rms,
         tolerance=tolerance,
@@ -253,7 +253,7 @@ Precondition = Callable[[Array], Array]
 def preconditioner(
     network: ReLUNetwork,
     rows: FittedRows,
-    law: Whitening,
+    whitening: Whitening,
     free: Free,
     damping: float,
     n_jobs: int | None = None,
@@ -266,7 +266,7 @@ def preconditioner(
         The network whose gates make the normal matrix.
     rows : FittedRows
         The rows whose sample is projected.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs.
     free : Free
         What is fitted.
@@ -276,20 +276,20 @@ def preconditioner(
         Threads; None means one for each core.
     """
     k = network.n_neurons
-    neurons = law.whitened(network.weights)
+    neurons = whitening.z_weights(network.weights)
     # A homogeneous network sees z + origin: the origin is then one more direction in which inputs are not isotropic.
-    spanning = neurons if free.biases else np.concatenate([neurons, law.origin[None, :]])
+    spanning = neurons if free.biases else np.concatenate([neurons, whitening.origin[None, :]])
     norms = np.sqrt(np.sum(spanning**2, axis=1))
     _, size, vt = svd(spanning[norms > 0] / norms[norms > 0, None])
     basis = vt[size > SPAN_TOLERANCE * size.max(initial=0.0)].T.copy()
     q = basis.shape[1]
-    shift = law.mean if free.biases else np.zeros_like(law.mean)
+    shift = whitening.mean if free.biases else np.zeros_like(whitening.mean)
     weights = matmul(neurons, basis)
     # Only the gates count: with biases they are those of w·z + (b + w·mean).
     biases = network.biases + matmul(network.weights, shift)
     normal = np.eye(k + 1)
     if q:
-        inside, weight = rows.project(law.raw(basis.T), shift)
+        inside, weight = rows.project(whitening.x_weights(basis.T), shift)
         gates = ReLUNetwork(weights, network.output_weights, biases)
         normal = _normal_matrix(gates, inside, weight, n_jobs)
     mask = free.mask(k, q)
@@ -300,7 +300,7 @@ def preconditioner(
 
     def solve(gradient: Array) -> Array:
         # The gradient against x̃, as one against (z, 1) or, homogeneous, against z + origin.
-        against_z = law.against(gradient[:, :-1] - gradient[:, -1:] * shift)
+        against_z = whitening.transform(gradient[:, :-1] - gradient[:, -1:] * shift)
         in_span = matmul(against_z, basis)
         outside = against_z - matmul(in_span, basis.T)
         right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
@@ -312,9 +312,9 @@ def preconditioner(
             for column in range(0, outside.shape[1], COLUMNS):
                 part = outside[outside_gates, column : column + COLUMNS]
                 step[outside_gates, column : column + COLUMNS] += _columns(block, part)
-        raw = law.raw(step)
-        constant = step_inside[:, -1] - matmul(raw, shift)
-        return np.concatenate([raw, constant[:, None]], axis=1)
+        weights = whitening.x_weights(step)
+        constant = step_inside[:, -1] - matmul(weights, shift)
+        return np.concatenate([weights, constant[:, None]], axis=1)
 
     return solve
 
@@ -335,7 +335,7 @@ def _columns(matrix: Array, right: Array) -> Array:
 def accelerate(
     network: ReLUNetwork,
     rows: FittedRows,
-    law: Whitening,
+    whitening: Whitening,
     free: Free,
     *,
     label_rms: float,
@@ -356,7 +356,7 @@ def accelerate(
         The start.
     rows : FittedRows
         The rows to fit.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs.
     free : Free
         What is fitted.
@@ -380,7 +380,7 @@ def accelerate(
     damping, idle, built_at = settings.gradient_damping, 0, np.inf
 
     def precondition_at(theta: Array) -> Precondition:
-        return preconditioner(_network(theta, signs), rows, law, free, damping, n_jobs)
+        return preconditioner(_network(theta, signs), rows, whitening, free, damping, n_jobs)
 
     precondition = precondition_at(theta)
     for _ in range(steps):

@@ -45,14 +45,14 @@ class Coarser:
         return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
 
 
-def coarser(network: ReLUNetwork, law: Whitening, useless: int | None = None) -> list[Coarser]:
+def coarser(network: ReLUNetwork, whitening: Whitening, useless: int | None = None) -> list[Coarser]:
     """Return the least coarsenings of a network: the closest lines fused, the smallest neuron left out.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with at least one neuron.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs: angles are those of (w, b) as functions of whitened ones.
     useless : int, optional
         A neuron that is left out in another coarsening.
@@ -60,8 +60,8 @@ def coarser(network: ReLUNetwork, law: Whitening, useless: int | None = None) ->
     signs = np.sign(network.output_weights)
     a = network.weights * np.abs(network.output_weights)[:, None]
     b = network.biases * np.abs(network.output_weights)
-    centred = b + matmul(a, law.mean)
-    seen = np.concatenate([law.whitened(a), centred[:, None]], axis=1)
+    centred = b + matmul(a, whitening.mean)
+    seen = np.concatenate([whitening.z_weights(a), centred[:, None]], axis=1)
     size = np.sqrt(np.sum(seen**2, axis=1))
     smallest = int(np.argmin(size))
     dispensable = [smallest] if useless is None or useless == smallest else [smallest, useless]
@@ -79,7 +79,9 @@ def coarser(network: ReLUNetwork, law: Whitening, useless: int | None = None) ->
     return levels
 
 
-def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening, settings: Settings = DEFAULTS) -> Array:
+def blurred(
+    network: ReLUNetwork, z: Array, residual: Array, whitening: Whitening, settings: Settings = DEFAULTS
+) -> Array:
     """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
 
     A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
@@ -93,15 +95,15 @@ def blurred(network: ReLUNetwork, z: Array, residual: Array, law: Whitening, set
         Whitened rows.
     residual : ndarray of shape (n,)
         Labels minus predictions, times the roots of the rows' weights.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs.
     settings : Settings, default=DEFAULTS
         Widths within which the blur is measured.
     """
     r = z.shape[1]
     found: list[tuple[float, Array]] = []
-    seen = law.whitened(network.weights)
-    shifts = network.biases + matmul(network.weights, law.mean)
+    seen = whitening.z_weights(network.weights)
+    shifts = network.biases + matmul(network.weights, whitening.mean)
     for u, shift in zip(seen, shifts, strict=True):
         size = float(np.sqrt(np.sum(u**2)))
         if size == 0:

@@ -85,7 +85,7 @@ def slice_edges(labels: Array, n_rows: float, n_features: int, settings: Setting
 
 
 def find_subspace(
-    slices: SliceMoments, law: Whitening, n_rows: float | None = None, settings: Settings = DEFAULTS
+    slices: SliceMoments, whitening: Whitening, n_rows: float | None = None, settings: Settings = DEFAULTS
 ) -> Subspace:
     """Find the directions that the slices show.
 
@@ -93,7 +93,7 @@ def find_subspace(
     ----------
     slices : SliceMoments
         Moments of the raw inputs x in slices of the label.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs.
     n_rows : float, default=None
         How many rows of equal weight tell as much; None means that weights are equal.
@@ -102,7 +102,7 @@ def find_subspace(
     """
     n_rows = slices.n_rows if n_rows is None else n_rows
     weights, vectors, grams = slices.weights, slices.vectors, slices.grams
-    r, mean = law.rank, law.mean
+    r, mean = whitening.rank, whitening.mean
     if r == 0:
         return Subspace(np.zeros(0), np.zeros((0, 0)), 0.0, 0, np.inf)
     filled = np.flatnonzero(weights > 0)
@@ -113,8 +113,8 @@ def find_subspace(
     for h, p, score in zip(filled, share, scores, strict=True):
         v = vectors[h] / weights[h]
         centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
-        excess = law.against(law.against(centred).T.copy()) - np.eye(r)
-        m = law.against((v - mean)[None, :])[0]
+        excess = whitening.transform(whitening.transform(centred).T.copy()) - np.eye(r)
+        m = whitening.transform((v - mean)[None, :])[0]
         k += p * (m[:, None] * m + matmul(excess, excess) / 2)
         contractions += (p * score)[:, None, None] * excess
         # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
@@ -136,7 +136,7 @@ def find_subspace(
 
 def sketch_subspace(
     sweep: Callable[[Sequence[Accumulator]], None],
-    law: Whitening,
+    whitening: Whitening,
     n_rows: float,
     network: ReLUNetwork,
     residual: Array,
@@ -150,7 +150,7 @@ def sketch_subspace(
     ----------
     sweep : callable
         Adds all rows to accumulators.
-    law : Whitening
+    whitening : Whitening
         Mean and scales of the inputs.
     n_rows : float
         Number of rows, or how many of equal weight tell as much.
@@ -165,7 +165,7 @@ def sketch_subspace(
     settings : Settings, default=DEFAULTS
         When the iteration ends.
     """
-    r = law.rank
+    r = whitening.rank
     edges = slice_edges(residual, n_rows, 1, settings)
     share = np.bincount(np.searchsorted(edges, residual, side="right"), minlength=len(edges) + 1) / len(residual)
     filled = share > 0
@@ -177,9 +177,9 @@ def sketch_subspace(
     directions, spectrum, n_visible = v, np.zeros(len(v)), -1
     fewest, most = settings.block_sweeps
     for step in range(most):
-        sums = SketchMoments(len(law.mean), law.raw(v), edges, functions, network)
+        sums = SketchMoments(len(whitening.mean), whitening.x_weights(v), edges, functions, network)
         sweep([sums])
-        images = [image / radius for image, radius in zip(_images(sums, v, law), radii, strict=True)]
+        images = [image / radius for image, radius in zip(_images(sums, v, whitening), radii, strict=True)]
         # C_n restricted to the span of V, and what stands out there.
         within = np.stack([matmul(image, v.T) for image in images])
         before, visible_before, largest_before = directions[: max(n_visible, 0)], n_visible, spectrum[0]
@@ -200,15 +200,15 @@ def sketch_subspace(
     return Subspace(spectrum, directions.T.copy(), float(bulk_edge), n_visible, visible_share)
 
 
-def _images(sums: SketchMoments, v: Array, law: Whitening) -> list[Array]:
+def _images(sums: SketchMoments, v: Array, whitening: Whitening) -> list[Array]:
     """Return C_n V as rows (s, r), from sums against raw x and directions."""
-    mean, total = law.mean, sums.weights[0]
-    along = matmul(mean, law.raw(v).T)
+    mean, total = whitening.mean, sums.weights[0]
+    along = matmul(mean, whitening.x_weights(v).T)
     seconds = []
     for weight, vector, products in zip(sums.weights, sums.vectors, sums.products, strict=True):
-        against_v = matmul(law.raw(v), vector)[:, None]
+        against_v = matmul(whitening.x_weights(v), vector)[:, None]
         centred = products - against_v * mean - along[:, None] * (vector - weight * mean)
-        seconds.append(law.against(centred) / total)
+        seconds.append(whitening.transform(centred) / total)
     shares = sums.weights / total
     return [second - share * seconds[0] for second, share in zip(seconds[1:], shares[1:], strict=True)]
 

@@ -63,14 +63,14 @@ class Linearised:
     ----------
     network : ReLUNetwork
         The network.
-    law : Whitening
+    whitening : Whitening
         Mean and covariance of the inputs.
     biases, linear : bool
         Whether neurons have biases and the network an intercept, and whether it has a linear part.
     """
 
     network: ReLUNetwork
-    law: Whitening
+    whitening: Whitening
     biases: bool
     linear: bool
 
@@ -78,11 +78,11 @@ class Linearised:
     def n_parameters(self) -> int:
         """Number of parameters."""
         k = self.network.n_neurons
-        return (k + self.linear) * self.law.rank + self.biases * (k + 1)
+        return (k + self.linear) * self.whitening.rank + self.biases * (k + 1)
 
     def rows(self, x: Array) -> Array:
         """Return whitened rows; without biases, rows that are scaled alike but not centred."""
-        return self.law.against(x - self.law.mean if self.biases else x)
+        return self.whitening.transform(x - self.whitening.mean if self.biases else x)
 
     def jacobian(self, x: Array) -> Array:
         """Return the derivatives (n, p) of predictions at rows x with respect to the parameters."""
@@ -96,16 +96,16 @@ class Linearised:
 
     def normal_matrix(self, x: Array, weight: Array, n_jobs: int | None = None) -> Array:
         """Return the weighted mean (p, p) of outer products of the derivatives at rows."""
-        if self.law.rank == 0:
+        if self.whitening.rank == 0:
             # Constant inputs leave the intercept as the only parameter.
             return np.ones((self.n_parameters, self.n_parameters))
         biases = self.network.biases
         if self.biases:
-            biases = biases + matmul(self.network.weights, self.law.mean)
-        gates = ReLUNetwork(self.law.whitened(self.network.weights), self.network.output_weights, biases)
+            biases = biases + matmul(self.network.weights, self.whitening.mean)
+        gates = ReLUNetwork(self.whitening.z_weights(self.network.weights), self.network.output_weights, biases)
         curvature = CurvatureMoments(gates)
         HeldRows(self.rows(x), np.zeros(len(x)), weight, n_jobs).sweep([curvature])
-        free = np.ones((self.network.n_neurons + 1, self.law.rank + 1), dtype=bool)
+        free = np.ones((self.network.n_neurons + 1, self.whitening.rank + 1), dtype=bool)
         free[:, -1] = self.biases
         free[-1, :-1] = self.linear
         at = np.flatnonzero(free)
@@ -166,15 +166,15 @@ class Uncertainty:
 
     def standard_errors(self) -> StandardErrors:
         """Return the standard errors of the parameters; parameters that are not fitted have none, which is zero."""
-        law, k = self.linearised.law, self.linearised.network.n_neurons
-        r, biases, d = law.rank, int(self.linearised.biases), len(law.mean)
+        whitening, k = self.linearised.whitening, self.linearised.network.n_neurons
+        r, biases, d = whitening.rank, int(self.linearised.biases), len(whitening.mean)
         weights, constants, at = np.zeros((k + 1, d)), np.zeros(k + 1), 0
         for i in range(k + 1):
             slopes = r if i < k or self.linearised.linear else 0
-            raw = law.raw(self.root[at : at + slopes].T) if slopes else np.zeros((self.root.shape[1], d))
+            raw = whitening.x_weights(self.root[at : at + slopes].T) if slopes else np.zeros((self.root.shape[1], d))
             weights[i] = np.sqrt(np.sum(raw**2, axis=0))
             if biases:
-                constants[i] = np.sqrt(np.sum((self.root[at + slopes] - matmul(raw, law.mean)) ** 2))
+                constants[i] = np.sqrt(np.sum((self.root[at + slopes] - matmul(raw, whitening.mean)) ** 2))
             at += slopes + biases
         return StandardErrors(weights[:k], constants[:k], weights[k], float(constants[k]))
 

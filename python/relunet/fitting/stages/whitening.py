@@ -1,4 +1,4 @@
-"""The change of coordinates after which inputs have mean zero and covariance I, which all stages share."""
+"""Whitening: the affine change of coordinates after which inputs have mean zero and covariance I."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Whitening:
     mean : ndarray of shape (d,)
         Mean of the inputs.
     whiten : ndarray of shape (d, r) or (d,)
-        z = (x - mean) @ whiten has covariance I; r is the rank of the covariance of the inputs. One number an input
-        where these are so many that they are only scaled.
+        z = (x - mean) @ whiten has covariance I; r is the rank of the covariance of the inputs. A vector if there are
+        too many inputs for a covariance: each is then only divided by its standard deviation.
     unwhiten : ndarray of shape (r, d) or (d,)
         x - mean = z @ unwhiten.
     """
@@ -36,22 +36,22 @@ class Whitening:
 
     @property
     def origin(self) -> Array:
-        """Where x = 0 lies in z, with its sign turned: the constant part of z seen by a homogeneous network."""
-        return self.against(self.mean[None, :]).ravel()
+        """The image of the mean under the linear map, so that x @ whiten = z + origin."""
+        return self.transform(self.mean[None, :]).ravel()
 
-    def against(self, vectors: Array) -> Array:
-        """Return sums (m, r) against z for such sums (m, d) against x - mean."""
-        return _mapped(vectors, self.whiten)
+    def transform(self, centred: Array) -> Array:
+        """Return the rows z of shape (m, r) for rows x - mean of shape (m, d), or linear combinations of such rows."""
+        return _mapped(centred, self.whiten)
 
-    def whitened(self, weights: Array) -> Array:
-        """Return the weights (m, d) of functions of x as weights (m, r) of z."""
+    def z_weights(self, weights: Array) -> Array:
+        """Return the gradients with respect to z, shape (m, r), of functions with the gradients `weights` in x."""
         return _mapped(weights, self.unwhiten.T)
 
-    def raw(self, weights: Array) -> Array:
-        """Return the weights (m, r) of functions of z as weights (m, d) of x."""
+    def x_weights(self, weights: Array) -> Array:
+        """Return the gradients with respect to x, shape (m, d), of functions with the gradients `weights` in z."""
         return _mapped(weights, self.whiten.T)
 
 
 def _mapped(rows: Array, linear_map: Array) -> Array:
-    """Return rows times a linear map, given as a matrix or as the diagonal of one."""
+    """Return rows times a linear map, which is given as a matrix or as its diagonal."""
     return rows * linear_map if linear_map.ndim == 1 else matmul(rows, linear_map.copy())

@@ -1,12 +1,12 @@
 //! Exact inner products and distances of ReLU networks under Gaussian inputs, to far below double precision.
 //!
 //! The squared distance of two networks is a sum of `E[relu(p) relu(q)]` over all pairs of their neurons, where `p` and
-//! `q` are jointly normal. For close networks this sum cancels: at a distance of 1e-12 only 24 digits down does it begin
-//! to say anything. So everything here runs in double-double arithmetic (about 32 digits), with a form of the pair
-//! integral that is well conditioned at every correlation. No neurons need to be matched, and a neuron may be close to the
-//! sum of several others.
+//! `q` are jointly normal. For close networks the terms cancel: at a distance of 1e-12 the first 24 digits of the sum
+//! vanish. All computations therefore use double-double arithmetic (about 32 digits) and a form of the pair integral
+//! that is well conditioned for every correlation. Neurons are not matched, and a neuron of one network may be close to a
+//! sum of several neurons of the other.
 //!
-//! Sums run in the pool of the caller.
+//! Sums run in the thread pool of the caller.
 
 mod normal;
 mod pair;
@@ -25,12 +25,12 @@ pub use self::sensitivity::{Sobol, conditional_mean, gradient_moment, sobol};
 const ZERO: Quad = Quad::ZERO;
 const ONE: Quad = Quad::ONE;
 
-/// The distribution `N(mean, cov)` of the inputs; `N(0, I)` where nothing is said.
+/// The distribution `N(mean, cov)` of the inputs, by default `N(0, I)`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Normal<'a> {
-    /// Mean, one entry a feature; `None` is zero.
+    /// Mean, one entry per feature; `None` means zero.
     pub mean: Option<&'a [f64]>,
-    /// Covariance, `(n_features, n_features)`, symmetric; `None` is the identity.
+    /// Symmetric covariance, `(n_features, n_features)`; `None` means the identity.
     pub cov: Option<&'a [f64]>,
 }
 
@@ -85,8 +85,8 @@ pub fn distance(f: &NetworkView, g: &NetworkView, inputs: &Normal, control: &Con
 }
 
 /// Distances of every neuron of `f` from every neuron of `g`, `(k_f, k_g)` row-major, and the norms of the neurons of
-/// `f`, all for the identifiable form `output_weights |weights.x + bias| / 2`, in which the sign of `weights` does not
-/// matter.
+/// `f`. Both refer to the identifiable form `output_weights |weights.x + bias| / 2`, which does not depend on the sign of
+/// `weights`.
 ///
 /// # Errors
 /// As [`inner_product`].
@@ -143,14 +143,14 @@ fn check(f: &NetworkView, g: &NetworkView, inputs: &Normal) -> Result<()> {
     Ok(())
 }
 
-/// Sums the rows, computed in parallel, in their order.
+/// Computes rows in parallel and sums them in order.
 fn pair_sum(n_rows: usize, control: &Control, row: impl Fn(usize) -> Quad + Sync + Send) -> Result<Quad> {
     let row = |i| if control.is_cancelled() { Err(Error::Cancelled) } else { Ok(row(i)) };
     let rows = (0..n_rows).into_par_iter().map(row).collect::<Result<Vec<Quad>>>()?;
     Ok(rows.into_iter().fold(ZERO, |sum, value| sum + value))
 }
 
-/// `relu(weights.x + bias)`, or `weights.x + bias` where not rectified.
+/// `relu(weights.x + bias)`, or `weights.x + bias` if not rectified.
 #[derive(PartialEq)]
 struct Term {
     weights: Vec<Quad>,
@@ -161,7 +161,7 @@ struct Term {
 /// A network as a linear combination of terms: its neurons, then the affine part of each output.
 struct Expansion {
     terms: Vec<Term>,
-    /// One row of coefficients a term, one entry an output.
+    /// One row of coefficients per term, with one entry per output.
     coefficients: Vec<Vec<Quad>>,
 }
 
@@ -185,8 +185,8 @@ impl Expansion {
         Self { terms, coefficients }
     }
 
-    /// The difference of two networks. Neurons that are equal, and the affine parts, are subtracted and not listed
-    /// twice: what is common to both networks costs no accuracy.
+    /// The difference of two networks. Coefficients of equal neurons and of the affine parts are subtracted, so that
+    /// common parts of the networks do not reduce accuracy.
     fn minus(mut self, other: Self) -> Self {
         let m = self.coefficients.last().map_or(0, Vec::len);
         let own_affine = self.terms.len() - m;
@@ -206,7 +206,7 @@ impl Expansion {
         self
     }
 
-    /// The largest coefficient, as [`Term::size`].
+    /// The largest coefficient, rounded down as in [`Term::size`].
     fn size(&self) -> f64 {
         let size = |(term, coefficients): (&Term, &Vec<Quad>)| match term.rectified {
             true => magnitude(coefficients.iter()),
@@ -225,7 +225,7 @@ impl Expansion {
         }
     }
 
-    /// Factor of the product of two terms, summed over outputs.
+    /// Coefficient of the product of two terms, summed over outputs.
     fn factor(&self, i: usize, other: &Self, j: usize) -> Quad {
         self.coefficients[i].iter().zip(&other.coefficients[j]).fold(ZERO, |sum, (a, b)| sum + *a * *b)
     }
@@ -237,7 +237,7 @@ impl Expansion {
 }
 
 impl Term {
-    /// The largest entry, rounded down to a power of two: dividing by it is exact and keeps squares in range.
+    /// The largest entry, rounded down to a power of two; division by it is exact and keeps squares in range.
     fn size(&self) -> f64 {
         magnitude(self.weights.iter().chain([&self.bias]))
     }

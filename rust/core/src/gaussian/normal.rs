@@ -1,4 +1,4 @@
-//! Density and distribution function of the standard normal law in double-double arithmetic.
+//! Density and distribution function of the standard normal distribution in double-double arithmetic.
 //!
 //! - D. B. Hunter, T. Regan, "A note on the evaluation of the complementary error function", Mathematics of Computation
 //!   26 (1972).
@@ -19,7 +19,7 @@ pub(super) fn density(h: Quad) -> Quad {
 }
 
 /// The standard normal distribution function, to full relative accuracy, by the complementary error function of Hunter
-/// and Regan (1972): the trapezoidal rule at half-integer points and the residue of the pole that it encloses.
+/// and Regan (1972): the trapezoidal rule at half-integer points plus the residue of the enclosed pole.
 pub(super) fn probability(h: Quad) -> Quad {
     let square = h * h * Quad::from(0.5);
     let x = square.sqrt();

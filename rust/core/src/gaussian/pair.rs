@@ -9,9 +9,10 @@
 //! phi_2(h, k; t) = exp(-(h + k)² / 4(1 + t) - (h - k)² / 4(1 - t)) / (2π sqrt(1 - t²))
 //! ```
 //!
-//! it is bounded in a wide complex neighbourhood of the interval, so Gauss-Legendre converges fast around 0. Around `±1`
-//! the remainder is of third order in the angle between the two kinks, hence the good conditioning, but has an
-//! essential singularity where the kinks are parallel and apart: there a double-exponential rule takes over.
+//! it is bounded in a wide complex neighbourhood of the interval, so that Gauss-Legendre quadrature converges fast around
+//! 0. Around `±1` the remainder is of third order in the angle between the two kinks, which makes the formula well
+//! conditioned, but it has an essential singularity for parallel kinks at a distance. A double-exponential rule is used
+//! there.
 //!
 //! - A. Genz, "Numerical computation of rectangular bivariate and trivariate normal and t probabilities", Statistics and
 //!   Computing 14 (2004).
@@ -25,7 +26,7 @@ use super::normal::{density, probability};
 use super::{Normal, ONE, Term, ZERO, dot};
 use crate::error::{Error, Result};
 
-/// Beyond this many standard deviations a neuron is constantly off, or affine, to within the smallest double.
+/// Number of standard deviations beyond which a neuron is zero or affine to within the smallest double.
 const FAR: f64 = 37.0;
 /// Correlations up to this are expanded around 0, larger ones around ±1.
 const EXPAND_AROUND_ZERO: f64 = 0.75;
@@ -34,14 +35,14 @@ const LEGENDRE_NODES: usize = 40;
 /// Step of the double-exponential rule; its error is exp(-π² / 2 step) = 5e-35.
 const STEP: f64 = 1.0 / 16.0;
 
-/// How a term acts on inputs of the given distribution.
+/// Behaviour of a term on inputs of the given distribution.
 #[derive(Clone, Copy, PartialEq)]
 enum Action {
-    /// Zero on all of them, up to less than the smallest double.
+    /// Zero on all inputs, up to less than the smallest double.
     Off,
-    /// Affine on all of them.
+    /// Affine on all inputs.
     Affine,
-    /// With a kink among them.
+    /// With a kink within the distribution.
     Kinked,
 }
 
@@ -180,7 +181,7 @@ fn rectified_product(a: &Marginal, b: &Marginal, rho: Quad) -> Quad {
         return a.first * b.first + covariance_around_zero(a, b, rho);
     }
     let gap = gap_to_one(rho);
-    // The sign of the difference: biases may agree in all but their trailing digits.
+    // The sign of the difference is exact although biases may agree in all but their last digits.
     let (low, high) = if (h - k).0 <= 0.0 { (a, b) } else { (b, a) };
     if rho.0 > 0.0 {
         let value = (ONE + h * k) * low.active + high.h * low.density;
@@ -312,9 +313,9 @@ static LEGENDRE: LazyLock<Vec<Node>> = LazyLock::new(|| {
     (0..n).map(node).collect()
 });
 
-/// The double-exponential rule `point = 1 / (1 + q)`, `q = exp(t - exp(-t))`, trapezoidal in `t`: doubly exponential
-/// towards 1; towards 0 only exponential, so that its strip of analyticity maps into the sector
-/// `|arg point| < π/4` where `exp(-1 / point²)` is bounded.
+/// The double-exponential rule `point = 1 / (1 + q)`, `q = exp(t - exp(-t))`, by the trapezoidal rule in `t`. It is
+/// doubly exponential towards 1 and only exponential towards 0, so that its strip of analyticity maps into the sector
+/// `|arg point| < π/4`, where `exp(-1 / point²)` is bounded.
 static DOUBLE_EXPONENTIAL: LazyLock<Vec<Node>> = LazyLock::new(|| {
     let node = |i: i32| {
         let t = Quad::from(f64::from(i) * STEP);
@@ -401,7 +402,7 @@ mod tests {
 
     #[test]
     fn remainder_solves_its_differential_equation() {
-        // the second derivative in the gap is the density, to the order of the finite difference
+        // the second derivative with respect to the gap is the density, up to the order of the finite difference
         let (sum, difference, gap, step) = (0.8, 0.05, 0.02, 1e-9);
         let at = |gap: Quad| remainder_around_one(Quad::from(sum), Quad::from(difference), gap);
         let (middle, step) = (Quad::from(gap), Quad::from(step));

@@ -1,8 +1,8 @@
 //! Closed forms of sensitivity analysis under Gaussian inputs: Sobol indices, conditional means, moments of the gradient.
 //!
-//! For inputs `x`, `x'` that share the features in a set `S` and are independent elsewhere, `Var E[f | x_S] = Cov(f(x),
-//! f(x'))`, and the pre-activations of two neurons are bivariate normal: the same pair integrals as for inner products,
-//! at another correlation.
+//! If inputs `x`, `x'` share the features in a set `S` and are otherwise independent, then `Var E[f | x_S] = Cov(f(x),
+//! f(x'))`. The pre-activations of two neurons are bivariate normal, so that the pair integrals of inner products apply
+//! with another correlation.
 
 use qd::Quad;
 use rayon::prelude::*;
@@ -14,19 +14,19 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::network::NetworkView;
 
-/// Beyond this many standard deviations a neuron is constantly off or affine.
+/// Number of standard deviations beyond which a neuron is zero or affine.
 const FAR: f64 = 37.0;
 
-/// Mean and variance of a network, and the parts of the variance that groups of features explain.
+/// Mean and variance of a network, and the shares of the variance that groups of features explain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sobol {
-    /// `E f(x)`, one entry an output.
+    /// `E f(x)`, one entry per output.
     pub mean: Vec<f64>,
-    /// `Var f(x)`, one entry an output.
+    /// `Var f(x)`, one entry per output.
     pub variance: Vec<f64>,
-    /// `Var E[f(x) | x_S] / Var f(x)`, `(n_groups, n_outputs)` row-major; zero where the variance is.
+    /// `Var E[f(x) | x_S] / Var f(x)`, `(n_groups, n_outputs)` row-major; zero if the variance is zero.
     pub first: Vec<f64>,
-    /// `1 - Var E[f(x) | x_{not S}] / Var f(x)`, `(n_groups, n_outputs)` row-major; zero where the variance is.
+    /// `1 - Var E[f(x) | x_{not S}] / Var f(x)`, `(n_groups, n_outputs)` row-major; zero if the variance is zero.
     pub total: Vec<f64>,
 }
 
@@ -49,7 +49,7 @@ pub fn sobol(
     let marginals = f.marginals(&Normal::default(), control)?;
     let (n_terms, m) = (f.terms.len(), network.n_outputs());
 
-    // Cov(f(x), f(x')), one entry an output, where the pre-activations of two terms have the given covariance.
+    // Cov(f(x), f(x')), one entry per output, for a given covariance of the pre-activations of two terms.
     let explained = |covariance: &(dyn Fn(usize, usize) -> Quad + Sync)| -> Result<Vec<Quad>> {
         let row = |i: usize| {
             let mut sums = vec![ZERO; m];
@@ -88,7 +88,8 @@ pub fn sobol(
             group.iter().fold(ZERO, |sum, &feature| sum + a[feature] * b[feature])
         };
         let outside: Vec<usize> = (0..network.n_features).filter(|feature| !group.contains(feature)).collect();
-        // Summed over the other features, not subtracted: a group that a neuron sees alone leaves nothing at all.
+        // Variances of the other features are summed and not subtracted, so that they vanish exactly for a neuron that
+        // depends on the group alone.
         let beside = |i: usize, j: usize| {
             let (a, b) = (&f.terms[i].weights, &f.terms[j].weights);
             outside.iter().fold(ZERO, |sum, &feature| sum + a[feature] * b[feature])
@@ -183,7 +184,7 @@ pub fn gradient_moment(network: &NetworkView, inputs: &Normal, control: &Control
             factor if factor == ZERO => ZERO,
             factor => factor * pair::both_active(&marginals[i], &marginals[j], f.terms[i].covariance(&marginals[j])),
         };
-        // Gradient of the other terms where this one is active.
+        // Gradients of the other terms on inputs for which this one is active.
         let mut sum = vec![ZERO; d];
         for j in 0..n_terms {
             let weight = weight(j);
@@ -221,7 +222,7 @@ fn check<'a>(
 }
 
 impl Expansion {
-    /// The same function of standard normal inputs in place of `N(mean, scale²)`.
+    /// The same function with standard normal inputs in place of `N(mean, scale²)`.
     fn standardise(&mut self, mean: Option<&[f64]>, scale: Option<&[f64]>) {
         for (term, coefficients) in self.terms.iter_mut().zip(&mut self.coefficients) {
             if let Some(mean) = mean {

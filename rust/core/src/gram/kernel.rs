@@ -1,7 +1,7 @@
 //! The kernel of weighted Gram matrices: it packs chunks of rows into panels, scales them and multiplies them in tiles.
 
 use super::layout::{Layout, MORE_ROTATIONS, ROTATIONS};
-use super::rows::{Ahead, Rows};
+use super::rows::{Prefetch, Rows};
 use crate::simd::{self, Element, Lane, LineOf, Simd, WIDTH};
 
 /// Entries and weights of chunks in single precision lie within 2^±`RANGE`, so that no product leaves the range of f32.
@@ -69,7 +69,7 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
         let panel = |i: usize| &panels[i * distance..][..n_rows];
         // The number of weights per pass is limited by the registers for the sums of their diagonals.
         let group = if S::PANELS == 1 { 1 } else { 4 };
-        let mut ahead = rows.ahead;
+        let mut prefetch = rows.prefetch;
         scaled.resize(group * distance, E::ZERO);
         for first in (0..n_weights).step_by(group) {
             let here = group.min(n_weights - first);
@@ -97,8 +97,8 @@ impl<E: Element> simd::Operation for AddChunk<'_, E> {
                         let a = &scaled[..n_rows];
                         let sums = &mut sums[layout.block(i, j)..];
                         // One cache line is prefetched every two rows, which matches the memory bandwidth.
-                        let (now, later) = ahead.split(n_rows * WIDTH / 2);
-                        ahead = later;
+                        let (now, later) = prefetch.split(n_rows * WIDTH / 2);
+                        prefetch = later;
                         match step {
                             1 => multiply::<S, 1>(a, columns, [panel(j)], sums, now),
                             2 => multiply::<S, 2>(a, columns, [panel(j), panel(j + 1)], sums, now),
@@ -259,15 +259,15 @@ fn multiply<S: Simd, const N: usize>(
     n_columns: usize,
     b: [&[LineOf<S>]; N],
     sums: &mut [Lane],
-    ahead: Ahead,
+    prefetch: Prefetch,
 ) {
     for first in (0..n_columns).step_by(S::ROWS) {
         match n_columns - first {
-            1 | 2 => tile::<S, 2, N>(a, first, b, sums, ahead),
-            3 | 4 if S::ROWS > 2 => tile::<S, 4, N>(a, first, b, sums, ahead),
-            _ if S::ROWS == 2 => tile::<S, 2, N>(a, first, b, sums, ahead),
-            _ if S::ROWS == 4 => tile::<S, 4, N>(a, first, b, sums, ahead),
-            _ => tile::<S, 8, N>(a, first, b, sums, ahead),
+            1 | 2 => tile::<S, 2, N>(a, first, b, sums, prefetch),
+            3 | 4 if S::ROWS > 2 => tile::<S, 4, N>(a, first, b, sums, prefetch),
+            _ if S::ROWS == 2 => tile::<S, 2, N>(a, first, b, sums, prefetch),
+            _ if S::ROWS == 4 => tile::<S, 4, N>(a, first, b, sums, prefetch),
+            _ => tile::<S, 8, N>(a, first, b, sums, prefetch),
         }
     }
 }
@@ -279,7 +279,7 @@ fn tile<S: Simd, const R: usize, const N: usize>(
     first: usize,
     b: [&[LineOf<S>]; N],
     sums: &mut [Lane],
-    ahead: Ahead,
+    prefetch: Prefetch,
 ) {
     let line = S::WIDTH / WIDTH;
     let start = sums[first * line..].as_ptr();
@@ -287,7 +287,7 @@ fn tile<S: Simd, const R: usize, const N: usize>(
     let b = b.map(|panel| &panel[..a.len()]);
     let mut tile = [[S::zero(); N]; R];
     for p in 0..a.len() {
-        ahead.fetch(p * WIDTH / 2);
+        prefetch.fetch(p * WIDTH / 2);
         // The sums of the tile are prefetched too, a few per row, because prefetching all at once would delay the loads
         // of the panels.
         if p % 2 == 0 && p / 2 < R * line {

@@ -13,7 +13,7 @@ mod rows;
 use crate::simd::{Element, Lane, WIDTH, ZERO};
 use kernel::{Buffers, Chunk, add};
 use layout::Layout;
-pub use rows::{Ahead, Rows};
+pub use rows::{Prefetch, Rows};
 
 /// Number of rows per chunk: small enough that two panels and a scaled one fit into the first-level cache, and that
 /// sums in single precision are short.

@@ -8,23 +8,23 @@ pub struct Rows<'a> {
     x: &'a [f64],
     pub(super) n_features: usize,
     chosen: Option<&'a [u32]>,
-    pub(super) ahead: Ahead,
+    pub(super) prefetch: Prefetch,
 }
 
 /// Memory that will be read next and is prefetched during computations; it is never read through this type.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ahead {
+pub struct Prefetch {
     address: usize,
     len: usize,
 }
 
-impl From<&[f64]> for Ahead {
+impl From<&[f64]> for Prefetch {
     fn from(values: &[f64]) -> Self {
         Self { address: values.as_ptr().addr(), len: values.len() }
     }
 }
 
-impl Ahead {
+impl Prefetch {
     /// Splits off the first `n` values.
     #[inline(always)]
     #[must_use]
@@ -37,7 +37,7 @@ impl Ahead {
     #[inline(always)]
     pub fn fetch(self, at: usize) {
         if at < self.len {
-            simd::fetch_ahead(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
+            simd::prefetch(std::ptr::without_provenance(self.address + at * size_of::<f64>()));
         }
     }
 }
@@ -46,19 +46,19 @@ impl<'a> Rows<'a> {
     /// All rows of `x`.
     #[must_use]
     pub fn all(x: &'a [f64], n_features: usize) -> Self {
-        Self { x, n_features, chosen: None, ahead: Ahead::default() }
+        Self { x, n_features, chosen: None, prefetch: Prefetch::default() }
     }
 
     /// The rows of `x` with the indices `chosen`, in this order.
     #[must_use]
     pub fn chosen(x: &'a [f64], n_features: usize, chosen: &'a [u32]) -> Self {
-        Self { x, n_features, chosen: Some(chosen), ahead: Ahead::default() }
+        Self { x, n_features, chosen: Some(chosen), prefetch: Prefetch::default() }
     }
 
-    /// The same rows, with `ahead` to be prefetched while they are processed.
+    /// The same rows, with memory that is prefetched while they are processed.
     #[must_use]
-    pub fn fetching(self, ahead: Ahead) -> Self {
-        Self { ahead, ..self }
+    pub fn prefetching(self, prefetch: Prefetch) -> Self {
+        Self { prefetch, ..self }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -66,11 +66,11 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn part(self, start: usize, length: usize) -> Self {
-        let (_, ahead) = self.ahead.split(start * self.n_features);
-        let (ahead, _) = ahead.split(length * self.n_features);
+        let (_, prefetch) = self.prefetch.split(start * self.n_features);
+        let (prefetch, _) = prefetch.split(length * self.n_features);
         match self.chosen {
-            Some(chosen) => Self { chosen: Some(&chosen[start..start + length]), ahead, ..self },
-            None => Self { x: &self.x[start * self.n_features..(start + length) * self.n_features], ahead, ..self },
+            Some(chosen) => Self { chosen: Some(&chosen[start..start + length]), prefetch, ..self },
+            None => Self { x: &self.x[start * self.n_features..(start + length) * self.n_features], prefetch, ..self },
         }
     }
 

@@ -1,11 +1,11 @@
 //! Contractions E[y H_l(x)[g, .., g, :, :]] of Hermite moment tensors with directions g, for several g and degrees l.
 
 use super::bytes::{Reader, Writer, damaged};
-use super::residual::{Residual, labels, row_weight};
+use super::residual::{PackedNetwork, labels, row_weight};
 use super::{Accumulator, Scratch, check_features, check_network, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::{self, Ahead, Precision, Rows, WeightedGrams};
+use crate::gram::{self, Precision, Prefetch, Rows, WeightedGrams};
 use crate::hermite;
 use crate::network::Network;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
@@ -25,7 +25,7 @@ pub struct ContractionMoments {
     directions: Vec<f64>,
     network: Option<Network>,
     projection: Directions,
-    residual: Option<Residual>,
+    residual: Option<PackedNetwork>,
     n_rows: u64,
     weight: f64,
     /// Sums with the weight y He_{l-2}(t), for each direction and degree l.
@@ -88,7 +88,7 @@ impl ContractionMoments {
             precision,
             directions: directions.to_vec(),
             projection: Directions::new(directions, &vec![0.0; n_directions], n_features),
-            residual: network.as_ref().map(Residual::new),
+            residual: network.as_ref().map(PackedNetwork::new),
             network,
             n_rows: 0,
             weight: 0.0,
@@ -220,10 +220,10 @@ impl Accumulator for ContractionMoments {
         }
         self.n_rows += n as u64;
         self.weight += (0..n).map(|p| row_weight(block, p)).sum::<f64>();
-        self.projection.project(block.x, n, &mut scratch.lanes, Ahead::default());
+        self.projection.project(block.x, n, &mut scratch.lanes, Prefetch::default());
         let n_panels = self.projection.n_panels();
         scratch.weights.resize(n_degrees * n, 0.0);
-        let Scratch { lanes, labels, weights, steps, pack, ahead, .. } = scratch;
+        let Scratch { lanes, labels, weights, steps, pack, prefetch, .. } = scratch;
         let n_summed = self.summed.len();
         let mut lower = vec![ZERO; n * n_summed.div_ceil(WIDTH)];
         for direction in 0..self.n_directions() {
@@ -237,7 +237,7 @@ impl Accumulator for ContractionMoments {
             let totals = &mut self.totals[first..][..n_degrees];
             let (degrees, summed, lower) = (&self.degrees, &self.summed, &mut lower[..]);
             simd::dispatch(Weights { degrees, summed, y: labels, t, previous, current, weights, lower, totals });
-            let rows = Rows::all(block.x, d).fetching(std::mem::take(ahead));
+            let rows = Rows::all(block.x, d).prefetching(std::mem::take(prefetch));
             self.grams.update(first, rows, weights, pack);
             let vectors = &mut self.vectors[direction * n_summed * d..][..n_summed * d];
             add_weighted_rows(block.x, d, lower, n_summed, vectors);

@@ -1,11 +1,11 @@
 //! Gauss-Newton normal matrix of a network, from weighted Gram matrices of the inputs, in O(N d² k²) operations.
 
 use super::bytes::{Reader, Writer};
-use super::residual::{Residual, row_weight};
+use super::residual::{PackedNetwork, row_weight};
 use super::{Accumulator, Scratch, check_room};
 use crate::block::Block;
 use crate::error::Result;
-use crate::gram::{Ahead, Precision, Rows, WeightedGrams};
+use crate::gram::{Precision, Prefetch, Rows, WeightedGrams};
 use crate::network::Network;
 use crate::simd::WIDTH;
 
@@ -14,7 +14,7 @@ use crate::simd::WIDTH;
 #[derive(Clone, Debug)]
 pub struct CurvatureMoments {
     network: Network,
-    residual: Residual,
+    residual: PackedNetwork,
     n_rows: u64,
     /// Gram matrices with the weight 1 and then g_i g_j for i ≥ j, in the row order of the lower triangle.
     grams: WeightedGrams,
@@ -30,7 +30,7 @@ impl CurvatureMoments {
         let n_matrices = 1 + k * (k + 1) / 2;
         check_room(network.n_features, n_matrices)?;
         let grams = WeightedGrams::new(network.n_features, n_matrices, Precision::Double);
-        Ok(Self { residual: Residual::new(&network), n_rows: 0, grams, network })
+        Ok(Self { residual: PackedNetwork::new(&network), n_rows: 0, grams, network })
     }
 
     /// Mean of g_i g_j (x, 1)(x, 1)ᵀ, as a square matrix with k + 1 blocks of d + 1 rows; the affine part comes last.
@@ -96,9 +96,9 @@ impl Accumulator for CurvatureMoments {
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         let (n, k, n_panels) = (block.n_rows, self.network.n_neurons(), self.residual.n_panels());
-        self.residual.project(block, scratch, Ahead::default());
+        self.residual.project(block, scratch, Prefetch::default());
         self.n_rows += n as u64;
-        let Scratch { lanes, weights, pack, ahead, .. } = scratch;
+        let Scratch { lanes, weights, pack, prefetch, .. } = scratch;
         weights.clear();
         weights.extend((0..n).map(|p| row_weight(block, p)));
         let on = |p: usize, i: usize| lanes[p * n_panels + i / WIDTH].0[i % WIDTH] > 0.0;
@@ -107,7 +107,7 @@ impl Accumulator for CurvatureMoments {
                 weights.extend((0..n).map(|p| if on(p, i) && on(p, j) { row_weight(block, p) } else { 0.0 }));
             }
         }
-        let rows = Rows::all(block.x, self.network.n_features).fetching(std::mem::take(ahead));
+        let rows = Rows::all(block.x, self.network.n_features).prefetching(std::mem::take(prefetch));
         self.grams.update(0, rows, weights, pack);
     }
 

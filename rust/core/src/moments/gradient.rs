@@ -3,7 +3,7 @@
 //! N rows take O(N d k) operations.
 
 use super::bytes::{Reader, Writer};
-use super::residual::{Residual, row_weight};
+use super::residual::{PackedNetwork, row_weight};
 use super::risk::RiskSums;
 use super::{Accumulator, Scratch};
 use crate::block::Block;
@@ -17,7 +17,7 @@ use crate::skinny::add_weighted_rows;
 #[derive(Clone, Debug)]
 pub struct GradientMoments {
     network: Network,
-    residual: Residual,
+    residual: PackedNetwork,
     n_rows: u64,
     risk: RiskSums,
     /// Σ w r g_i x, one row per gate.
@@ -32,7 +32,7 @@ impl GradientMoments {
     pub fn new(network: Network) -> Self {
         let n_gates = network.n_neurons() + 1;
         Self {
-            residual: Residual::new(&network),
+            residual: PackedNetwork::new(&network),
             n_rows: 0,
             risk: RiskSums::default(),
             vectors: vec![0.0; n_gates * network.n_features],
@@ -80,8 +80,8 @@ impl Accumulator for GradientMoments {
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         let (k, n_panels) = (self.residual.n_neurons(), self.residual.n_panels());
-        let ahead = std::mem::take(&mut scratch.ahead);
-        self.residual.compute(block, scratch, ahead);
+        let prefetch = std::mem::take(&mut scratch.prefetch);
+        self.residual.compute(block, scratch, prefetch);
         self.n_rows += block.n_rows as u64;
         for (p, r) in scratch.labels.iter_mut().enumerate() {
             let w = row_weight(block, p);

@@ -111,7 +111,7 @@ impl Accumulator for InputMoments {
             return;
         }
         let label = |p: usize| block.y.get(p).copied().unwrap_or(0.0);
-        let Scratch { lanes, rows, weights, pack, ahead, .. } = scratch;
+        let Scratch { lanes, rows, weights, pack, prefetch, .. } = scratch;
         weights.clear();
         weights.extend((0..block.n_rows).map(|p| row_weight(block, p)));
         lanes.resize(block.n_rows, ZERO);
@@ -125,7 +125,7 @@ impl Accumulator for InputMoments {
             to.iter_mut().zip(from).zip(&mean).for_each(|((to, v), m)| *to = v - m);
         }
         let mut gram = WeightedGrams::new(d, 1, Precision::Double);
-        gram.update(0, Rows::all(rows, d).fetching(std::mem::take(ahead)), weights, pack);
+        gram.update(0, Rows::all(rows, d).prefetching(std::mem::take(prefetch)), weights, pack);
         // The row of the label: Σ w (y - mean)(x - mean), Σ w (y - mean)², Σ w (y - mean).
         let mut label_row = vec![0.0; c];
         let mut label_rest = 0.0;

@@ -22,7 +22,7 @@ pub use slices::SliceMoments;
 
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::{Ahead, Pack};
+use crate::gram::{Pack, Prefetch};
 use crate::memory;
 use crate::network::Network;
 use crate::simd::Lane;
@@ -32,7 +32,7 @@ use bytes::{Reader, Writer, damaged};
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// Rows of the next block, which the first accumulator that can do so prefetches.
-    pub ahead: Ahead,
+    pub prefetch: Prefetch,
     pack: Pack,
     lanes: Vec<Lane>,
     labels: Vec<f64>,

@@ -2,14 +2,14 @@
 
 use super::Scratch;
 use crate::block::Block;
-use crate::gram::Ahead;
+use crate::gram::Prefetch;
 use crate::network::Network;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::Directions;
 
 /// A network packed for the evaluation of residuals; its linear part is one more direction after the neurons.
 #[derive(Clone, Debug)]
-pub struct Residual {
+pub struct PackedNetwork {
     directions: Directions,
     n_neurons: usize,
     /// Output weights of the neurons, and 1 for the affine part.
@@ -18,7 +18,7 @@ pub struct Residual {
     floors: Vec<Lane>,
 }
 
-impl Residual {
+impl PackedNetwork {
     pub fn new(network: &Network) -> Self {
         let mut rows = network.weights.clone();
         rows.extend(&network.linear);
@@ -44,14 +44,14 @@ impl Residual {
         self.directions.n_panels()
     }
 
-    /// Writes w_i·x + b_i and then linear·x + intercept to `scratch.lanes`, and prefetches `ahead` meanwhile.
-    pub fn project(&self, block: &Block<'_>, scratch: &mut Scratch, ahead: Ahead) {
-        self.directions.project(block.x, block.n_rows, &mut scratch.lanes, ahead);
+    /// Writes w_i·x + b_i and then linear·x + intercept to `scratch.lanes`, and prefetches the memory of `prefetch` meanwhile.
+    pub fn project(&self, block: &Block<'_>, scratch: &mut Scratch, prefetch: Prefetch) {
+        self.directions.project(block.x, block.n_rows, &mut scratch.lanes, prefetch);
     }
 
     /// Writes y - f(x) to `scratch.labels` and the projections to `scratch.lanes`.
-    pub fn compute(&self, block: &Block<'_>, scratch: &mut Scratch, ahead: Ahead) {
-        self.project(block, scratch, ahead);
+    pub fn compute(&self, block: &Block<'_>, scratch: &mut Scratch, prefetch: Prefetch) {
+        self.project(block, scratch, prefetch);
         scratch.labels.clear();
         scratch.labels.extend_from_slice(block.y);
         simd::dispatch(Subtract { residual: self, lanes: &scratch.lanes, labels: &mut scratch.labels });
@@ -65,7 +65,7 @@ impl Residual {
 }
 
 struct Subtract<'a> {
-    residual: &'a Residual,
+    residual: &'a PackedNetwork,
     lanes: &'a [Lane],
     labels: &'a mut [f64],
 }
@@ -76,7 +76,7 @@ impl simd::Operation for Subtract<'_> {
 
     #[inline(always)]
     fn run<S: Simd<Element = f64>>(self) {
-        let Residual { factors, floors, .. } = self.residual;
+        let PackedNetwork { factors, floors, .. } = self.residual;
         for (row, label) in self.lanes.chunks_exact(factors.len()).zip(self.labels) {
             let mut value = S::zero();
             for ((lane, factor), floor) in row.iter().zip(factors).zip(floors) {
@@ -88,7 +88,7 @@ impl simd::Operation for Subtract<'_> {
 }
 
 struct Gate<'a> {
-    residual: &'a Residual,
+    residual: &'a PackedNetwork,
     lanes: &'a mut [Lane],
     weights: &'a [f64],
     totals: &'a mut [Lane],
@@ -114,9 +114,9 @@ impl simd::Operation for Gate<'_> {
 }
 
 /// Writes the labels of a block, minus the predictions of `network` if given, to `scratch.labels`.
-pub fn labels(network: Option<&Residual>, block: &Block<'_>, scratch: &mut Scratch) {
+pub fn labels(network: Option<&PackedNetwork>, block: &Block<'_>, scratch: &mut Scratch) {
     match network {
-        Some(network) => network.compute(block, scratch, Ahead::default()),
+        Some(network) => network.compute(block, scratch, Prefetch::default()),
         None => {
             scratch.labels.clear();
             scratch.labels.extend_from_slice(block.y);

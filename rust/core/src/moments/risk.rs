@@ -1,7 +1,7 @@
 //! Risk of a network: the mean squared residual and the sums that its confidence interval needs.
 
 use super::bytes::{Reader, Writer};
-use super::residual::{Residual, row_weight};
+use super::residual::{PackedNetwork, row_weight};
 use super::{Accumulator, Scratch};
 use crate::block::Block;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::network::Network;
 #[derive(Clone, Debug)]
 pub struct RiskMoments {
     network: Network,
-    residual: Residual,
+    residual: PackedNetwork,
     n_rows: u64,
     sums: RiskSums,
 }
@@ -85,7 +85,7 @@ impl RiskMoments {
     /// Creates an empty accumulator for the risk of `network`.
     #[must_use]
     pub fn new(network: Network) -> Self {
-        Self { residual: Residual::new(&network), network, n_rows: 0, sums: RiskSums::default() }
+        Self { residual: PackedNetwork::new(&network), network, n_rows: 0, sums: RiskSums::default() }
     }
 
     /// The sums.
@@ -119,8 +119,8 @@ impl Accumulator for RiskMoments {
     }
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
-        let ahead = std::mem::take(&mut scratch.ahead);
-        self.residual.compute(block, scratch, ahead);
+        let prefetch = std::mem::take(&mut scratch.prefetch);
+        self.residual.compute(block, scratch, prefetch);
         self.n_rows += block.n_rows as u64;
         for (p, &r) in scratch.labels.iter().enumerate() {
             self.sums.add(row_weight(block, p), r);

@@ -8,7 +8,7 @@ use super::residual::row_weight;
 use super::{Accumulator, Scratch, check_features};
 use crate::block::Block;
 use crate::error::{Error, Result};
-use crate::gram::Ahead;
+use crate::gram::Prefetch;
 use crate::simd::Element;
 use crate::skinny::Directions;
 
@@ -176,7 +176,7 @@ impl Accumulator for RowSample {
         let width = self.projection.as_ref().map_or(0, Directions::n_panels);
         if let Some(projection) = &self.projection {
             let rows: Vec<f64> = chosen.iter().flat_map(|(p, _)| of(*p)).copied().collect();
-            projection.project(&rows, chosen.len(), &mut scratch.lanes, Ahead::default());
+            projection.project(&rows, chosen.len(), &mut scratch.lanes, Prefetch::default());
         }
         let (n_columns, is_projected) = (self.n_columns(), self.projection.is_some());
         // Where the first of equal rows stands among the chosen: the others add their weight to it.

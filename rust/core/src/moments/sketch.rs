@@ -1,7 +1,7 @@
 //! Products of second moments with s directions in O(N d s) operations, for too many features for d × d matrices.
 
 use super::bytes::{Reader, Writer};
-use super::residual::{Residual, labels, row_weight};
+use super::residual::{PackedNetwork, labels, row_weight};
 use super::slices::check_edges;
 use super::{Accumulator, Scratch, check_features, check_network};
 use crate::block::Block;
@@ -17,7 +17,7 @@ use crate::skinny::{Directions, add_weighted_rows};
 pub struct SketchMoments {
     shape: Shape,
     projection: Directions,
-    residual: Option<Residual>,
+    residual: Option<PackedNetwork>,
     n_rows: u64,
     /// Σ w ψ_n.
     weights: Vec<f64>,
@@ -73,7 +73,7 @@ impl SketchMoments {
                 return Err(Error::argument(name, format!("expected rows of {row} finite numbers")));
             }
         }
-        let residual = network.as_ref().map(Residual::new);
+        let residual = network.as_ref().map(PackedNetwork::new);
         let shape = Shape { n_features, directions, edges, values, network };
         let n_sums = shape.n_functions().checked_mul(shape.n_directions() + 1).and_then(|n| n.checked_mul(n_features));
         let n_sums = n_sums.ok_or_else(|| Error::argument("directions", "their sums do not fit into any memory"))?;
@@ -154,9 +154,9 @@ impl Accumulator for SketchMoments {
         let (d, n_functions) = (self.shape.n_features, self.weights.len());
         self.n_rows += block.n_rows as u64;
         labels(self.residual.as_ref(), block, scratch);
-        let ahead = std::mem::take(&mut scratch.ahead);
+        let prefetch = std::mem::take(&mut scratch.prefetch);
         if !self.projection.is_empty() {
-            self.projection.project(block.x, block.n_rows, &mut scratch.lanes, ahead);
+            self.projection.project(block.x, block.n_rows, &mut scratch.lanes, prefetch);
         }
         // The weight of a row is ψ_n in the first sum of a function and ψ_n (x·v_j) in those of the directions.
         let (n_panels, n_sums) = (self.projection.n_panels(), self.projection.len() + 1);

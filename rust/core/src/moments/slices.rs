@@ -1,7 +1,7 @@
 //! Moments of the inputs in slices of the label, which show directions that moments of the label itself may not show.
 
 use super::bytes::{Reader, Writer};
-use super::residual::{Residual, labels, row_weight};
+use super::residual::{PackedNetwork, labels, row_weight};
 use super::{Accumulator, Scratch, check_features, check_network, check_room};
 use crate::block::Block;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ pub struct SliceMoments {
     edges: Vec<f64>,
     precision: Precision,
     network: Option<Network>,
-    residual: Option<Residual>,
+    residual: Option<PackedNetwork>,
     n_rows: u64,
     grams: WeightedGrams,
 }
@@ -38,7 +38,7 @@ impl SliceMoments {
             n_features,
             edges: edges.to_vec(),
             precision,
-            residual: network.as_ref().map(Residual::new),
+            residual: network.as_ref().map(PackedNetwork::new),
             network,
             n_rows: 0,
             grams: WeightedGrams::new(n_features, edges.len() + 1, precision),
@@ -113,7 +113,7 @@ impl Accumulator for SliceMoments {
         let d = self.n_features;
         labels(self.residual.as_ref(), block, scratch);
         self.n_rows += block.n_rows as u64;
-        let Scratch { labels, order, starts, weights, pack, ahead, .. } = scratch;
+        let Scratch { labels, order, starts, weights, pack, prefetch, .. } = scratch;
         // The rows of each slice are listed in order, so that each slice is one call of the kernel.
         let slice_of = |y: &f64| self.edges.partition_point(|edge| edge <= y);
         starts.clear();
@@ -133,9 +133,9 @@ impl Accumulator for SliceMoments {
         // Every start has been advanced to the end of its slice.
         let mut start = 0;
         for (h, &end) in starts[..self.edges.len() + 1].iter().enumerate() {
-            let (now, later) = ahead.split((end - start) * d);
-            let rows = Rows::chosen(block.x, d, &order[start..end]).fetching(now);
-            *ahead = later;
+            let (now, later) = prefetch.split((end - start) * d);
+            let rows = Rows::chosen(block.x, d, &order[start..end]).prefetching(now);
+            *prefetch = later;
             self.grams.update(h, rows, &weights[start..end], pack);
             start = end;
         }

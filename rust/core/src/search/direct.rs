@@ -1,5 +1,5 @@
-//! Search for the neurons in all dimensions at once, for few rows: Levenberg-Marquardt fits of
-//! y ≈ w·z + Σ s_i relu(a_i·z) from many starts, each of which is then improved by exchanging neurons.
+//! Search for neurons in all dimensions for few rows: Levenberg-Marquardt fits of y ≈ w·z + Σ s_i relu(a_i·z) from many
+//! starts, each of which is then improved by exchanging neurons.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,15 +15,15 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::linalg::{self, product_transposed};
 
-/// Directions among which the next neuron is chosen.
+/// Number of candidate directions for the next neuron.
 const SCREENED: usize = 64;
-/// Steps after which a fit has to go on improving by `SLOW` a step.
+/// Number of steps after which a fit ends unless it improves by the factor `SLOW` per step.
 const WARM_UP: usize = 40;
 const SLOW: f64 = 1e-3;
 const MOST_STEPS: usize = 300;
-/// Exchanges of neurons without success after which a start is given up.
+/// Number of unsuccessful exchanges of neurons after which a start ends.
 const STALLS: usize = 6;
-/// Starts that run side by side, and share the budget that is left.
+/// Number of starts that run in parallel and share the remaining budget.
 const BATCH: usize = 8;
 
 /// The function w·z + Σ s_i relu(a_i·z), w zero outside the columns that may be affine.
@@ -35,7 +35,7 @@ pub struct Network {
     pub signs: Vec<f64>,
 }
 
-/// What a direct search may use and when it may end.
+/// Bounds and termination criteria of a direct search.
 #[derive(Clone, Debug)]
 pub struct DirectOptions {
     /// Number of neurons.
@@ -48,7 +48,7 @@ pub struct DirectOptions {
     pub seed: u64,
     /// Mean squared residual at which the search ends.
     pub floor: f64,
-    /// Floating-point operations that may be spent.
+    /// Budget in floating-point operations.
     pub budget: u64,
 }
 
@@ -59,7 +59,7 @@ pub struct DirectFound {
     pub network: Network,
     /// Mean squared residual on all rows.
     pub loss: f64,
-    /// Starts tried.
+    /// Number of starts tried.
     pub starts: usize,
 }
 
@@ -76,11 +76,11 @@ struct Fit {
 struct Direct<'a> {
     rows: Rows<'a>,
     options: &'a DirectOptions,
-    /// Sum of squares that is as good as zero.
+    /// Sum of squares that counts as zero.
     floor: f64,
-    /// Floating-point operations that a start may spend.
+    /// Budget of one start in floating-point operations.
     allowance: u64,
-    /// Whether neurons are searched in fewer dimensions as well.
+    /// Whether neurons are also searched in fewer dimensions.
     flattens: bool,
 }
 
@@ -121,8 +121,8 @@ impl Direct<'_> {
         design
     }
 
-    /// The network after a step of the linearised problem. A vector that the step turns round has changed the sign of
-    /// its neuron: on the fixed pattern, b·z with b ≈ -c a is -relu(-b·z).
+    /// The network after a step of the linearised problem. If a step reverses the direction of a vector, the sign of its
+    /// neuron changes: on the fixed pattern, b·z with b ≈ -c a is -relu(-b·z).
     fn moved(&self, network: &Network, step: &[f64]) -> Network {
         let (q, m) = (self.rows.q, self.affine().len());
         let mut theta: Vec<f64> = network.theta.iter().zip(step).map(|(t, d)| t + d).collect();
@@ -137,7 +137,7 @@ impl Direct<'_> {
         Network { theta, signs }
     }
 
-    /// Minimises the sum of squares from `start`, until steps bring little; `stop` tells when nobody asks for it more.
+    /// Minimises the sum of squares from `start` until the decrease is small, or until `stop` returns true.
     fn descend(&self, start: Network, most: usize, work: &mut u64, stop: &dyn Fn() -> bool) -> Fit {
         let (n, p) = (self.rows.n(), start.theta.len());
         let mut fit = self.at(start);
@@ -191,7 +191,7 @@ impl Direct<'_> {
         c
     }
 
-    /// A network of `k` random directions with amplitudes and affine part fitted.
+    /// A network of `k` random directions with fitted amplitudes and affine part.
     fn random(&self, k: usize, rng: &mut Xoshiro256PlusPlus) -> Network {
         let (n, q, m) = (self.rows.n(), self.rows.q, self.affine().len());
         let directions: Vec<f64> = (0..k).flat_map(|_| self.draw(rng)).collect();
@@ -214,7 +214,7 @@ impl Direct<'_> {
         Network { theta, signs: amplitudes[m..].iter().map(|c| 1f64.copysign(*c)).collect() }
     }
 
-    /// `fit` with one neuron more, along the screened direction that correlates most with the residual.
+    /// `fit` with one more neuron along the candidate direction that correlates most with the residual.
     fn grown(&self, fit: &Fit, rng: &mut Xoshiro256PlusPlus, work: &mut u64) -> Network {
         let q = self.rows.q;
         let directions: Vec<f64> = (0..SCREENED).flat_map(|_| self.draw(rng)).collect();
@@ -273,8 +273,8 @@ impl Direct<'_> {
         best
     }
 
-    /// A network whose neurons were searched in the span of the `rank` leading directions of those of `fit`: where the
-    /// neurons span fewer dimensions than there are, a fit with too much freedom shows them before it shows the neurons.
+    /// A network whose neurons are searched in the span of the `rank` leading directions of the neurons of `fit`. If
+    /// the neurons span fewer dimensions than there are, an overfitted network shows this span before the neurons.
     fn flattened(
         &self,
         fit: &Fit,
@@ -289,7 +289,7 @@ impl Direct<'_> {
             fit.network.theta[m..].chunks_exact(q).flat_map(|a| a[..inputs].iter().copied()).collect();
         let gram = product_transposed(&transposed(&vectors, inputs), &transposed(&vectors, inputs), k);
         let Some(basis) = leading(&gram, inputs, rank) else { return fit.network.clone() };
-        // Rows in the coordinates of the span; what is affine off it stays as it is.
+        // Rows in the coordinates of the span; the affine part off the span is not changed.
         let flat = rank + q - inputs;
         let mut z = Vec::with_capacity(n * flat);
         let mut y = Vec::with_capacity(n);
@@ -345,7 +345,7 @@ fn leading(a: &[f64], n: usize, rank: usize) -> Option<Vec<f64>> {
     Some((0..rank.min(n)).flat_map(|j| vectors.column(n - 1 - j).to_vec()).collect())
 }
 
-/// `a⁻¹ b`, or nothing where `a` is not positive definite.
+/// `a⁻¹ b`, or `None` if `a` is not positive definite.
 fn solved(a: &[f64], n: usize, b: &[f64]) -> Option<Vec<f64>> {
     let x = linalg::solve_spd(ArrayView2::from_shape((n, n), a).ok()?, ArrayView2::from_shape((n, 1), b).ok()?).ok()?;
     x.iter().all(|v| v.is_finite()).then(|| x.into_raw_vec_and_offset().0)
@@ -380,7 +380,7 @@ pub fn direct(
     let mut best: Option<Fit> = None;
     let (mut spent, mut tried) = (0, 0);
     while spent < options.budget && best.as_ref().is_none_or(|b| b.loss > floor) && !control.is_cancelled() {
-        // The first start that ends at the floor ends all later ones, and no other: the same for any threads.
+        // A start that reaches the floor ends only later starts, so that the result does not depend on the threads.
         let first = AtomicUsize::new(usize::MAX);
         let fits: Vec<(Fit, u64)> = (tried..tried + BATCH)
             .into_par_iter()

@@ -1,18 +1,20 @@
-//! Levenberg-Marquardt fits of y ≈ w·z + Σ s_i |a_i·z| to projected rows: with the signs of a_i·z held fixed, the
-//! model is linear in (w, a_1, ..., a_k) and a step is one damped linear least-squares problem.
+//! Levenberg-Marquardt fits of y ≈ w·z + Σ s_i |a_i·z| to projected rows.
+//!
+//! For fixed signs of a_i·z the model is linear in (w, a_1, ..., a_k), and a step solves a damped linear least-squares
+//! problem.
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::control::Control;
-use crate::gram::Ahead;
+use crate::gram::Prefetch;
 use crate::linalg::{self, add_product, product_transposed};
 use crate::simd::Element;
 use crate::skinny::Directions;
 
-/// Rows in one pass of a kernel: small enough for the sign products to stay in cache.
+/// Number of rows in one pass of a kernel, small enough for the sign products to stay in cache.
 const BLOCK: usize = 256;
-/// Pairs of terms whose blocks one task sums.
+/// Number of pairs of terms whose blocks one task sums.
 const PAIRS: usize = 128;
 
 /// Rows `(z, y)` of a least-squares problem, each already multiplied by the root of its weight.
@@ -20,7 +22,7 @@ const PAIRS: usize = 128;
 /// Scaling z and y alike weights the squares, because |a·z| is homogeneous.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'a> {
-    /// Inputs, `n x q` row-major; where biases are allowed the last column is the constant.
+    /// Inputs, `n x q` row-major; the last column is the constant 1 if biases are allowed.
     pub z: &'a [f64],
     /// Labels.
     pub y: &'a [f64],
@@ -34,7 +36,7 @@ impl<'a> Rows<'a> {
         self.y.len()
     }
 
-    /// The first `n` rows, or all where there are fewer.
+    /// The first `n` rows, or all rows if there are fewer.
     pub fn first(&self, n: usize) -> Rows<'a> {
         let n = n.min(self.n());
         Rows { z: &self.z[..n * self.q], y: &self.y[..n], q: self.q }
@@ -66,12 +68,12 @@ impl Terms {
         self.signs.len()
     }
 
-    /// Whether only the linear part is left.
+    /// Whether there are no terms besides the linear part.
     pub fn is_empty(&self) -> bool {
         self.signs.is_empty()
     }
 
-    /// The term s |a·z| appended.
+    /// The model with the term s |a·z| appended.
     pub fn push(&mut self, a: &[f64], sign: f64) {
         self.theta.extend_from_slice(a);
         self.signs.push(sign);
@@ -83,15 +85,15 @@ impl Terms {
         &self.theta[(i + 1) * q..(i + 2) * q]
     }
 
-    /// Without term `i`.
+    /// The model without term `i`.
     pub fn remove(&mut self, i: usize) {
         let q = self.theta.len() / (self.len() + 1);
         self.theta.drain((i + 1) * q..(i + 2) * q);
         self.signs.remove(i);
     }
 
-    /// The terms after a step of the linearised problem. A vector that the step turns round has changed the sign of
-    /// its term: on the fixed pattern sign(a·z) b·z with b ≈ -c a is -|b·z|.
+    /// The terms after a step of the linearised problem. If a step reverses the direction of a vector, the sign of its
+    /// term changes: on the fixed pattern, sign(a·z) b·z with b ≈ -c a is -|b·z|.
     pub(crate) fn moved(&self, step: &[f64]) -> Terms {
         let q = self.theta.len() / (self.len() + 1);
         let theta: Vec<f64> = self.theta.iter().zip(step).map(|(t, d)| t + d).collect();
@@ -142,7 +144,7 @@ pub(crate) fn evaluate(rows: Rows<'_>, terms: &Terms) -> Evaluation {
     let mut loss = 0.0;
     let mut lanes = Vec::new();
     for (b, (z, y)) in rows.z.chunks(BLOCK * q).zip(rows.y.chunks(BLOCK)).enumerate() {
-        directions.project(z, y.len(), &mut lanes, Ahead::default());
+        directions.project(z, y.len(), &mut lanes, Prefetch::default());
         let mut block = 0.0;
         for (i, (t, y)) in lanes.chunks_exact(directions.n_panels()).zip(y).enumerate() {
             let t = f64::flat(t);
@@ -201,7 +203,7 @@ impl Blocks {
             squares(z, q, &mut zz);
             add_product(&mut blocks.own, &ones[..z.len() / q], &zz, z.len() / q);
         }
-        // Each task sums its own pairs over all rows, so that bits do not depend on the threads.
+        // Each task sums its own pairs over all rows, so that the bits do not depend on the number of threads.
         blocks.cross.par_chunks_mut(PAIRS * triangle).enumerate().for_each(|(task, cross)| {
             let (first, count) = (task * PAIRS, cross.len() / triangle);
             let (mut zz, mut all, mut signs) = (Vec::new(), vec![0.0; pairs], Vec::with_capacity(BLOCK * count));
@@ -277,7 +279,7 @@ impl Blocks {
     }
 }
 
-/// `(a + ridge diag(a))⁻¹ b` for columns `b` given row-major, or nothing where that matrix is not positive definite.
+/// `(a + ridge diag(a))⁻¹ b` for row-major `b`, or `None` if that matrix is not positive definite.
 pub(crate) fn solve_ridged(mut a: Vec<f64>, n: usize, ridge: f64, b: &[f64]) -> Option<Vec<f64>> {
     for i in 0..n {
         a[i * n + i] *= 1.0 + ridge;
@@ -287,20 +289,20 @@ pub(crate) fn solve_ridged(mut a: Vec<f64>, n: usize, ridge: f64, b: &[f64]) -> 
     x.iter().all(|v| v.is_finite()).then(|| x.into_raw_vec_and_offset().0)
 }
 
-/// When a fit ends.
+/// Termination criteria of a fit.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop<'a> {
-    /// Most steps.
+    /// Largest number of steps.
     pub steps: usize,
     /// Smallest relative decrease of the loss in a step.
     pub decrease: f64,
-    /// Sum of squares that is as good as zero.
+    /// Sum of squares that counts as zero.
     pub floor: f64,
-    /// Ends it where somebody asks to.
+    /// Control through which the fit may be cancelled.
     pub control: &'a Control,
 }
 
-/// A fitted model with what further moves need.
+/// A fitted model with its residuals and normal matrix, which further moves need.
 #[derive(Clone, Debug)]
 pub struct Fit {
     /// The model.
@@ -335,7 +337,7 @@ impl Fit {
         self.loss / self.evaluation.residual.len() as f64
     }
 
-    /// Further steps on the same rows.
+    /// Continues the fit on the same rows.
     pub fn descend(mut self, rows: Rows<'_>, stop: Stop<'_>) -> Fit {
         for _ in 0..stop.steps {
             let (before, work) = (self.loss, self.work);
@@ -351,7 +353,7 @@ impl Fit {
         self
     }
 
-    /// One accepted step, or false where no damping gives a decrease.
+    /// Performs one accepted step; returns false if no damping decreases the loss.
     fn step(&mut self, rows: Rows<'_>) -> bool {
         let (n, p) = (rows.n(), self.terms.theta.len());
         let gradient = self.gradient(rows);
@@ -431,15 +433,15 @@ impl Fit {
         out
     }
 
-    /// For each term, the rise of the loss when it is removed and the others re-fitted on their present pattern, with
-    /// the terms that this leaves (the quadratic estimate of Hassibi and Stork's optimal brain surgeon).
+    /// For each term, the increase of the loss if it is removed and the others are fitted again on their present pattern,
+    /// with the remaining terms (the quadratic estimate of Hassibi and Stork's optimal brain surgeon).
     pub(crate) fn removals(&self, rows: Rows<'_>) -> Vec<(f64, Terms)> {
         let (q, k) = (self.q, self.terms.len());
         let p = q * (k + 1);
         let mut unit = vec![0.0; p * p];
         unit.iter_mut().step_by(p + 1).for_each(|v| *v = 1.0);
         let Some(inverse) = solve_ridged(self.matrix(), p, 1e-10, &unit) else { return Vec::new() };
-        // Where a kink holds a minimum the linearised problem can still descend.
+        // At a minimum on a kink, the linearised problem may still have a direction of descent.
         let gradient = self.gradient(rows);
         let free: Vec<f64> = inverse.chunks_exact(p).map(|row| dot(row, &gradient)).collect();
         let descent = dot(&gradient, &free);

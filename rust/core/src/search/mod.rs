@@ -1,5 +1,7 @@
-//! Global search for the neurons inside the subspace: terms are grown one at a time, slid by Levenberg-Marquardt, and
-//! exchanged by growing beyond the wanted number and removing the least useful, until nothing improves.
+//! Global search for neurons inside the subspace.
+//!
+//! Terms are added one at a time and refined by Levenberg-Marquardt. They are then exchanged: more terms than wanted are
+//! added and the least useful are removed, until the loss no longer decreases.
 
 pub mod direct;
 mod lm;
@@ -18,10 +20,10 @@ pub use lm::Terms;
 use lm::{Fit, Rows, Stop, dot, solve_ridged};
 use proposals::{CERTAIN, Proposal, added, apart, strongest};
 
-/// What a search may use and when it may end.
+/// Bounds and termination criteria of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Most terms of an answer.
+    /// Largest number of terms.
     pub k_max: usize,
     /// Whether the last column of the inputs is the constant 1.
     pub constant: bool,
@@ -29,9 +31,9 @@ pub struct Options {
     pub seed: u64,
     /// Loss, relative to that of the best linear fit, at which the search ends.
     pub tolerance: f64,
-    /// Part of the loss that a term must explain for growth to go on.
+    /// Share of the loss that a term must explain for more terms to be added.
     pub least_gain: f64,
-    /// Floating-point operations that exchanges may spend, beside those of the growth.
+    /// Budget of exchanges in floating-point operations, without those of the growth.
     pub budget: u64,
 }
 
@@ -40,7 +42,7 @@ pub struct Options {
 pub struct Found {
     /// The network.
     pub terms: Terms,
-    /// Mean squared residual on the rows it was fitted to.
+    /// Mean squared residual on the rows that were fitted.
     pub train_loss: f64,
     /// Mean squared residual on the other rows.
     pub heldout_loss: f64,
@@ -50,26 +52,26 @@ fn below(rng: &mut Xoshiro256PlusPlus, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 
-/// About normal: the sum of twelve uniform numbers less its mean.
+/// An approximately normal number: a centred sum of twelve uniform numbers.
 fn normal(rng: &mut Xoshiro256PlusPlus) -> f64 {
     (0..12).map(|_| (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
 }
 
-/// Evidence that noise alone hardly gives: four and a half standard errors.
+/// Threshold of evidence that noise rarely exceeds: the square of four and a half standard errors.
 const VISIBLE: f64 = 20.0;
-/// Rows a parameter that are enough while they show evidence, and rows in all.
+/// Rows per parameter, and rows in total, that are sufficient while they show evidence.
 const ROWS_PER_PARAMETER: usize = 16;
 const FEWEST_ROWS: usize = 2000;
-/// Terms added without evidence before growth ends: on a fan one term alone explains little.
+/// Number of terms added without evidence before growth ends: on a fan a single term explains little.
 const PATIENCE: usize = 3;
-/// Mean square, relative to that of the labels, that a linear function leaves by rounding.
+/// Mean squared residual of a linear function due to rounding, relative to the mean square of the labels.
 const ROUNDING: f64 = 1e-26;
-/// Rounds of exchanges without success before they end: while evidence is seen, and where none is.
+/// Number of unsuccessful rounds of exchanges after which they end: with evidence for a term, and without.
 const STALLS: usize = 12;
 const QUIET_STALLS: usize = 2;
-/// Exchanges tried side by side.
+/// Number of exchanges tried in parallel.
 const BRANCHES: usize = 4;
-/// Kicks tried beside them, in standard errors.
+/// Random perturbations tried in the same round, in standard errors.
 const KICKS: [f64; 4] = [2.0, 4.0, 8.0, 16.0];
 
 struct Search<'a> {
@@ -78,9 +80,9 @@ struct Search<'a> {
     control: &'a Control,
     /// Mean square left by the best linear fit.
     scale: f64,
-    /// How many times the rows that so many terms need are used: 1 while they show evidence.
+    /// Multiple of the rows needed for a number of terms that is used: 1 while they show evidence.
     row_factor: usize,
-    /// Floating-point operations of the exchanges so far.
+    /// Floating-point operations spent on exchanges so far.
     spent: u64,
     /// Mean square and model by number of terms.
     best: Vec<Option<(f64, Terms)>>,
@@ -88,7 +90,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Growth, exchanges, a last fit to all rows, and the way back to fewer terms.
+    /// Runs growth, exchanges, a last fit to all rows, and the removal of terms.
     fn run(&mut self, linear: Fit, starts: &[Terms]) {
         let fits = starts.iter().map(|t| Fit::new(self.train, t.clone(), self.stop(self.train, 20, 1e-4)));
         let fits: Vec<Fit> = fits.collect();
@@ -101,7 +103,7 @@ impl<'a> Search<'a> {
         self.refine();
     }
 
-    /// Terms added one by one until there are `k_max`, or the residuals show no more.
+    /// Adds terms one by one until there are `k_max`, or the residuals show no further term.
     fn extend(&mut self, mut fit: Fit) -> Fit {
         let mut unseen: Vec<Fit> = Vec::new();
         while fit.terms.len() < self.options.k_max && !self.done(&fit) {
@@ -131,21 +133,21 @@ impl<'a> Search<'a> {
             }
         }
         let patient = unseen.len() == PATIENCE;
-        // Terms that nothing called for stay only if together they explain much.
+        // Terms that were added without evidence are kept only if together they explain enough.
         match unseen.into_iter().next() {
             Some(before) if patient && fit.mean() > 0.9 * before.mean() => before,
             _ => fit,
         }
     }
 
-    /// Whether the loss is at the floor, or what is left of the budget too little for a round of exchanges.
+    /// Whether the loss is at the floor, or the remaining budget is too small for a round of exchanges.
     fn finished(&self, fit: &Fit) -> bool {
         let p = fit.terms.theta.len() as u64;
         let round = self.rows(fit.terms.len() + 1).n() as u64 * p * p;
         self.done(fit) || self.spent + round > self.options.budget
     }
 
-    /// Terms exchanged: several added, as many of the least useful removed; more of them each time that fails.
+    /// Exchanges terms: several are added and as many of the least useful are removed, more after each failure.
     fn exchange(&mut self, mut fit: Fit) -> Fit {
         let k = fit.terms.len();
         let (mut stalled, mut quiet) = (0, false);
@@ -169,7 +171,7 @@ impl<'a> Search<'a> {
             self.offer(&next);
             quiet = seen.max((base.loss - next.loss) / base.mean()) < VISIBLE;
             if quiet && self.more_rows(k + more) {
-                // What goes down by noise alone leads away.
+                // A decrease that noise alone explains is not accepted.
                 (fit, stalled) = (base, 0);
             } else {
                 stalled = if next.loss < 0.999 * base.loss { stalled / 2 } else { stalled + 1 };
@@ -179,7 +181,7 @@ impl<'a> Search<'a> {
         fit
     }
 
-    /// `base` after growing by `more` terms and shrinking back, and the strongest evidence met for a new term.
+    /// `base` after adding `more` terms and removing as many, and the strongest evidence found for a new term.
     fn exchanged(
         &self,
         mut base: Fit,
@@ -204,8 +206,8 @@ impl<'a> Search<'a> {
         (self.collapse(wide, rows, k).descend(rows, self.stop(rows, 20, 1e-4)), seen)
     }
 
-    /// `base` after a kick along what the data leave uncertain: the response of the parameters to the residuals with
-    /// random signs, `strength` times enlarged.
+    /// `base` after a random perturbation in proportion to the uncertainty of the parameters: their response to the
+    /// residuals with random signs, times `strength`.
     fn shaken(&self, base: Fit, strength: f64, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Fit {
         let mut noise = base.evaluation.residual.clone();
         for chunk in noise.chunks_mut(64) {
@@ -219,7 +221,7 @@ impl<'a> Search<'a> {
         Fit::new(rows, terms, self.stop(rows, 40, 1e-4))
     }
 
-    /// The way back to fewer terms, as long as they explain about as much.
+    /// Removes terms while the loss hardly increases.
     fn shrink(&mut self, mut fit: Fit) {
         for fewer in (1..fit.terms.len()).rev() {
             let rows = self.rows(fewer + 1);
@@ -232,17 +234,17 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The loss up to which fewer terms are of interest: closer where terms have to explain something.
+    /// Largest loss at which a fit with fewer terms is of interest; smaller if terms have to explain a least share.
     fn near(&self) -> f64 {
         let least = self.best.iter().flatten().map(|(loss, _)| *loss).fold(f64::INFINITY, f64::min);
         let factor = if self.options.least_gain > 0.0 { 1.0 + 5.0 * self.options.least_gain } else { 1.5 };
         factor * least + self.options.tolerance * self.scale
     }
 
-    /// Fits all rows for every number of terms whose loss comes near the least.
+    /// Fits all rows for every number of terms whose loss is near the smallest.
     fn refine(&mut self) {
         let near = self.near();
-        // With `least_gain` the caller polishes the result in all dimensions: last digits do not matter.
+        // With `least_gain` the caller polishes the result in all dimensions, so that the last digits do not matter.
         let decrease = if self.options.least_gain > 0.0 { 1e-3 } else { 1e-6 };
         let stop = Stop { steps: 40, decrease, floor: 0.0, control: self.control };
         let train = self.train;
@@ -252,12 +254,12 @@ impl<'a> Search<'a> {
         });
     }
 
-    /// A generator of its own for a step that may run beside others.
+    /// A random generator for a step that may run in parallel with others.
     fn branch(&mut self) -> Xoshiro256PlusPlus {
         Xoshiro256PlusPlus::seed_from_u64(self.rng.next_u64())
     }
 
-    /// Keeps a fit if none with as many terms is better: on all rows, for fits to different rows do not compare.
+    /// Keeps a fit if no other with as many terms is better on all rows; losses on different rows are not comparable.
     fn offer(&mut self, fit: &Fit) {
         let mean = fit.terms.loss(self.train) / self.train.n() as f64;
         if let Some(slot) = self.best.get_mut(fit.terms.len())
@@ -267,8 +269,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Enough rows to fit `k` terms, and no more than show a term that explains the least that counts; all of them where
-    /// everything counts.
+    /// The rows used to fit `k` terms: enough to determine them and to show a term that explains `least_gain`, or all
+    /// rows if `least_gain` is zero.
     fn rows(&self, k: usize) -> Rows<'a> {
         if self.options.least_gain == 0.0 {
             return self.train;
@@ -278,7 +280,7 @@ impl<'a> Search<'a> {
         self.train.first((self.row_factor * enough).min(certain.max(enough)))
     }
 
-    /// Goes on with more rows, for they may show what these do not. False where there are none for `k` terms.
+    /// Increases the number of rows, which may show terms that fewer rows do not. False if there are no more rows.
     fn more_rows(&mut self, k: usize) -> bool {
         let (before, rows) = (self.row_factor, self.rows(k).n());
         self.row_factor *= 4;
@@ -298,7 +300,7 @@ impl<'a> Search<'a> {
         self.control.is_cancelled() || fit.mean() <= self.options.tolerance * self.scale
     }
 
-    /// `fit` with one term more: the best of `tries` proposals after the first `skip`.
+    /// `fit` with one more term: the best of `tries` proposals after the first `skip`.
     fn grow(
         &self,
         mut fit: Fit,
@@ -313,7 +315,7 @@ impl<'a> Search<'a> {
         (self.grown(fit, &chosen, rows), strongest(&proposals))
     }
 
-    /// `fit` with one term more: the best of those proposed.
+    /// `fit` with one more term: the best of the proposals.
     fn grown(&self, fit: Fit, proposals: &[&Proposal], rows: Rows<'_>) -> Fit {
         let tried: Vec<Fit> =
             proposals.par_iter().map(|p| Fit::new(rows, added(&fit.terms, &[p]), self.stop(rows, 8, 1e-3))).collect();
@@ -327,7 +329,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// `fit` with all the proposals that stand apart from each other, if they explain what each of them promised.
+    /// `fit` with all proposals that are distant from each other, if together they explain what each of them predicts.
     fn grown_together(&self, fit: &Fit, proposals: &[Proposal], rows: Rows<'_>) -> Option<Fit> {
         let k = fit.terms.len();
         let chosen = apart(proposals, (1 + k / 2).min(self.options.k_max - k));
@@ -370,8 +372,8 @@ impl<'a> Search<'a> {
 
 /// The best networks found with 0, 1, ... terms, on rows `z` (`n x q` row-major) and labels `y`.
 ///
-/// Rows come in an order that says nothing about them: the first four fifths are fitted, in part or whole, and the
-/// others judge. `starts` are models to begin from, besides the linear fit.
+/// The order of the rows must not depend on their values: the first four fifths, or a part of them, are fitted, and the
+/// others measure the loss. `starts` are initial models besides the linear fit.
 ///
 /// # Errors
 /// Shapes that do not fit together, too few rows, and [`Error::Cancelled`].
@@ -397,7 +399,7 @@ pub fn search(
     if let Some(start) = starts.iter().find(|t| t.theta.len() != q * (t.len() + 1)) {
         return Err(Error::argument("starts", format!("expected vectors of {q} columns, got {start:?}")));
     }
-    // The rows are copied; a fit keeps residuals and signs of all of them.
+    // The rows are copied; a fit stores residuals and signs of all rows.
     memory::require(size_of::<f64>().saturating_mul(n).saturating_mul(2 * q + 8 * (options.k_max + 1)))?;
     let (z, y) = weighted(z, y, weights, q);
     let all = Rows { z: &z, y: &y, q };
@@ -431,7 +433,7 @@ pub fn search(
     Ok(search.best.into_iter().flatten().map(found).collect())
 }
 
-/// Rows and labels multiplied by the roots of their weights; rows without weight are left out.
+/// Rows and labels multiplied by the roots of their weights, without rows of weight zero.
 fn weighted(z: &[f64], y: &[f64], weights: Option<&[f64]>, q: usize) -> (Vec<f64>, Vec<f64>) {
     let Some(weights) = weights else { return (z.to_vec(), y.to_vec()) };
     let kept = || weights.iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(i, w)| (i, w.sqrt()));
@@ -443,7 +445,7 @@ fn weighted(z: &[f64], y: &[f64], weights: Option<&[f64]>, q: usize) -> (Vec<f64
 mod tests {
     use super::*;
 
-    /// Rows of independent, about normal entries.
+    /// Rows of independent, approximately normal entries.
     fn rows(n: usize, q: usize, seed: u64) -> Vec<f64> {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let uniform = |rng: &mut Xoshiro256PlusPlus| rng.next_u64() as f64 / u64::MAX as f64 - 0.5;
@@ -465,7 +467,7 @@ mod tests {
         let zeros = vec![0.0; n];
         let y: Vec<f64> = lm::evaluate(Rows { z: &z, y: &zeros, q }, &truth).residual.iter().map(|r| -r).collect();
         let found = search(&z, q, &y, None, &[], options(6), &Control::default())?;
-        // Terms are added several at a time; on the way back those to spare go.
+        // Several terms are added at a time; superfluous ones are removed afterwards.
         let planted = found.iter().find(|f| f.terms.len() == 4).map(|f| f.heldout_loss < 1e-24);
         assert_eq!(planted, Some(true));
         assert!(found.iter().filter(|f| f.terms.len() < 4).all(|f| f.heldout_loss > 1e-6));

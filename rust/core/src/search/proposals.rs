@@ -1,5 +1,7 @@
-//! Terms that may be added to a fit: where a net over all directions, or a neighbour of a term, follows the residual
-//! most once what the present terms can follow is projected out.
+//! Proposals of terms to add to a fit.
+//!
+//! Candidates are directions drawn from the data and neighbours of the present terms. They are ranked by their
+//! correlation with the residual after the tangent space of the present fit is projected out.
 
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -9,17 +11,17 @@ use super::screen::{Sums, gradients};
 use super::{Search, below};
 use crate::linalg::{self, add_product, product_transposed};
 
-/// Directions tried for a new term.
+/// Number of directions tried for a new term.
 const NET: usize = 512;
-/// Directions that are judged with the tangent space of the present fit projected out.
+/// Number of directions that are ranked with the tangent space of the present fit projected out.
 const SHORT_LIST: usize = 48;
-/// Evidence, part of the best gain and greatest cosine with which terms are added together.
+/// Least evidence, least share of the best gain and largest cosine of terms that are added together.
 pub(super) const CERTAIN: f64 = 100.0;
 const COMPARABLE: f64 = 0.5;
 const APART: f64 = 0.5;
-/// Rows on which the net is screened.
+/// Number of rows on which directions are screened.
 const SCREEN: usize = 4096;
-/// Angles between a term and the near-duplicates tried beside it, and how many such pairs of a term and an angle.
+/// Angles between a term and the near-duplicates tried for it, and the number of such pairs of a term and an angle.
 const ANGLES: [f64; 5] = [0.4, 0.15, 0.05, 0.02, 0.008];
 const NEIGHBOURS: usize = 16;
 
@@ -43,7 +45,7 @@ impl Proposal {
     }
 }
 
-/// `terms` with proposed ones added, the others moved out of their way.
+/// `terms` with proposals added and the other parameters adjusted.
 pub(super) fn added(terms: &Terms, proposals: &[&Proposal]) -> Terms {
     let mut terms = terms.clone();
     for proposal in proposals {
@@ -58,7 +60,7 @@ pub(super) fn strongest(proposals: &[Proposal]) -> f64 {
     proposals.iter().map(|p| p.evidence).fold(0.0, f64::max)
 }
 
-/// The first proposal and those after it that are about as good and lie elsewhere, at most `most`.
+/// The first proposal and up to `most - 1` others that are nearly as good and distant from it and each other.
 pub(super) fn apart(proposals: &[Proposal], most: usize) -> Vec<&Proposal> {
     let mut chosen: Vec<&Proposal> = Vec::new();
     for proposal in proposals.iter().filter(|p| p.evidence >= CERTAIN && p.gain >= COMPARABLE * proposals[0].gain) {
@@ -82,7 +84,7 @@ impl Search<'_> {
         c
     }
 
-    /// Terms that may be added to `fit`, the most promising first.
+    /// Terms that may be added to `fit`, those with the largest estimated gain first.
     pub(super) fn proposals(&self, fit: &mut Fit, rows: Rows<'_>, rng: &mut Xoshiro256PlusPlus) -> Vec<Proposal> {
         let (q, n, k) = (rows.q, rows.n(), fit.terms.len());
         let residual = &fit.evaluation.residual;
@@ -91,7 +93,7 @@ impl Search<'_> {
         for _ in 0..NET {
             net.extend(unit(self.draw(rows, rng)));
         }
-        // Global candidates: gain with the linear part projected out.
+        // Global candidates, by their gain with the linear part projected out.
         let gains = gains_beside_linear(sample, &Sums::new(sample, &net, residual));
         let mut order: Vec<usize> = (0..NET).collect();
         order.sort_by(|x, y| gains[*y].total_cmp(&gains[*x]).then(x.cmp(y)));
@@ -102,7 +104,7 @@ impl Search<'_> {
                 short.extend_from_slice(c);
             }
         }
-        // The best of them, moved along the gradients of their correlations with the residual.
+        // The best of them are moved along the gradients of their correlations with the residual.
         let mut moved = short[..short.len().min(SHORT_LIST / 4 * q)].to_vec();
         for _ in 0..4 {
             let along = gradients(sample, &moved, residual);
@@ -112,7 +114,7 @@ impl Search<'_> {
             }
         }
         short.extend(moved);
-        // Neighbours of present terms, on both sides: near-duplicates.
+        // Near-duplicates of present terms, on both sides of each.
         let mut neighbours: Vec<Neighbour> = (0..k)
             .filter(|_| q > 1)
             .flat_map(|i| neighbours_of(rows, residual, &unit(fit.terms.a(i).to_vec())))
@@ -151,7 +153,7 @@ impl Search<'_> {
             })
             .collect();
         out.sort_by(|x, y| y.gain.total_cmp(&x.gain));
-        // Only one of each bunch of similar proposals.
+        // Of similar proposals only the best is kept.
         let mut kept: Vec<Proposal> = Vec::new();
         for proposal in out {
             let close = |o: &Proposal| o.sign == proposal.sign && o.cosine(&proposal) > 0.95;
@@ -159,7 +161,7 @@ impl Search<'_> {
                 kept.push(proposal);
             }
         }
-        // The best few: gain over what the residuals at their rows would give by chance.
+        // For the best few, the evidence is the gain over its expectation by chance, given the residuals.
         for proposal in &mut kept {
             let along = fit.change(rows, &proposal.compensation);
             let variance: f64 = rows
@@ -175,7 +177,7 @@ impl Search<'_> {
     }
 }
 
-/// Decreases of the loss by each screened term and a linear function together.
+/// Decreases of the loss by each screened term together with a linear function.
 fn gains_beside_linear(rows: Rows<'_>, sums: &Sums) -> Vec<f64> {
     let m = sums.norm.len();
     let mut gram = vec![0.0; rows.q * rows.q];
@@ -192,9 +194,9 @@ fn gains_beside_linear(rows: Rows<'_>, sums: &Sums) -> Vec<f64> {
     (0..m).map(gain).collect()
 }
 
-/// A direction in which one term may be two.
+/// A direction in which a term may have to be split in two.
 struct Neighbour {
-    /// Curvature of the residual beside the kink, in units of its noise.
+    /// Curvature of the residual near the kink, in units of its noise.
     strength: f64,
     a: Vec<f64>,
     /// The direction off `a` in which the two differ.
@@ -202,8 +204,8 @@ struct Neighbour {
     angle: f64,
 }
 
-/// For each angle the direction off the unit vector `a` along which the residual beside the kink of |a·z| curves most:
-/// where two terms are taken for one, it is the one in which they differ.
+/// For each angle, the direction orthogonal to the unit vector `a` along which the residual near the kink of |a·z| has
+/// the largest curvature. If one term was fitted in place of two, they differ in this direction.
 fn neighbours_of(rows: Rows<'_>, residual: &[f64], a: &[f64]) -> Vec<Neighbour> {
     let q = rows.q;
     let widest = ANGLES.into_iter().fold(0.0, f64::max);
@@ -238,7 +240,7 @@ fn neighbours_of(rows: Rows<'_>, residual: &[f64], a: &[f64]) -> Vec<Neighbour> 
     ANGLES.into_iter().filter_map(curved).collect()
 }
 
-/// Columns |c·z| with their sums against the residual.
+/// Columns |c·z| with their inner products with the residual.
 struct Features {
     /// `n x m`.
     values: Vec<f64>,

@@ -1,12 +1,12 @@
-//! Many terms |c·z| judged in one pass over the rows: their sums against themselves, the residual and the rows.
+//! Screening of many terms |c·z| in one pass over the rows: inner products with themselves, the residual and the rows.
 
 use super::lm::Rows;
 use crate::simd::{self, Lane, Simd, WIDTH, ZERO};
 use crate::skinny::Directions;
 
-/// Rows whose inputs stay in the first-level cache while all directions pass.
+/// Number of rows whose inputs stay in the first-level cache while all directions are processed.
 const BLOCK: usize = 256;
-/// Rows that share the loads of a direction, and of its sums.
+/// Number of rows for which a direction and its sums are loaded once.
 const ROWS: usize = 4;
 
 /// Sums over rows for m terms |c·z|.
@@ -102,7 +102,7 @@ impl<const GRADIENTS: bool> simd::Operation for Block<'_, GRADIENTS> {
     }
 }
 
-/// Adds Σ_r a_r b_r to `sum`, which waits for one addition only.
+/// Adds Σ_r a_r b_r to `sum`, with a single addition in the dependency chain of `sum`.
 #[inline(always)]
 fn add<S: Simd<Element = f64>>(sum: &mut Lane, a: [S::Vector; ROWS], b: [S::Vector; ROWS]) {
     let mut part = S::mul(a[0], b[0]);

@@ -1,8 +1,9 @@
-//! Search for many neurons at once: a network with more neurons than wanted is fitted by stochastic gradients, neurons
-//! on one line are fused and small ones left out, and what is left is fitted by Gauss-Newton steps whose linear problems
-//! are solved by preconditioned conjugate gradients.
+//! Search for many neurons at once.
 //!
-//! One step costs O(n k q), so that the time grows like k³ where the rows grow like the parameters k q and q like k.
+//! A network with more neurons than wanted is fitted by stochastic gradient descent, neurons on one line are merged, and
+//! small ones are removed. The remaining neurons are fitted by Gauss-Newton steps whose linear problems are solved by
+//! preconditioned conjugate gradients. One step costs O(n k q): the time grows like k³ if the number of rows is
+//! proportional to the number of parameters k q, and q to k.
 
 use std::ops::Range;
 
@@ -17,30 +18,30 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::linalg::{self, add_product, product_transposed, single};
 
-/// Rows of one stochastic gradient, and of its parts that threads share.
+/// Number of rows of a stochastic gradient, and of the parts of it that are divided among threads.
 const BATCH: usize = 512;
 const PART: usize = 128;
-/// Rows that a task of a full pass sums.
+/// Number of rows that a task of a full pass sums.
 const CHUNK: usize = 1024;
-/// Rates of the first search and of those for what is left, and what part of a search the rate rises.
+/// Learning rates of the first and of later searches, and the share of a search during which the rate increases.
 const RATES: [f32; 2] = [0.01, 0.004];
 const RISE: f32 = 0.1;
 /// Decay of the running means of gradients and of their squares [Kingma and Ba 2015].
 const MEANS: (f32, f32) = (0.9, 0.999);
-/// Lines with a cosine above this are one neuron; neurons below this part of the median size are none.
+/// Neurons with a cosine above this are merged; neurons below this share of the median size are removed.
 const SAME: f64 = 0.995;
 const SMALL: f64 = 0.02;
 /// Gauss-Newton steps of a fit, conjugate-gradient steps of each, and the relative residual at which they end.
 const STEPS: usize = 40;
-/// Gauss-Newton steps before neurons to spare are left out: they make the linear problems singular.
+/// Gauss-Newton steps before superfluous neurons, which make the linear problems singular, are removed.
 const FIRST_STEPS: usize = 4;
 const INNER: usize = 60;
 const INNER_TOLERANCE: f64 = 1e-3;
 
-/// What a wide search may use and when it may end.
+/// Bounds and termination criteria of a wide search.
 #[derive(Clone, Debug)]
 pub struct WideOptions {
-    /// Most neurons.
+    /// Largest number of neurons.
     pub k: usize,
     /// Whether the last column of the inputs is the constant 1.
     pub constant: bool,
@@ -50,7 +51,7 @@ pub struct WideOptions {
     pub floor: f64,
     /// Rows that the stochastic gradients of the first search visit, with repetition.
     pub visits: usize,
-    /// Searches for neurons in what earlier ones have left.
+    /// Number of further searches for neurons in the residual.
     pub rounds: usize,
 }
 
@@ -141,7 +142,7 @@ struct Wide<'a> {
 }
 
 impl Wide<'_> {
-    /// `terms` and random neurons, `width` in all, fitted by stochastic gradients that visit so many rows.
+    /// `terms` and random neurons, `width` in total, fitted by stochastic gradients that visit a given number of rows.
     fn expanded(&self, terms: &Terms, width: usize, visits: usize, rate: f32, rng: &mut Xoshiro256PlusPlus) -> Terms {
         let (q, n) = (self.rows.q, self.rows.n());
         let width = width.max(terms.len());
@@ -184,7 +185,7 @@ impl Wide<'_> {
         student.terms(self.scale)
     }
 
-    /// Neurons on one line fused, those of no size left out.
+    /// Merges neurons on one line and removes those of negligible size.
     fn collapsed(&self, terms: &Terms) -> Terms {
         let q = self.rows.q;
         let size = |a: &[f64]| dot(a, a).sqrt();
@@ -279,7 +280,7 @@ impl Wide<'_> {
     }
 }
 
-/// A network with its residuals, and the linear problem that it is on its pattern.
+/// A network with its residuals and its linearised problem for fixed signs.
 struct Linearised {
     terms: Terms,
     /// Residuals.
@@ -359,7 +360,7 @@ impl Linearised {
         inputs.iter_mut().for_each(|v| *v /= size);
         let (overlap_inverse, inputs_inverse) = (inverse(&overlap, m)?, inverse(&inputs, q)?);
         let both = |left: &[f64], v: &[f64], right: &[f64]| -> Vec<f64> {
-            // left v right, both symmetric.
+            // left v right, with symmetric left and right.
             let mut product = vec![0.0; m * q];
             add_product(&mut product, left, v, m);
             product_transposed(&product, right, q)
@@ -408,12 +409,12 @@ impl Linearised {
     }
 }
 
-/// Ranges of rows that tasks sum: the same for any number of threads.
+/// Ranges of rows that tasks sum, which do not depend on the number of threads.
 fn chunks(rows: Rows<'_>) -> Vec<Range<usize>> {
     (0..rows.n()).step_by(CHUNK).map(|start| start..(start + CHUNK).min(rows.n())).collect()
 }
 
-/// Inverse of a symmetric matrix with a slight ridge.
+/// Inverse of a symmetric matrix with a small ridge.
 fn inverse(a: &[f64], m: usize) -> Option<Vec<f64>> {
     let mut ridged = a.to_vec();
     for i in 0..m {
@@ -507,7 +508,7 @@ mod tests {
         terms.push(&[0.0, -0.5, 0.7, 0.1], -1.0);
         let at = Linearised::new(rows, terms.clone());
         let step = at.step(rows, 0.0, &Control::default());
-        // The gradient that is left is small beside the one before.
+        // The remaining gradient is small compared with the one before.
         let left = step.map(|s| {
             let image = at.swept(rows, Some(&s));
             let gradient = at.swept(rows, None);

@@ -127,7 +127,7 @@ pub fn fetch(address: *const f64) {
 
 /// Prefetches memory that will be read later into the second-level cache; any address is allowed.
 #[inline(always)]
-pub fn fetch_ahead(address: *const f64) {
+pub fn prefetch(address: *const f64) {
     #[cfg(target_arch = "x86_64")]
     x86::prefetch::<{ x86::TO_SECOND_LEVEL }>(address);
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,4 +1,4 @@
-//! Arrays in memory as a source: lent out as they lie where they can be, else copied a block at a time.
+//! Arrays in memory as a source: row-major double precision is borrowed, other layouts are copied block by block.
 
 use std::ops::Range;
 
@@ -71,7 +71,7 @@ impl<'a> Vector<'a> {
     }
 }
 
-/// Rows of a tile when columns are turned into rows: the tile of the copy stays in the first cache.
+/// Rows of a tile when columns are transposed into rows; the tile of the copy fits into the first-level cache.
 const TILE_ROWS: usize = 32;
 
 /// The rows of `view` in double precision, row-major, in `copy`.
@@ -92,13 +92,13 @@ fn copied<'a, T: Copy + Into<f64>>(view: ArrayView2<'_, T>, copy: &'a mut Vec<f6
 
 /// Inputs, labels and weights that lie in memory.
 ///
-/// A row-major matrix of double precision is lent to the sweep without a copy; any other is copied block by block.
+/// The sweep borrows row-major matrices of double precision; other matrices are copied block by block.
 #[derive(Clone, Copy, Debug)]
 pub struct ArraySource<'a> {
     x: Matrix<'a>,
     y: Option<Vector<'a>>,
     weight: Option<Vector<'a>>,
-    /// Names of the columns of `x`, for messages; empty where they have none.
+    /// Names of the columns of `x` for messages; empty if they have none.
     names: &'a [String],
 }
 
@@ -124,7 +124,7 @@ impl<'a> ArraySource<'a> {
         Ok(Self { x, y, weight, names: &[] })
     }
 
-    /// The same source, whose columns have these names in messages.
+    /// The same source with names of its columns for messages.
     #[must_use]
     pub fn with_names(self, names: &'a [String]) -> Self {
         Self { names, ..self }
@@ -163,7 +163,7 @@ impl Source for ArraySource<'_> {
         Ok(Block { x, y, weight, n_features, n_rows })
     }
 
-    fn ahead(&self, rows: Range<u64>) -> &[f64] {
+    fn in_memory(&self, rows: Range<u64>) -> &[f64] {
         match (self.x, row_range(&rows, self.n_rows())) {
             (Matrix::F64(view), Ok(rows)) => view.slice_move(s![rows, ..]).to_slice().unwrap_or_default(),
             _ => &[],

@@ -1,4 +1,4 @@
-//! Arrow record batches as a source: columns in memory, turned into rows block by block.
+//! Arrow record batches as a source: columns in memory, transposed into rows block by block.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use super::{Source, pandas, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
 
-/// What the columns of a table are.
+/// Names, types and selection of the columns of a table.
 #[derive(Clone, Debug)]
 struct Schema {
     origin: String,
@@ -25,12 +25,12 @@ struct Schema {
     is_single_precision: bool,
 }
 
-/// A stream of record batches, each a table of its own.
+/// A stream of record batches, each of which is a table.
 pub struct ArrowStream {
     reader: RecordBatchStreamReader,
     schema: Schema,
     n_rows: u64,
-    /// A batch that was read to learn how long lists are.
+    /// A batch that was read to learn the length of lists.
     pending: Option<RecordBatch>,
 }
 
@@ -81,7 +81,7 @@ impl ArrowStream {
     /// The next batch, if there is one.
     ///
     /// # Errors
-    /// Whatever the producer of the stream reports.
+    /// Errors of the producer of the stream.
     pub fn next_table(&mut self) -> Result<Option<ArrowTable>> {
         let batch = match self.pending.take() {
             Some(batch) => batch,
@@ -95,10 +95,10 @@ impl ArrowStream {
         Ok(Some(ArrowTable::new(self.schema.clone(), first_row, vec![batch])))
     }
 
-    /// All batches that are left, held together.
+    /// All remaining batches as one table.
     ///
     /// # Errors
-    /// Whatever the producer of the stream reports.
+    /// Errors of the producer of the stream.
     pub fn table(&mut self) -> Result<ArrowTable> {
         let first_row = self.n_rows;
         let mut batches = Vec::new();
@@ -115,7 +115,7 @@ fn broken(origin: &str, error: &impl std::fmt::Display) -> Error {
 
 const NUMBERS: &str = "expected real numbers, or lists of them that are equally long";
 
-/// The type of the numbers in a column, which may be those in its lists.
+/// The type of the numbers in a column or in its lists.
 fn element_type(kind: &DataType) -> &DataType {
     let field: Option<&Field> = match kind {
         DataType::FixedSizeList(field, _) | DataType::List(field) | DataType::LargeList(field) => Some(field),
@@ -132,7 +132,7 @@ fn is_numeric(kind: &DataType) -> bool {
     }
 }
 
-/// The length of the first list that is there.
+/// The length of the first list that is not null.
 fn first_length(array: &dyn Array) -> Option<usize> {
     let row = (0..array.len()).find(|&row| !array.is_null(row))?;
     if let Some(lists) = array.as_list_opt::<i32>() {
@@ -146,7 +146,7 @@ fn first_length(array: &dyn Array) -> Option<usize> {
 #[derive(Debug)]
 pub struct ArrowTable {
     schema: Schema,
-    /// Row of the stream that is the first of this table.
+    /// Number of the first row of this table in the stream.
     first_row: u64,
     batches: Vec<RecordBatch>,
     /// First row of each batch, and the end of the last.
@@ -174,14 +174,14 @@ impl ArrowTable {
         self.schema.is_single_precision
     }
 
-    /// Where the values of the first input lie, which tells whether two streams share their memory.
+    /// Address of the values of the first input, which shows whether two streams share memory.
     pub fn address(&self) -> usize {
         let column = self.schema.selection.inputs()[0];
         self.batches.iter().find_map(|batch| first_buffer(batch.column(column))).unwrap_or_default()
     }
 }
 
-/// Where the numbers of a column lie, which may be those in its lists.
+/// Address of the numbers of a column or of its lists.
 fn first_buffer(array: &dyn Array) -> Option<usize> {
     let elements = match array.data_type() {
         DataType::FixedSizeList(..) => array.as_fixed_size_list().values(),
@@ -241,7 +241,7 @@ impl Source for ArrowTable {
 
 /// A value that cannot be used.
 struct Refused {
-    /// Row of the batch.
+    /// Row in the batch.
     row: usize,
     element: Option<usize>,
     message: String,
@@ -253,7 +253,7 @@ impl Refused {
     }
 }
 
-/// Appends the numbers of the lists at `rows`, which have to hold `n_elements` each.
+/// Appends the numbers of the lists at `rows`, each of which must have `n_elements`.
 fn append_lists(array: &dyn Array, rows: Range<usize>, n_elements: usize, out: &mut Vec<f64>) -> Refusal {
     let refuse = |row: usize, found: &str| {
         let message = format!("{found} where a list of {n_elements} was expected");
@@ -343,7 +343,7 @@ fn append(array: &dyn Array, rows: Range<usize>, out: &mut Vec<f64>) -> std::res
                 append(values.as_ref(), key..key + 1, out).map_err(|_| rows.start + row)?;
             }
         }
-        // the types of a stream are looked at before its batches are
+        // the types of a stream are checked before its batches are read
         _ => out.resize(out.len() + rows.len(), f64::NAN),
     }
     Ok(())

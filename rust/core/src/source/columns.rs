@@ -1,4 +1,4 @@
-//! Which columns of a table are inputs, labels and weights, and what is wrong with the values in them.
+//! Selection of the input, label and weight columns of a table, and checks of their values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,9 +10,9 @@ use crate::validity::{require_finite, require_weights};
 /// A column as the caller names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnRef {
-    /// By its place, where negative ones count from the last.
+    /// By index; negative indices count from the end.
     Index(i64),
-    /// By its name.
+    /// By name.
     Name(String),
 }
 
@@ -25,12 +25,12 @@ impl fmt::Display for ColumnRef {
     }
 }
 
-/// What the caller asks for: which columns hold labels, inputs and weights.
+/// The columns requested by the caller as labels, inputs and weights.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// The column of labels.
     pub target: Option<ColumnRef>,
-    /// The inputs in their order; by default every column that is neither label nor weight.
+    /// The inputs in order; by default every column that is neither label nor weight.
     pub columns: Option<Vec<ColumnRef>>,
     /// The column of weights.
     pub weight: Option<ColumnRef>,
@@ -39,33 +39,33 @@ pub struct Wanted {
 /// The columns of a table, in the order in which they are stored.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
-    /// Their names; empty where columns have no names.
+    /// Names; empty if columns have no names.
     names: Vec<String>,
-    /// Stored columns, without those of the folders' names.
+    /// Number of stored columns, without those defined by names of folders.
     n_stored: usize,
-    /// Columns that label the rows: no inputs unless they are asked for by name.
+    /// Columns of an index, which are inputs only if requested by name.
     index: Vec<usize>,
 }
 
 impl Columns {
-    /// Columns that have no names.
+    /// Columns without names.
     pub(super) fn unnamed(n_columns: usize) -> Self {
         Self { names: Vec::new(), n_stored: n_columns, index: Vec::new() }
     }
 
-    /// Columns that are stored under these names.
+    /// Stored columns with names.
     pub(super) fn named(names: Vec<String>) -> Self {
         Self { n_stored: names.len(), names, index: Vec::new() }
     }
 
-    /// The same columns, of which those that label the rows are no inputs by default.
+    /// The same columns, with those of an index excluded from the default inputs.
     pub(super) fn with_index(mut self, is_index: impl Fn(usize, &str) -> bool) -> Self {
         let columns = self.names.iter().enumerate().filter(|(column, name)| is_index(*column, name));
         self.index = columns.map(|(column, _)| column).collect();
         self
     }
 
-    /// The same columns, and after them those that only the names of folders hold.
+    /// The same columns, followed by those that names of folders define.
     pub(super) fn with_keys<'a>(mut self, keys: impl Iterator<Item = &'a str>) -> Self {
         for key in keys {
             if !self.names.iter().any(|name| name == key) {
@@ -79,11 +79,11 @@ impl Columns {
         self.n_stored.max(self.names.len())
     }
 
-    /// The place of a column and, for an element of a column of lists such as `x[2]`, the number of the element.
+    /// The index of a column and, for an element of a column of lists such as `x[2]`, the index of the element.
     fn resolve(&self, argument: &str, column: &ColumnRef, origin: &str) -> Result<(usize, Option<usize>)> {
         match column {
             ColumnRef::Index(index) => {
-                // an index that stands after the columns of a frame, as pandas writes it, does not count as its last
+                // pandas stores the index after the columns; negative indices do not count it
                 let n_columns =
                     (0..self.n_stored).rposition(|column| !self.index.contains(&column)).map_or(0, |last| last + 1);
                 let from_first = if *index < 0 {
@@ -129,42 +129,42 @@ impl Columns {
     }
 }
 
-/// The name of a column of lists and the number of an element in `x[2]`.
+/// Splits `x[2]` into the name of a column of lists and the index of an element.
 fn element_of(name: &str) -> Option<(&str, usize)> {
     let (name, element) = name.strip_suffix(']')?.rsplit_once('[')?;
     Some((name, element.parse().ok()?))
 }
 
-/// Most numbers of a list that are read as inputs.
+/// Longest list that is read as inputs.
 const MAX_ELEMENTS: usize = 1 << 20;
 
-/// Numbers of a row that are one input, label or weight.
+/// An input, label or weight: a column, or an element of a column of lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     /// Place of the column in the table.
     column: usize,
-    /// Element of its lists; none where the column holds a number a row.
+    /// Element of its lists; none if the column holds one number per row.
     element: Option<usize>,
 }
 
-/// A column that is read, and where its numbers go.
+/// A column that is read, and the destinations of its numbers.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     /// Place of the column in the table.
     pub(super) column: usize,
-    /// Numbers a row, where the column holds lists.
+    /// Numbers per row if the column holds lists.
     pub(super) n_elements: Option<usize>,
-    /// Each slot that takes numbers of this column, and the element that it takes.
+    /// The slots filled from this column, each with the element that it receives.
     slots: Vec<(usize, usize)>,
 }
 
 impl Part {
-    /// The slot that takes the numbers as they come, where the column holds one a row.
+    /// The slot that receives the numbers unchanged, if the column holds one number per row.
     pub(super) fn only_slot(&self) -> Option<usize> {
         self.slots.first().filter(|_| self.n_elements.is_none()).map(|&(slot, _)| slot)
     }
 
-    /// Appends the numbers of some rows, row after row, to the slots that take them.
+    /// Appends the numbers of some rows, row after row, to their slots.
     pub(super) fn spread(&self, values: &[f64], staged: &mut [Vec<f64>]) {
         let n_elements = self.n_elements.unwrap_or(1);
         for &(slot, element) in &self.slots {
@@ -173,7 +173,7 @@ impl Part {
     }
 }
 
-/// The columns of a table that are read: inputs first, then labels and weights where there are any.
+/// The columns of a table that are read: inputs, then labels and weights if there are any.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
     columns: Columns,
@@ -185,8 +185,8 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// The columns of a table that are wanted, where `n_elements` tells the length of the lists in a column, if it holds
-    /// lists, or why it cannot be read.
+    /// Selects the requested columns of a table. `n_elements` returns the length of the lists of a column that holds
+    /// lists, or the reason why it cannot be read.
     pub(super) fn new(
         wanted: &Wanted,
         columns: Columns,
@@ -289,18 +289,18 @@ impl Selection {
         slot.element.map_or_else(|| name.clone(), |element| format!("{name}[{element}]"))
     }
 
-    /// The column at a place in the list of columns that are read: its name, or its number where columns have no names.
+    /// The column at an index of the list of columns that are read: its name, or its number if columns have no names.
     pub(super) fn named(&self, slot: usize) -> Column {
         let slot = self.slots[slot];
         if self.columns.names.is_empty() { Column::Index(slot.column) } else { Column::Name(self.name(slot)) }
     }
 
-    /// The columns that are read, each once.
+    /// The columns that are read, without repetition.
     pub(super) fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// The column that a part reads, and the element of its lists where one is meant.
+    /// The column of a part, and the element if the part is an element of a list.
     pub(super) fn part_named(&self, part: usize, element: Option<usize>) -> Column {
         let column = self.parts[part].column;
         if self.columns.names.is_empty() {
@@ -310,12 +310,12 @@ impl Selection {
         }
     }
 
-    /// Every column that is read, by its place in the table: inputs, label, weight.
+    /// Every column that is read, by its index in the table: inputs, label, weight.
     pub(super) fn all(&self) -> Vec<usize> {
         self.slots.iter().map(|slot| slot.column).collect()
     }
 
-    /// The inputs, by their place in the table.
+    /// The inputs, by their indices in the table.
     pub(super) fn inputs(&self) -> Vec<usize> {
         self.slots[..self.n_features].iter().map(|slot| slot.column).collect()
     }
@@ -334,12 +334,12 @@ impl Selection {
         self.slots.len()
     }
 
-    /// Where the labels stand in the list of columns that are read.
+    /// Index of the labels in the list of columns that are read.
     pub(super) fn label(&self) -> Option<usize> {
         self.label
     }
 
-    /// Where the weights stand in the list of columns that are read.
+    /// Index of the weights in the list of columns that are read.
     pub(super) fn weight(&self) -> Option<usize> {
         self.weight
     }
@@ -355,9 +355,9 @@ impl Selection {
         }
     }
 
-    /// The rows in `buffer` as a block, once their values are known to be fit for use.
+    /// Returns the rows in `buffer` as a block after checking their values.
     ///
-    /// `place` names the table, and the row of it at an index of the block.
+    /// `place` returns the name of the table and the row at an index of the block.
     pub(super) fn block<'a>(
         &self,
         buffer: &'a BlockBuffer,
@@ -377,13 +377,13 @@ impl Selection {
     }
 }
 
-/// Most names that a message lists.
+/// Largest number of names in a message.
 const SHOWN_NAMES: usize = 12;
 
-/// Rows of a tile when columns are turned into rows: the tile stays in the first cache.
+/// Rows of a tile when columns are transposed into rows; the tile fits into the first-level cache.
 const TILE_ROWS: usize = 32;
 
-/// The rows of a table whose columns, all of one length, are given.
+/// Transposes columns of equal length into rows.
 fn interleave(columns: &[Vec<f64>], out: &mut Vec<f64>) {
     let n_columns = columns.len();
     out.resize(n_columns * columns.first().map_or(0, Vec::len), 0.0);

@@ -1,4 +1,4 @@
-//! CSV files as a source: one pass counts their rows and marks places in them, then rows are parsed as they are asked for.
+//! CSV files as a source: a first pass counts rows and marks positions, and rows are parsed on request.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,14 +15,14 @@ use crate::block::{Block, BlockBuffer};
 use crate::control::Control;
 use crate::error::{Error, Result};
 
-/// How a file is written.
+/// Format of a CSV file.
 #[derive(Clone, Debug)]
 pub struct CsvFormat {
-    /// What stands between fields.
+    /// Delimiter of fields.
     pub delimiter: u8,
-    /// Names of the columns, instead of those in the first row.
+    /// Names of the columns, which replace those in the first row.
     pub names: Option<Vec<String>>,
-    /// Whether the first row of each file names the columns; where nothing is said, it does unless there are names.
+    /// Whether the first row of each file holds the names of the columns; by default it does unless names are given.
     pub header: Option<bool>,
 }
 
@@ -33,7 +33,7 @@ pub struct CsvSource {
     n_rows: u64,
     delimiter: u8,
     selection: Selection,
-    /// Whether some files can only be read from their start.
+    /// Whether some files can only be read from the start.
     is_sequential: bool,
     cursors: Cursors<Cursor>,
 }
@@ -45,14 +45,14 @@ struct File {
     n_fields: usize,
     /// The columns that are read, in the order of the selection.
     columns: Vec<Column>,
-    /// Places where reading can start, in their order.
+    /// Positions at which reading can start, in order.
     marks: Vec<Mark>,
 }
 
 /// A column of one file.
 #[derive(Clone, Copy, Debug)]
 enum Column {
-    /// Place of its field in a record.
+    /// Index of its field in a record.
     Field(usize),
     /// The same number in each row.
     Key(f64),
@@ -67,7 +67,7 @@ struct Mark {
     line: u64,
 }
 
-/// Bytes between two marks, at least.
+/// Smallest number of bytes between two marks.
 const MARK_BYTES: u64 = 1 << 20;
 
 impl CsvSource {
@@ -92,7 +92,7 @@ impl CsvSource {
             let selection = match &mut first {
                 Some(first) => first,
                 None => {
-                    // programs that write the labels of rows leave the name of their column empty
+                    // programs that write the index of rows leave the name of its column empty
                     let columns = Columns::named(names.clone())
                         .with_index(|column, name| column == 0 && name.is_empty() && n_fields > 1)
                         .with_keys(path.keys.iter().map(|(key, _)| &**key));
@@ -105,7 +105,7 @@ impl CsvSource {
             };
             let find = |&column: &usize| {
                 let name = &selection.names()[column];
-                // a name may stand twice in a file, whose columns then have to be in the order of the first file
+                // if a name is repeated, columns must be in the order of the first file
                 let place = if names.get(column) == Some(name) {
                     Some(column)
                 } else {
@@ -155,7 +155,7 @@ impl CsvSource {
         Ok(cursor)
     }
 
-    /// Appends the row that a cursor reads next.
+    /// Appends the next row of a cursor.
     fn read_row(&self, cursor: &mut Cursor, buffer: &mut BlockBuffer) -> Result<()> {
         let (file, records) = (&self.files[cursor.file], &mut cursor.records);
         records.require_next()?;
@@ -202,7 +202,7 @@ impl Source for CsvSource {
         self.is_sequential
     }
 
-    fn rest(&self) {
+    fn release(&self) {
         self.cursors.clear();
     }
 
@@ -238,18 +238,18 @@ impl Source for CsvSource {
     }
 }
 
-/// A reader that stands before a record.
+/// A reader positioned before a record.
 #[derive(Debug)]
 struct Cursor {
     file: usize,
     records: Records,
 }
 
-/// Bytes that are read at a time.
+/// Number of bytes read at a time.
 const READ_BYTES: usize = 1 << 18;
-/// A longer record is more likely a quote that is left open.
+/// Longest record in bytes; a longer one is most likely an unclosed quote.
 const MAX_RECORD_BYTES: usize = 1 << 24;
-/// A record with more fields is more likely text that is split at the wrong character.
+/// Largest number of fields; a record with more is most likely split at the wrong delimiter.
 const MAX_FIELDS: usize = 1 << 20;
 
 /// The records of a file, one after another.
@@ -261,9 +261,9 @@ struct Records {
     unread: Range<usize>,
     /// Where in the file `unread` starts.
     offset: u64,
-    /// Number of the next record, counted from the first that is no header.
+    /// Number of the next record, counted from the first one after the header.
     row: u64,
-    /// Fields of the current record, one after another, and where each of them ends.
+    /// Fields of the current record, concatenated, and the end of each.
     fields: Vec<u8>,
     ends: Vec<usize>,
     n_fields: usize,
@@ -335,7 +335,7 @@ impl Records {
         }
     }
 
-    /// Reads on in the file where all bytes are parsed.
+    /// Reads more bytes after all bytes of the buffer are parsed.
     fn refill(&mut self) -> Result<()> {
         if self.unread.is_empty() {
             self.unread = 0..self.text.read_at(&mut self.bytes, self.offset)?;
@@ -343,7 +343,7 @@ impl Records {
         Ok(())
     }
 
-    /// Passes over empty lines and the rest of the last line's end, so that the next record is on `line`.
+    /// Skips empty lines and the end of the last line, so that the next record is on `line`.
     fn skip_line_ends(&mut self) -> Result<()> {
         self.line = self.parser.line();
         loop {
@@ -360,7 +360,7 @@ impl Records {
         Ok(())
     }
 
-    /// Moves on to a record that was there when the file was opened.
+    /// Moves on to a record that must exist, since it was counted when the file was opened.
     fn require_next(&mut self) -> Result<()> {
         if self.next()? {
             return Ok(());
@@ -390,7 +390,7 @@ impl Records {
         Error::value(name, self.row.saturating_sub(1), column, format!("{message} (line {})", self.line))
     }
 
-    /// The names of the columns, and the first row passed over where it holds them.
+    /// The names of the columns; the first row is skipped if it holds them.
     fn names(&mut self, format: &CsvFormat) -> Result<Vec<String>> {
         if !format.header.unwrap_or(format.names.is_none()) {
             return match &format.names {
@@ -421,7 +421,7 @@ impl Records {
         (0..self.n_fields).map(|index| String::from_utf8_lossy(self.field(index)).trim().to_owned()).collect()
     }
 
-    /// Names of the columns of a file that has none: `x0`, `x1`, ...; the reader stays before the first row.
+    /// Names of the columns of a file without names: `x0`, `x1`, ...; the reader stays before the first row.
     fn numbers_of_columns(&mut self) -> Result<Vec<String>> {
         let mark = Mark { row: 0, offset: 0, line: 1 };
         let n_fields = if self.next()? { self.n_fields } else { 0 };
@@ -434,7 +434,7 @@ impl Records {
         Ok((0..n_fields).map(|column| format!("x{column}")).collect())
     }
 
-    /// Reads all records and returns places to start from.
+    /// Reads all records and returns positions at which reading can start.
     fn index(&mut self, n_columns: usize, control: &Control) -> Result<Vec<Mark>> {
         let mut marks: Vec<Mark> = Vec::new();
         loop {
@@ -454,7 +454,7 @@ impl Records {
     }
 }
 
-/// Refuses what is no text of single bytes or UTF-8.
+/// Refuses text that is encoded neither in single bytes nor in UTF-8.
 fn require_text(file: &StableFile) -> Result<()> {
     let mut start = [0; 4];
     let n_read = file.read_at(&mut start, 0)?;
@@ -469,7 +469,7 @@ fn require_text(file: &StableFile) -> Result<()> {
     Err(Error::file(file.path(), format!("{found}; expected a CSV file in UTF-8")))
 }
 
-/// Refuses a first row that may hold numbers rather than names, in columns that are read and that no name confirms.
+/// Refuses a header whose columns of interest look like numbers and are not requested by name.
 fn require_header(wanted: &Wanted, selection: &Selection, origin: &str) -> Result<()> {
     let asked = wanted.target.iter().chain(&wanted.weight).chain(wanted.columns.iter().flatten());
     if asked.into_iter().any(|column| matches!(column, ColumnRef::Name(_))) {
@@ -488,12 +488,12 @@ fn require_header(wanted: &Wanted, selection: &Selection, origin: &str) -> Resul
     }
 }
 
-/// Another delimiter that divides a field.
+/// Another common delimiter that occurs in a field.
 fn other_delimiter(field: &[u8]) -> Option<char> {
     [';', '\t', '|', ','].into_iter().find(|&other| field.contains(&(other as u8)))
 }
 
-/// Most characters of a field that a message shows.
+/// Largest number of characters of a field in a message.
 const SHOWN_CHARACTERS: usize = 40;
 
 fn shown(field: &[u8]) -> String {

@@ -1,12 +1,12 @@
-//! Readers of a source that is cheap to read onwards and dear to enter in the middle, kept where they stand.
+//! Idle readers of a source that is cheap to read sequentially and expensive to seek in, kept at their positions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 
-/// Cursors that nobody is using, by the thread that has left them and the row that each would read next.
+/// Idle cursors, with the thread that returned each and the row that it would read next.
 ///
-/// A thread of a sweep reads on from where it, or another, has stopped: only where no cursor stands is a new one opened.
-/// A cursor may hold much memory, so that each thread has one at most.
+/// A thread of a sweep takes the cursor that stands before the row it wants; a new cursor is opened only if there is
+/// none. A cursor may hold much memory, so that each thread keeps at most one.
 #[derive(Debug)]
 pub(super) struct Cursors<C>(Mutex<Vec<(ThreadId, u64, C)>>);
 
@@ -17,7 +17,7 @@ impl<C> Default for Cursors<C> {
 }
 
 impl<C> Cursors<C> {
-    /// Takes the cursor that stands before `row`, if there is one; the one that this thread has left elsewhere goes.
+    /// Takes the cursor that stands before `row`, if there is one, and drops one that this thread has left elsewhere.
     pub(super) fn take(&self, row: u64) -> Option<C> {
         let mut idle = self.idle();
         let found = idle.iter().position(|(_, next, _)| *next == row).map(|place| idle.remove(place).2);
@@ -30,7 +30,7 @@ impl<C> Cursors<C> {
         self.idle().push((thread::current().id(), row, cursor));
     }
 
-    /// Lets all of them go.
+    /// Drops all cursors.
     pub(super) fn clear(&self) {
         self.idle().clear();
     }

@@ -1,4 +1,4 @@
-//! A check that a source which is asked for its rows again gives the same rows.
+//! A check that a source returns the same rows in every pass.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,26 +9,26 @@ use crate::error::{Error, Result};
 /// Hashes of blocks that were read, spread evenly over all rows.
 #[derive(Debug)]
 pub struct Fingerprints {
-    /// The block that holds a multiple of this row is one to look at.
+    /// Blocks that contain a multiple of this row number are hashed.
     stride: u64,
-    /// By the first row and the number of rows of a block.
+    /// Hashes by the first row and the number of rows of a block.
     known: Mutex<HashMap<(u64, usize), u64>>,
 }
 
-/// Blocks of one pass that are looked at, about: few enough to remember for any number of rows.
+/// Approximate number of blocks that are hashed in one pass, whatever the number of rows.
 const MOST_BLOCKS: u64 = 4096;
 
 impl Fingerprints {
-    /// Room for the fingerprints of `n_rows` rows.
+    /// Fingerprints of a source of `n_rows` rows, none of which is read yet.
     #[must_use]
     pub fn new(n_rows: u64) -> Self {
         Self { stride: n_rows.div_ceil(MOST_BLOCKS).max(1), known: Mutex::default() }
     }
 
-    /// Refuses a block whose values are not those that the same rows had when they were first read.
+    /// Refuses a block whose values differ from those of the same rows when they were first read.
     ///
     /// # Errors
-    /// [`Error::Data`] in the name of `origin`.
+    /// [`Error::Data`] that names `origin`.
     pub fn check(&self, first_row: u64, block: &Block, origin: &str) -> Result<()> {
         if first_row.next_multiple_of(self.stride) >= first_row + block.n_rows as u64 {
             return Ok(());
@@ -44,7 +44,7 @@ impl Fingerprints {
     }
 }
 
-/// Lanes that are hashed side by side, for speed.
+/// Number of lanes that are hashed in parallel.
 const LANES: usize = 8;
 
 /// A hash of the bits of `values`, in their order.

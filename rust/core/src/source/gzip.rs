@@ -1,4 +1,6 @@
-//! Text files, plain or compressed by gzip, read by position: onwards at little cost, back only from the start.
+//! Text files, plain or compressed by gzip, read by position.
+//!
+//! Compressed text can be read onwards at little cost; to read an earlier position, it is decompressed from the start.
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -9,17 +11,17 @@ use flate2::bufread::MultiGzDecoder;
 use super::stable_file::StableFile;
 use crate::error::{Error, Result};
 
-/// First bytes of a file that gzip has compressed.
+/// First bytes of a gzip file.
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The bytes of a text.
+/// A text file, decompressed if needed.
 pub(super) struct TextFile {
     file: Arc<StableFile>,
     gzip: Option<Gzip>,
 }
 
 impl TextFile {
-    /// The text in a file, whose first bytes tell whether it is compressed.
+    /// The text of a file; its first bytes tell whether it is compressed.
     pub(super) fn new(file: StableFile) -> Result<Self> {
         let mut start = [0; MAGIC.len()];
         let n_read = file.read_at(&mut start, 0)?;
@@ -36,7 +38,7 @@ impl TextFile {
         self.gzip.is_some()
     }
 
-    /// Reads from the position `offset` of the text as many of `bytes` as it holds, and returns how many.
+    /// Reads into `bytes` from the position `offset` of the text up to its end, and returns the number of bytes read.
     pub(super) fn read_at(&mut self, bytes: &mut [u8], offset: u64) -> Result<usize> {
         let Some(gzip) = &mut self.gzip else {
             return self.file.read_at(bytes, offset);
@@ -54,7 +56,7 @@ impl fmt::Debug for TextFile {
     }
 }
 
-/// A decompressor and where in the text it stands.
+/// A decompressor and its position in the text.
 struct Gzip {
     decoder: MultiGzDecoder<BufReader<Compressed>>,
     offset: u64,
@@ -86,7 +88,7 @@ impl Gzip {
     }
 }
 
-/// The bytes of a file in their order.
+/// A sequential reader of the bytes of a file.
 struct Compressed {
     file: Arc<StableFile>,
     offset: u64,

@@ -1,4 +1,4 @@
-//! Where rows come from: anything that can hand out any range of rows, again and again, from many threads.
+//! Sources of rows: arrays, Arrow tables and files behind one trait that reads any range of rows from any thread.
 
 mod array;
 mod arrow;
@@ -38,25 +38,26 @@ pub trait Source: Sync {
     fn n_features(&self) -> usize;
     /// Whether rows carry labels.
     fn has_labels(&self) -> bool;
-    /// Whether rows can be had at little cost only one block after another: then one thread asks for them, in order.
+    /// Whether reading blocks in order is much cheaper than in any other order; one thread then reads them in order.
     fn is_sequential(&self) -> bool {
         false
     }
-    /// The rows `rows`, finite throughout: borrowed where the layout allows, else copied into `buffer`.
+    /// Returns `rows` after checking that all values are finite. They are borrowed if the layout allows it and are
+    /// otherwise copied into `buffer`.
     ///
     /// # Errors
-    /// Rows that cannot be read, and entries that are NaN or infinite, named by row and column.
+    /// Rows that cannot be read, and values that are NaN or infinite, which are named by row and column.
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>>;
-    /// The inputs of `rows` where they lie in memory as [`Source::block`] would lend them, for them to be fetched into the
-    /// cache beforehand; nothing is checked, and empty is always an answer.
-    fn ahead(&self, _rows: Range<u64>) -> &[f64] {
+    /// Returns the inputs of `rows` if they lie in memory as [`Source::block`] would lend them, for prefetching. Nothing
+    /// is checked, and an empty slice is always a valid answer.
+    fn in_memory(&self, _rows: Range<u64>) -> &[f64] {
         &[]
     }
-    /// Says that no rows are asked for until further notice: memory that is kept for reading onwards may go.
-    fn rest(&self) {}
+    /// Releases buffers that are kept for reading on, at the end of a sweep.
+    fn release(&self) {}
 }
 
-/// The first of some files, by which the table that they make is called in messages.
+/// The path of the first file, which stands for the whole table in messages.
 fn first_of(files: &[TableFile]) -> Result<String> {
     match files.first() {
         Some(file) => Ok(file.path.display().to_string()),
@@ -64,12 +65,12 @@ fn first_of(files: &[TableFile]) -> Result<String> {
     }
 }
 
-/// What is wrong with a table without rows.
+/// The error for a table without rows.
 fn no_rows(origin: String) -> Error {
     Error::data(origin, "0 rows; at least 1 is needed")
 }
 
-/// `rows` as indices, once they are known to lie within `0..n_rows`.
+/// Converts `rows` to indices after checking that they lie within `0..n_rows`.
 fn row_range(rows: &Range<u64>, n_rows: u64) -> Result<Range<usize>> {
     match (usize::try_from(rows.start), usize::try_from(rows.end)) {
         (Ok(start), Ok(end)) if start <= end && rows.end <= n_rows => Ok(start..end),

@@ -1,4 +1,4 @@
-//! Numbers of other formats as doubles: halves, decimals.
+//! Conversion of half-precision, bfloat16 and decimal numbers to double precision.
 
 use arrow_buffer::i256;
 
@@ -14,32 +14,32 @@ pub(super) fn half_to_double(bits: u16) -> f64 {
     if bits >> 15 == 1 { -magnitude } else { magnitude }
 }
 
-/// The value of a bfloat16 number with these bits: the higher half of a number in single precision.
+/// The value of a bfloat16 number with these bits, which are the upper half of a single-precision number.
 pub(super) fn bfloat_to_double(bits: u16) -> f64 {
     f64::from(f32::from_bits(u32::from(bits) << 16))
 }
 
-/// Largest power of ten that is a double.
+/// Largest power of ten that a double represents exactly.
 const EXACT_SCALE: i32 = 22;
-/// Beyond this, integers may fall between doubles.
+/// Largest integer up to which every integer is a double.
 const EXACT_INTEGER: u128 = 1 << 53;
 
-/// The double nearest to `unscaled * 10^-scale`, which is what the digits of the decimal, as text, are read as.
+/// The double nearest to `unscaled * 10^-scale`, the same as from the text of the decimal.
 pub(super) fn decimal_to_double(unscaled: i128, scale: i32) -> f64 {
     if unscaled.unsigned_abs() <= EXACT_INTEGER && (0..=EXACT_SCALE).contains(&scale) {
-        // both are doubles, so that the quotient is rounded once
+        // both operands are exact, so that the quotient is rounded once
         unscaled as f64 / 10f64.powi(scale)
     } else {
         parsed(&unscaled.to_string(), scale)
     }
 }
 
-/// As [`decimal_to_double`], of 256 bits.
+/// As [`decimal_to_double`] for 256 bits.
 pub(super) fn wide_decimal_to_double(unscaled: i256, scale: i32) -> f64 {
     unscaled.to_i128().map_or_else(|| parsed(&unscaled.to_string(), scale), |value| decimal_to_double(value, scale))
 }
 
-/// As [`decimal_to_double`], of at most 32 bytes in two's complement, the highest first; NaN for more.
+/// As [`decimal_to_double`] for at most 32 big-endian bytes in two's complement; NaN for more bytes.
 pub(super) fn decimal_of_bytes(bytes: &[u8], scale: i32) -> f64 {
     let sign = if bytes.first().is_some_and(|byte| byte >> 7 == 1) { 0xff } else { 0 };
     let mut wide = [sign; 32];

@@ -1,17 +1,17 @@
-//! The columns in which pandas stores the labels of rows, its index: they are no inputs.
+//! The columns in which pandas stores the index of a data frame, which are not used as inputs.
 
-/// Where pandas keeps notes in the metadata of a schema.
+/// The key of the metadata that pandas adds to a schema.
 pub(super) const KEY: &str = "pandas";
 
-/// The columns of the index that the notes of pandas name.
+/// The columns of the index according to the metadata of pandas.
 pub(super) fn index_columns(notes: Option<&str>) -> Vec<String> {
     let notes: serde_json::Value = notes.and_then(|notes| serde_json::from_str(notes).ok()).unwrap_or_default();
     let names = notes.get("index_columns").and_then(serde_json::Value::as_array);
-    // an index that is a range is a dictionary here, and is not stored
+    // an index that is a range is described by a dictionary and is not stored as a column
     names.into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether a column is one of an index: one of these, or one that pandas has named and another tool has written anew.
+/// Whether a column belongs to an index: it is listed in `index`, or has a name that pandas gives to unnamed levels.
 pub(super) fn is_index(name: &str, index: &[String]) -> bool {
     let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
     index.iter().any(|column| column == name) || level.is_some_and(|level| level.parse::<u32>().is_ok())

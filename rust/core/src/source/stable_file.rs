@@ -1,4 +1,4 @@
-//! A file that stays as it was when it was opened, or says that it did not.
+//! Files that are read by position, with a check that they have not changed since they were opened.
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
@@ -9,19 +9,19 @@ use crate::error::{Error, Result};
 
 /// A regular file read by position, from any number of threads.
 ///
-/// It is read rather than mapped: a mapping of a file that shrinks kills the process.
+/// The file is not memory-mapped, because access to a mapping beyond the end of a file that shrinks kills the process.
 #[derive(Debug)]
 pub(super) struct StableFile {
     address: Address,
     file: File,
 }
 
-/// A file that is not open, but must be as it was when it was opened.
+/// A closed file that must not have changed when it is opened again.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     /// The path that the caller gave.
     path: PathBuf,
-    /// The same wherever the process is working.
+    /// The absolute path, valid after a change of the working directory.
     absolute: PathBuf,
     stamp: Stamp,
 }
@@ -31,7 +31,7 @@ impl Address {
         &self.path
     }
 
-    /// Opens the file, which has to be as it was.
+    /// Opens the file and checks that it has not changed.
     pub(super) fn open(&self) -> Result<StableFile> {
         let io = |error| Error::io(&self.path, &error);
         let file = File::open(&self.absolute).map_err(io)?;
@@ -40,14 +40,14 @@ impl Address {
     }
 }
 
-/// What tells that a file is as it was.
+/// Size, times and identity of a file, by which changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     n_bytes: u64,
     modified: Option<SystemTime>,
-    /// When the system last changed the file or what it knows of it: unlike the time above, nobody can set it.
+    /// Time of the last change of the content or metadata (`ctime`), which programs cannot set.
     changed: Option<(i64, i64)>,
-    /// Names of the file: its removal, which counts as such a change, leaves it as it is for those who have it open.
+    /// Number of hard links: removing the file changes `ctime`, but not the content of an open file.
     n_names: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ impl Stamp {
         }
     }
 
-    /// Refuses a file that was otherwise.
+    /// Refuses a file that has changed.
     fn require(self, now: Self, path: &Path) -> Result<()> {
         if now.n_bytes != self.n_bytes {
             let message = format!("holds {} bytes, but held {} when it was opened", now.n_bytes, self.n_bytes);
@@ -104,7 +104,7 @@ impl StableFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let io = |error| Error::io(path, &error);
         let absolute = std::path::absolute(path).map_err(io)?;
-        // opening a pipe would wait for its writer
+        // opening a pipe would block until it has a writer
         if !std::fs::metadata(&absolute).map_err(io)?.is_file() {
             return Err(Error::file(path, "not a regular file"));
         }
@@ -113,7 +113,7 @@ impl StableFile {
         Ok(Self { address: Address { path: path.into(), absolute, stamp }, file })
     }
 
-    /// What is needed to open the file again.
+    /// The address with which the file can be opened again.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
@@ -138,7 +138,7 @@ impl StableFile {
         Err(Error::file(self.path(), format!("ends at byte {end}, {short} bytes short")))
     }
 
-    /// Reads from the position `offset` as many of `bytes` as the file holds, and returns how many.
+    /// Reads into `bytes` from the position `offset` up to the end of the file, and returns the number of bytes read.
     pub(super) fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<usize> {
         let mut n_read = 0;
         while n_read < bytes.len() {
@@ -152,7 +152,7 @@ impl StableFile {
         Ok(n_read)
     }
 
-    /// Refuses a file whose length or time of change is no longer what it was: call it after reading.
+    /// Refuses a file whose length or time of change differs from when it was opened. It is called after reading.
     pub(super) fn require_unchanged(&self) -> Result<()> {
         let metadata = self.file.metadata().map_err(|error| Error::io(self.path(), &error))?;
         self.address.stamp.require(Stamp::of(&metadata), self.path())

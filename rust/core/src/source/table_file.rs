@@ -1,4 +1,4 @@
-//! A file of a table, and what the names of its folders tell: values of further columns, the same in each row.
+//! A file of a table, with the columns that the names of its folders (`key=value`) define.
 
 use std::path::{Path, PathBuf};
 
@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 /// A file whose rows are part of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Columns that folders `key=value` hold, and the text of their value in this file.
+    /// Columns defined by folders `key=value`, with the text of their value, which all rows of the file share.
     pub keys: Vec<(String, String)>,
 }
 
@@ -19,7 +19,7 @@ impl From<&Path> for TableFile {
     }
 }
 
-/// What stands for null in the name of a folder.
+/// The value that stands for null in the name of a folder.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 impl TableFile {
@@ -27,7 +27,7 @@ impl TableFile {
         self.keys.iter().any(|(key, _)| key == name)
     }
 
-    /// The number that the name of a folder tells.
+    /// The number in the name of a folder.
     pub(super) fn key(&self, name: &str) -> Result<f64> {
         let text = self.keys.iter().find(|(key, _)| key == name).map_or(NULL, |(_, value)| value);
         let refuse = |found: String| {

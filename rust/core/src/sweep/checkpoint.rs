@@ -1,4 +1,4 @@
-//! Checkpoints of a sweep: the parts of its tree that are done, in a file that is always whole, for the next run to use.
+//! Checkpoints of a sweep: the finished parts of its tree in a file that is replaced atomically.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,18 +14,18 @@ use crate::error::{Error, Result};
 use crate::moments::Moments;
 use crate::moments::bytes::{CHECKPOINT, Reader, Writer, damaged};
 
-/// Where a sweep stores what it has done, how often, and what tells its samples from others.
+/// The file in which a sweep stores partial sums, the interval between writes, and the identity of its samples.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
     /// Time between two writes.
     pub every: Duration,
-    /// The same for the same samples; a file of other samples is refused.
+    /// Hash that identifies the samples; a file of other samples is refused.
     pub identity: Vec<u8>,
 }
 
-/// Sums over the rows from the first one of some leaves on: all rows of these, or the first rows of a single one.
+/// Sums over all rows of some consecutive leaves, or over the first rows of a single leaf.
 #[derive(Debug)]
 struct Part {
     leaves: Range<u64>,
@@ -36,30 +36,30 @@ struct Part {
 
 #[derive(Default)]
 struct State {
-    /// By their first leaf.
+    /// Parts by their first leaf.
     parts: BTreeMap<u64, Arc<Part>>,
-    /// Leaves in progress, with the last write for which they have given their sums.
+    /// Leaves in progress, with the number of the last write to which they contributed their sums.
     active: BTreeMap<u64, u64>,
     has_ended: bool,
     failure: Option<Error>,
 }
 
-/// What a sweep has done so far, shared by the threads that do it and the one that writes.
+/// The finished parts of a sweep, shared by the threads that compute them and the thread that writes them.
 pub(crate) struct Ledger<'a> {
     checkpoint: &'a Checkpoint,
     plan: &'a Plan,
     state: Mutex<State>,
     changed: Condvar,
-    /// Writes asked for so far: leaves in progress give their sums once for each.
+    /// Number of writes requested so far; leaves in progress contribute their sums once to each.
     asked: AtomicU64,
     is_broken: AtomicBool,
 }
 
 impl<'a> Ledger<'a> {
-    /// The parts that an earlier run has stored; where there is no file, a new one without parts.
+    /// Reads the parts that an earlier run has stored, or writes a file without parts if there is none.
     ///
     /// # Errors
-    /// A file that cannot be written or read, is damaged, or belongs to another sweep than that of `plan` and `empty`.
+    /// A file that cannot be written or read, is damaged, or belongs to a sweep other than that of `plan` and `empty`.
     pub(crate) fn open(checkpoint: &'a Checkpoint, plan: &'a Plan, empty: &[Moments]) -> Result<Self> {
         let found = std::fs::metadata(&checkpoint.path);
         if found.is_ok_and(|found| !found.is_file()) {
@@ -75,7 +75,7 @@ impl<'a> Ledger<'a> {
         let (asked, is_broken) = (AtomicU64::new(0), AtomicBool::new(false));
         let ledger = Self { checkpoint, plan, state, changed: Condvar::new(), asked, is_broken };
         if is_new {
-            // A place that cannot be written to is found out now rather than after hours.
+            // The first write shows at once whether the location is writable.
             ledger.write()?;
         }
         Ok(ledger)
@@ -85,26 +85,26 @@ impl<'a> Ledger<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Rows of all parts.
+    /// Number of rows of all parts.
     pub(crate) fn rows_done(&self) -> u64 {
         self.state().parts.values().map(|part| part.next_row - self.plan.rows(&part.leaves).start).sum()
     }
 
-    /// The sums over exactly these leaves, if they are done.
+    /// The sums over exactly these leaves, if they are finished.
     pub(crate) fn done(&self, leaves: &Range<u64>) -> Option<Vec<Moments>> {
         let part = self.state().parts.get(&leaves.start).cloned()?;
         let is_done = part.leaves == *leaves && part.next_row == self.plan.rows(leaves).end;
         is_done.then(|| part.sums.clone())
     }
 
-    /// Starts a leaf: the first row that is not done, and the sums up to it.
+    /// Starts a leaf: returns its first row that is not summed, and the sums up to it.
     pub(crate) fn begin(&self, leaf: u64) -> Option<(u64, Vec<Moments>)> {
         let mut state = self.state();
         state.active.insert(leaf, 0);
         state.parts.get(&leaf).map(|part| (part.next_row, part.sums.clone()))
     }
 
-    /// Takes the sums of a leaf in progress, if they are asked for or the leaf `is_left`.
+    /// Stores the sums of a leaf in progress if a write has been requested or the leaf `is_left` unfinished.
     pub(crate) fn offer(&self, leaf: u64, next_row: u64, sums: &[Moments], given: &mut u64, is_left: bool) {
         let asked = self.asked.load(Ordering::Relaxed);
         if asked > *given || is_left {
@@ -121,7 +121,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Takes the merged sums of `leaves`, whose second half began at `middle`.
+    /// Stores the merged sums of `leaves`, whose second half began at `middle`.
     pub(crate) fn merged(&self, leaves: &Range<u64>, middle: u64, sums: &[Moments]) {
         let part = Part { leaves: leaves.clone(), next_row: self.plan.rows(leaves).end, sums: sums.to_vec() };
         let mut state = self.state();
@@ -129,12 +129,12 @@ impl<'a> Ledger<'a> {
         state.parts.insert(leaves.start, Arc::new(part));
     }
 
-    /// Whether a write has failed, so that the sweep is to end.
+    /// Whether a write has failed, which ends the sweep.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
     }
 
-    /// Writes again and again until the sweep has ended.
+    /// Writes at regular intervals until the sweep has ended.
     fn write_regularly(&self) {
         loop {
             let every = self.checkpoint.every;
@@ -146,7 +146,7 @@ impl<'a> Ledger<'a> {
                 return;
             }
             let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-            // A leaf that waits for its rows for as long as this is left as it was in the last write.
+            // A leaf that waits for rows longer than this is written as it was in the last write.
             let behind = |state: &State| state.active.values().any(|given| *given < asked);
             drop(wait(self.state(), &mut |state| !state.has_ended && behind(state)));
             if let Err(error) = self.write() {
@@ -160,7 +160,7 @@ impl<'a> Ledger<'a> {
     /// Writes regularly while `run` lasts, and once more after it.
     ///
     /// # Errors
-    /// Those of `run`, and a file that cannot be written.
+    /// Errors of `run`, and a file that cannot be written.
     pub(crate) fn keep<T>(&self, run: impl FnOnce() -> Result<T>) -> Result<T> {
         let result = std::thread::scope(|scope| {
             scope.spawn(|| self.write_regularly());
@@ -173,7 +173,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The error of the regular writes, else that of a last one.
+    /// Writes a last time, and returns the error of the regular writes if there was one.
     fn close(&self) -> Result<()> {
         let failure = self.state().failure.take();
         failure.map_or_else(|| self.write(), Err)
@@ -194,7 +194,7 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// Ends the regular writes when it goes, even by a panic.
+/// Ends the regular writes when it is dropped, also during a panic.
 struct Ending<'a>(&'a Ledger<'a>);
 
 impl Drop for Ending<'_> {
@@ -254,15 +254,15 @@ fn read_part(reader: &mut Reader<'_>) -> Result<Part> {
     Ok(Part { leaves: first..end, next_row, sums })
 }
 
-/// Puts `bytes` in the place of the file `path`, so that whoever reads it, after whatever crash, sees the old or the new.
+/// Replaces the content of the file `path` by `bytes` atomically: after a crash the file holds the old or the new bytes.
 ///
-/// The bytes are first written to a draft beside it, which this process holds a lock on. Drafts without a lock were left
+/// The bytes are first written to a draft in the same folder, which this process locks. Drafts without a lock were left
 /// by processes that were killed, and are removed.
 ///
 /// # Errors
-/// Whatever the system reports, with the path; a path that leads to something else than a regular file.
+/// Errors of the system, with the path; a path to something other than a regular file.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A link is followed: what it points to is replaced.
+    // A link is followed, and its target is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if std::fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return Err(Error::file(path, "not a regular file"));
@@ -279,12 +279,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|error| Error::io(path, &error))
 }
 
-/// How the names of the drafts of a file begin.
+/// Prefix of the names of the drafts of a file.
 fn draft_prefix(target: &Path) -> String {
     format!(".{}.draft-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// A draft of a file, locked for as long as it is open.
+/// A draft of a file, locked while it is open.
 fn new_draft(target: &Path) -> std::io::Result<(File, PathBuf)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
@@ -292,7 +292,7 @@ fn new_draft(target: &Path) -> std::io::Result<(File, PathBuf)> {
         let draft = target.with_file_name(format!("{}{}-{number}", draft_prefix(target), std::process::id()));
         match File::create_new(&draft) {
             Ok(file) => {
-                // A file system without locks is no reason not to write.
+                // Drafts are written without a lock on file systems that do not support locks.
                 let _ = file.lock();
                 // Another writer may have taken the draft for an abandoned one before it was locked.
                 if draft.exists() {
@@ -310,14 +310,14 @@ fn rename(_locked: File, draft: &Path, target: &Path) -> std::io::Result<()> {
     std::fs::rename(draft, target)
 }
 
-/// Elsewhere a file that is open cannot be renamed.
+/// On other systems a file must be closed before it is renamed.
 #[cfg(not(unix))]
 fn rename(locked: File, draft: &Path, target: &Path) -> std::io::Result<()> {
     drop(locked);
     std::fs::rename(draft, target)
 }
 
-/// Removes drafts of a file that no process holds a lock on; what cannot be removed stays.
+/// Removes drafts of a file that no process has locked; errors are ignored.
 fn remove_abandoned(target: &Path) {
     let prefix = draft_prefix(target);
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -360,7 +360,7 @@ mod tests {
         folder
     }
 
-    /// Some accumulators: any would do.
+    /// Accumulators of three arbitrary kinds.
     fn some() -> Vec<Moments> {
         every_kind(D).into_iter().filter(|sums| matches!(sums, Moments::Input(_) | Moments::Slice(_))).collect()
     }
@@ -385,7 +385,7 @@ mod tests {
         for (i, at) in [0_u64, 123_456, 300_000, 600_000].into_iter().enumerate() {
             let (file, copy) = (folder.join(format!("{i}")), folder.join(format!("{i}-killed")));
             let (running, left) = (checkpoint(file.clone()), checkpoint(copy.clone()));
-            // What a process killed at this row would have left behind.
+            // The file as a process that is killed at this row leaves it.
             let source = generated(n_rows).at(at, || assert!(std::fs::copy(&file, &copy).is_ok()));
             let mut sums = some();
             resumable_sweep(&source, &mut sums, Some(1 + i % 3), &Control::default(), Some(&running)).unwrap();
@@ -393,7 +393,7 @@ mod tests {
             let (resumed, n_read) = swept(n_rows, 1 + (i + 1) % 3, Some(&left));
             assert!(resumed == whole, "killed at row {at}");
             assert!(n_read <= n_rows, "{n_read} rows read, killed at row {at}");
-            // A finished sweep is not done again.
+            // A finished sweep is not repeated.
             let (again, n_read) = swept(n_rows, 2, Some(&left));
             assert!(again == whole && n_read == 0);
         }

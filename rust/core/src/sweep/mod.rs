@@ -22,8 +22,8 @@ pub use pool::{pool, release_pools};
 /// Sweeps all rows of `source` through `accumulators`, which are left as they were if it fails; returns the number of
 /// rows that were read.
 ///
-/// Rows are cut into blocks and leaves by their absolute number alone, and leaves are merged in a fixed binary tree: what
-/// a thread does never depends on the others.
+/// Rows are cut into blocks and leaves by their absolute number alone, and leaves are merged in a fixed binary tree, so
+/// that the result does not depend on the number of threads.
 ///
 /// # Errors
 /// Rows that cannot be read or used, accumulators of other columns, a source without labels where they are needed,
@@ -37,10 +37,10 @@ pub fn sweep(
     resumable_sweep(source, accumulators, n_threads, control, None)
 }
 
-/// The same, with what is done stored every now and then where a `checkpoint` is given.
+/// As [`sweep`], with partial sums stored at regular intervals if a `checkpoint` is given.
 ///
-/// A sweep that was killed, interrupted or failed goes on from there, and ends with the bits that it would have had; what
-/// a finished one stored is read instead of the rows.
+/// A sweep that was killed, interrupted or failed continues from the stored sums and ends with the same bits. The sums
+/// of a finished sweep are read instead of the rows.
 ///
 /// # Errors
 /// Those of [`sweep`], and a checkpoint that cannot be written or read, or is that of another sweep.
@@ -77,14 +77,14 @@ pub fn resumable_sweep(
             ledger.keep(run)
         }
     };
-    source.rest();
+    source.release();
     for (accumulator, sum) in accumulators.iter_mut().zip(&sums?) {
         accumulator.merge(sum)?;
     }
     Ok(source.n_rows() - n_restored)
 }
 
-/// Bytes of the sums of some accumulators, about.
+/// Approximate number of bytes of the sums of some accumulators.
 fn n_bytes(accumulators: &[Moments]) -> usize {
     accumulators.iter().map(Moments::n_bytes).fold(0, usize::saturating_add)
 }
@@ -94,9 +94,9 @@ struct Task<'a> {
     empty: Vec<Moments>,
     plan: &'a Plan,
     control: &'a Control,
-    /// Memory of workers that are done with their leaf.
+    /// Buffers of workers that have finished a leaf, for reuse.
     scratch: Mutex<Vec<(BlockBuffer, Scratch)>>,
-    /// The first leaf known to have failed: later ones need not go on, earlier ones must, to report the first error.
+    /// The first leaf known to have failed. Later leaves stop; earlier ones continue, so that the first error is reported.
     failed: AtomicU64,
     ledger: Option<&'a Ledger<'a>>,
 }
@@ -152,7 +152,7 @@ impl Task<'_> {
             }
             let rows = *next..end.min(*next + self.plan.block_rows);
             let following = rows.end..end.min(rows.end + self.plan.block_rows);
-            scratch.ahead = self.source.ahead(following).into();
+            scratch.prefetch = self.source.in_memory(following).into();
             let block = self.source.block(rows.clone(), &mut buffer)?;
             for sum in &mut *sums {
                 sum.update(&block, &mut scratch);
@@ -174,7 +174,7 @@ pub(crate) mod tests {
     use crate::block::Block;
     use crate::moments::tests::every_kind;
 
-    /// Rows made where they are asked for; `bad` is refused, at the row of `event` something happens.
+    /// Rows generated on request; rows from `bad` on are refused, and `event` is called at its row.
     pub(crate) struct Generated<'a> {
         n_rows: u64,
         has_labels: bool,
@@ -258,7 +258,7 @@ pub(crate) mod tests {
         sweep(&generated(100), &mut accumulators, None, &control).unwrap();
         let before = bytes(&accumulators);
         for n_threads in [1, 2, 3] {
-            // The error is that of the first bad block, whichever thread meets its own first.
+            // The error reported is that of the first bad block, for any order in which threads reach bad blocks.
             let source = Generated { bad: Some(20_000), ..generated(500_000) };
             let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
             assert!(error.to_string().ends_with("asked for 18432"), "{error}");

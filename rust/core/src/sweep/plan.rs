@@ -1,15 +1,15 @@
-//! The cut of the rows of a sweep into blocks and leaves, by their absolute number alone.
+//! Partition of the rows of a sweep into blocks and leaves, which depends on their absolute number alone.
 
 use std::ops::Range;
 
-/// Doubles of one block: it stays in the second-level cache together with the next one, which is fetched meanwhile.
+/// Numbers in one block: it fits into the second-level cache together with the next block, which is prefetched.
 const BLOCK_SIZE: usize = 1 << 16;
-/// Fewest rows of a part, where there are more: with fewer, its sums would be merged at a cost that is felt.
+/// Smallest number of rows of a leaf (unless there are fewer rows), so that merging sums costs little.
 const LEAF_ROWS: u64 = 2048;
-/// Most parts that are accumulated on their own and then merged: enough for many threads, few enough to hold.
+/// Largest number of leaves: enough for many threads, and few enough to hold their sums.
 const MAX_LEAVES: u64 = 64;
 
-/// The cut of rows into blocks and leaves.
+/// The partition of rows into blocks and leaves.
 pub(super) struct Plan {
     n_rows: u64,
     n_features: u64,
@@ -33,7 +33,7 @@ impl Plan {
         row(leaves.start)..row(leaves.end)
     }
 
-    /// The numbers that decide on the cut: rows, columns, rows a block, rows a leaf.
+    /// The numbers that determine the partition: rows, columns, rows per block, rows per leaf.
     pub(super) fn shape(&self) -> [u64; 4] {
         [self.n_rows, self.n_features, self.block_rows, self.leaf_rows]
     }

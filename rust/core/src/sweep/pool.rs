@@ -1,4 +1,4 @@
-//! Pools of threads, of which the last two are kept from one call to the next.
+//! Thread pools, of which the two that were used last are kept for the next call.
 
 use std::process;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -8,15 +8,15 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use crate::error::{Error, Result};
 use crate::memory;
 
-/// Most threads of a pool: more than there are leaves have nothing to do, and too many are refused by the system.
+/// Largest number of threads of a pool; more threads than leaves would be idle, and the system limits their number.
 const MAX_THREADS: usize = 256;
-/// Pools kept: a fit of a sequential source alternates between one thread and `n_jobs` of them.
+/// Number of pools kept: a fit of a sequential source alternates between one thread and `n_jobs` threads.
 const KEPT: usize = 2;
 
-/// The pools of one process, the one used last at the end.
+/// The pools of one process, the one used most recently last.
 ///
-/// Threads do not survive a fork. A child process therefore appends a node of its own and leaves those of its ancestors
-/// alone: their locks may be held, and their pools cannot be stopped, by threads that do not exist in the child.
+/// Threads do not survive a fork. A child process therefore appends a node of its own and does not touch those of its
+/// ancestors: their locks may be held by threads that do not exist in the child, and their pools cannot be stopped.
 struct Pools {
     pid: u32,
     kept: Mutex<Vec<(usize, Arc<ThreadPool>)>>,
@@ -40,10 +40,10 @@ impl Pools {
     }
 }
 
-/// Address space of a thread: its stack and what the memory allocator of the C library sets aside for it.
+/// Address space of a thread: its stack and the arena that the allocator of the C library reserves for it.
 const THREAD_BYTES: usize = 16 << 20;
 
-/// Why the threads of a pool were not started: the system reports one error for too many and for no memory.
+/// The error for threads that were not started: the system reports too many threads and lack of memory alike.
 fn not_started(n_threads: usize, error: &ThreadPoolBuildError) -> Error {
     match memory::require(n_threads.max(1) * THREAD_BYTES) {
         Err(missing) => missing,
@@ -77,7 +77,7 @@ pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     Ok(pool)
 }
 
-/// Keeps no pool any longer: the next calls start new threads, whatever those of before still work on.
+/// Drops the pools that are kept: the next calls start new threads, even if earlier ones are still busy.
 pub fn release_pools() {
     Pools::of_this_process().kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

@@ -3,7 +3,7 @@
 use super::header::{Element, Kind};
 use crate::source::numbers::{bfloat_to_double, half_to_double};
 
-/// Rows of a tile when columns are turned into rows: the tile stays in the first cache.
+/// Rows of a tile when columns are transposed into rows; the tile fits into the first-level cache.
 const TILE_ROWS: usize = 32;
 
 /// Evaluates `$decode` with `$convert` bound to the function that decodes one value of the given element.

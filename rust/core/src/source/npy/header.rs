@@ -1,4 +1,4 @@
-//! The header of a `.npy` file: what its bytes are and how they are arranged.
+//! The header of a `.npy` file: type, order and shape of its values.
 
 use std::path::Path;
 
@@ -7,24 +7,24 @@ use crate::error::{Error, Result};
 /// First bytes of every `.npy` file.
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Bytes that tell how long the header is, at most.
+/// Largest number of bytes before the text of the header, which hold its length.
 pub(super) const PREFIX_BYTES: usize = 12;
 
-/// Longer headers describe structured arrays, which are refused anyway.
+/// Longest header; longer headers describe structured arrays, which are refused in any case.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// What the values of a file are.
+/// Number types of `.npy` files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bool,
     Signed,
     Unsigned,
     Float,
-    /// The higher half of a number in single precision.
+    /// The upper half of a single-precision number.
     Bfloat,
 }
 
-/// How one value is written.
+/// Type and byte order of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Element {
     pub(super) kind: Kind,
@@ -32,7 +32,7 @@ pub(super) struct Element {
     pub(super) big_endian: bool,
 }
 
-/// What the header says.
+/// The content of the header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) element: Element,
@@ -40,7 +40,7 @@ pub(super) struct Header {
     pub(super) shape: Vec<u64>,
 }
 
-/// Where the text of the header lies, from the first [`PREFIX_BYTES`] bytes of a file of `n_bytes` bytes.
+/// Position of the text of the header, from the first [`PREFIX_BYTES`] bytes of a file of `n_bytes` bytes.
 pub(super) fn text_range(prefix: &[u8], n_bytes: u64, path: &Path) -> Result<std::ops::Range<u64>> {
     let refuse = |message: String| Err(Error::file(path, message));
     if prefix.is_empty() {
@@ -82,7 +82,7 @@ pub(super) fn parse(text: &[u8], path: &Path) -> Result<Header> {
     Ok(Header { element, fortran_order, shape })
 }
 
-/// The element that a type string such as `<f8` describes, or why it cannot be read.
+/// The element described by a type string such as `<f8`, or the reason why it cannot be read.
 fn element(descr: &Descr) -> std::result::Result<Element, String> {
     let expected = "expected floating-point numbers, integers or booleans";
     let Descr::Plain(text) = descr else {
@@ -117,7 +117,7 @@ fn element(descr: &Descr) -> std::result::Result<Element, String> {
         ('O', _) => return refuse("object"),
         ('S' | 'U' | 'a', _) => return refuse("string"),
         ('M' | 'm', _) => return refuse("date or time"),
-        // NumPy writes the bfloat16 of other packages so; raw bytes have no order, and are '|V2'
+        // NumPy writes the bfloat16 of other packages as '<V2'; raw bytes have no byte order, and are '|V2'
         ('V', "2") if order != '|' => (Kind::Bfloat, 2),
         ('V', _) => return refuse("raw"),
         _ => return refuse("unknown"),
@@ -137,7 +137,7 @@ struct Fields {
     shape: Option<Vec<u64>>,
 }
 
-/// The little of Python's literals that headers use; `None` wherever the text is anything else.
+/// A parser of the subset of Python literals that headers use; it returns `None` for any other text.
 struct Parser<'a> {
     text: &'a [u8],
 }
@@ -152,7 +152,7 @@ impl Parser<'_> {
             match key.as_str() {
                 "descr" if fields.descr.is_none() => {
                     if self.peek() == Some(b'[') {
-                        // what follows is a nested list that nobody here needs to understand
+                        // the rest is a nested list, which is not parsed
                         return Some(Fields {
                             descr: Some(Descr::Structured),
                             fortran_order: Some(false),

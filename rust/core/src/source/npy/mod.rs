@@ -1,4 +1,4 @@
-//! `.npy` files as a source: rows are read where they stand, never more of them than one block.
+//! `.npy` files as a source: rows are read by position, at most one block at a time.
 
 mod element;
 mod header;
@@ -17,30 +17,30 @@ use crate::block::{Block, BlockBuffer};
 use crate::error::{Column, Error, Result};
 use crate::validity::{require_finite, require_weights};
 
-/// Where the weights of the rows are.
+/// Location of the weights of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Weights {
     /// A column of the file of inputs.
     Column(i64),
-    /// Files of their own.
+    /// Separate files.
     Files(Vec<PathBuf>),
 }
 
-/// Inputs in two-dimensional `.npy` files, with labels and weights in columns of them or in files of their own.
+/// Inputs in two-dimensional `.npy` files, with labels and weights in columns of these files or in separate files.
 #[derive(Debug)]
 pub struct NpySource {
     x: Tables,
     selection: Selection,
-    /// Every column of the inputs' files that is read.
+    /// The columns of the files of inputs that are read.
     columns: Vec<usize>,
     y: Option<Values>,
     weight: Option<Values>,
 }
 
-/// One value a row.
+/// One value per row: a label or a weight.
 #[derive(Debug)]
 enum Values {
-    /// At this place in the list of columns that are read.
+    /// At this index of the list of columns that are read.
     Column(usize),
     Files(Tables),
 }
@@ -49,7 +49,7 @@ impl NpySource {
     /// A source of the rows of the files `x`, one after another.
     ///
     /// Labels are in the files `y`, of shape `(n,)` or `(n, 1)`, or in the column `target` of `x`. Inputs are `columns`, in
-    /// the order given, by default every column that is neither label nor weight. Negative columns count from the last.
+    /// the order given, by default every column that is neither label nor weight. Negative columns count from the end.
     ///
     /// # Errors
     /// Files that cannot be read or are damaged, values that are not real numbers, shapes and lengths that do not fit,

@@ -1,4 +1,4 @@
-//! Columns of Parquet files, whatever numbers they hold, as doubles.
+//! Decoding of the numeric columns of Parquet files to double precision.
 
 use ::parquet::basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -9,29 +9,29 @@ use ::parquet::schema::types::{ColumnDescriptor, Type};
 use super::ParquetResult;
 use crate::source::numbers::{decimal_of_bytes, decimal_to_double, half_to_double};
 
-/// The values of one column of a row group, in their order.
+/// A sequential reader of the values of one column of a row group.
 pub(super) trait Decode: Send {
-    /// Appends the values of `n_rows` rows to `out`, or returns the first that cannot be used.
+    /// Appends the values of `n_rows` rows to `out`, or returns the first value that cannot be used.
     fn read(&mut self, n_rows: usize, out: &mut Vec<f64>) -> ParquetResult<Option<Refused>>;
-    /// Passes over `n_rows` values.
+    /// Skips `n_rows` values.
     fn skip(&mut self, n_rows: usize) -> ParquetResult<()>;
 }
 
 /// A value that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
-    /// Row, counted from the first that was asked for.
+    /// Row, counted from the first requested row.
     pub(super) row: usize,
-    /// Element of the list in this row, where one element is meant.
+    /// Element of the list in this row, if a single element is the reason.
     pub(super) element: Option<usize>,
-    /// What came and what was expected.
+    /// What was found and what was expected.
     pub(super) message: String,
 }
 
 struct Decoder<T: DataType, F> {
     reader: ColumnReaderImpl<T>,
     convert: F,
-    /// Numbers in each row, where the column holds lists.
+    /// Numbers per row if the column holds lists.
     n_elements: Option<usize>,
     values: Vec<T::T>,
     /// Whether a value is there (the highest level) or null or no element of a list at all (lower ones), for columns that
@@ -43,14 +43,14 @@ struct Decoder<T: DataType, F> {
 }
 
 impl<T: DataType, F: Fn(&T::T) -> f64 + Send> Decoder<T, F> {
-    /// The first value that cannot be used, in a column of lists that are not all full.
+    /// The first value that cannot be used in a column of lists, some of which are incomplete.
     fn refused_list(&self, expected: usize) -> Refused {
         let starts: Vec<usize> = (0..self.repetitions.len()).filter(|&at| self.repetitions[at] == 0).collect();
         for (row, &start) in starts.iter().enumerate() {
             let end = starts.get(row + 1).copied().unwrap_or(self.repetitions.len());
             let levels = self.levels.get(start..end).unwrap_or_default();
             let n_missing = levels.iter().filter(|&&level| level < self.highest_level).count();
-            // of a list without elements there is one level, by which it is not to be told from one of a null
+            // an empty list and a list of one null both have a single level
             let message = match (end - start, n_missing) {
                 (1, 1) if expected > 1 => format!("no list, or an empty one, where one of {expected} was expected"),
                 (found, _) if found != expected => format!("a list of {found} values where {expected} were expected"),
@@ -102,7 +102,7 @@ impl<T: DataType, F: Fn(&T::T) -> f64 + Send> Decode for Decoder<T, F> {
     }
 }
 
-/// How the numbers of a column are stored.
+/// Storage type of the numbers of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bool,
@@ -113,7 +113,7 @@ pub(super) enum Kind {
     Half,
     Single,
     Double,
-    /// Integers in units of a power of ten, in two's complement, the first byte the highest.
+    /// Big-endian integers in two's complement, in units of a power of ten.
     Decimal {
         scale: i32,
     },
@@ -130,7 +130,7 @@ pub(super) fn is_list(field: &Type, column: &ColumnDescriptor) -> bool {
 }
 
 impl Kind {
-    /// What a column of primitive values holds, or a word for it where it is no real numbers.
+    /// The storage type of a column of primitive values, or a description if they are not real numbers.
     pub(super) fn of(field: &Type) -> std::result::Result<Self, &'static str> {
         let info = field.get_basic_info();
         let unsigned = match (info.logical_type_ref(), info.converted_type()) {
@@ -166,7 +166,7 @@ impl Kind {
     }
 }
 
-/// The decimals after the point of a column, in the way of older files.
+/// The number of decimal places of a column in the notation of older files.
 fn scale_of(field: &Type) -> i32 {
     match field {
         Type::PrimitiveType { scale, .. } => *scale,
@@ -174,16 +174,16 @@ fn scale_of(field: &Type) -> i32 {
     }
 }
 
-/// How the values of a column are laid out in rows.
+/// The layout of the values of a column in rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     /// Numbers in each row, where the column holds lists.
     pub(super) n_elements: Option<usize>,
-    /// The definition level of a value that is there.
+    /// The definition level of a value that is not null.
     pub(super) highest_level: i16,
 }
 
-/// The decoder for a column; none where the column is not of this kind.
+/// The decoder for a column, or none if the column is not of this kind.
 pub(super) fn decoder(reader: ColumnReader, kind: Kind, layout: Layout) -> Option<Box<dyn Decode>> {
     let Layout { n_elements, highest_level } = layout;
     fn boxed<T: DataType>(

@@ -1,4 +1,4 @@
-//! Parquet files read by position: their footers, and panics of the decoder over damaged bytes as errors.
+//! Access to Parquet files by position, footers, and conversion of panics of the decoder over damaged bytes to errors.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ const ENCRYPTED: &[u8; 4] = b"PARE";
 const ENCRYPTION: &str = "is encrypted, which cannot be read here; read it with pyarrow and its keys, \
                           and pass the table to scan_arrow";
 
-/// What the footer of a file says of its row groups and columns.
+/// Reads the metadata of row groups and columns from the footer of a file.
 pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
     let refuse = |message: String| Error::file(file.path(), message);
     if file.n_bytes() == 0 {
@@ -57,7 +57,7 @@ pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
     Ok(metadata)
 }
 
-/// Bytes of the length of the footer and of the mark after it.
+/// Number of bytes of the length of the footer and the mark after it.
 const TAIL_BYTES: u64 = 8;
 
 /// The bytes of the footer of a file that ends with the mark of a Parquet file.
@@ -82,7 +82,7 @@ fn described(fault: Fault) -> &'static str {
     }
 }
 
-/// What `decode` returns, with errors and panics over damaged bytes as errors about `file`.
+/// Runs `decode`, with its errors and its panics over damaged bytes converted to errors about `file`.
 pub(super) fn guarded<T>(
     file: &StableFile,
     place: impl Fn() -> String,
@@ -101,7 +101,7 @@ pub(super) fn guarded<T>(
     Err(Error::file(file.path(), format!("{}{cause}", place())))
 }
 
-/// How much memory was missing, where that is the error.
+/// The number of bytes that could not be allocated, if that is the error.
 fn missing_memory(error: &ParquetError) -> Option<usize> {
     let ParquetError::External(cause) = error else { return None };
     let inner = cause.downcast_ref::<io::Error>().and_then(|error| error.get_ref()?.downcast_ref::<Error>());
@@ -112,11 +112,11 @@ fn missing_memory(error: &ParquetError) -> Option<usize> {
 }
 
 thread_local! {
-    /// Whether this thread is decoding bytes over which the Parquet reader may panic.
+    /// Whether this thread is decoding bytes on which the Parquet reader may panic.
     static DECODING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What `decode` returns, or its panic, about which nothing is printed: it becomes an error.
+/// Runs `decode` and returns its result or its panic, without printing a message about the panic.
 fn quietly<T>(decode: impl FnOnce() -> T) -> std::thread::Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -128,18 +128,18 @@ fn quietly<T>(decode: impl FnOnce() -> T) -> std::thread::Result<T> {
         }));
     });
     DECODING.set(true);
-    // what a panic has left half done is never used again: the cursor is dropped
+    // the cursor is dropped after a panic, so that no inconsistent state is used
     let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
     DECODING.set(false);
     decoded
 }
 
-/// A file that any number of threads read, each at its own positions.
+/// A file that several threads read at different positions.
 pub(super) struct PositionalFile(pub(super) Arc<StableFile>);
 
-/// The header of the page at a position of a file, which is all that the Parquet reader reads from there.
+/// A reader of the header of the page at a position of a file.
 ///
-/// The header is read and checked when its first byte is asked for, and not a byte more is handed out.
+/// The header is read and checked when its first byte is requested. No bytes beyond the header are returned.
 pub(super) struct PageHeader {
     file: Arc<StableFile>,
     offset: u64,
@@ -147,9 +147,9 @@ pub(super) struct PageHeader {
     n_given: usize,
 }
 
-/// Bytes that are read ahead of the end of a page header, at first.
+/// Number of bytes that are read first for a page header, whose length is not known.
 const HEADER_BYTES: usize = 256;
-/// Longest header of a page: it may hold the smallest and the largest of its values.
+/// Longest header of a page, which may hold the smallest and the largest value.
 const MAX_HEADER_BYTES: usize = 1 << 24;
 
 impl PageHeader {

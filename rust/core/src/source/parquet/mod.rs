@@ -1,4 +1,4 @@
-//! Parquet files as a source: pages are decoded as rows are asked for, by several threads at several places.
+//! Parquet files as a source: pages are decoded on request, by several threads at different positions.
 
 mod decode;
 mod file;
@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct ParquetSource {
     files: Vec<File>,
-    /// Row groups that have rows, in their order.
+    /// Row groups that are not empty, in order.
     groups: Vec<Group>,
     n_rows: u64,
     /// Columns of the first file.
@@ -41,7 +41,7 @@ pub struct ParquetSource {
 struct File {
     address: Address,
     first_row: u64,
-    /// Columns that are read, in the order of the parts of the selection.
+    /// Columns that are read, in the order of the selection.
     columns: Vec<Column>,
 }
 
@@ -56,7 +56,7 @@ enum Column {
 /// A column that a file stores.
 #[derive(Debug)]
 struct Leaf {
-    /// Its place among the columns that store values.
+    /// Its index among the columns that store values.
     index: usize,
     kind: Kind,
     layout: Layout,
@@ -97,7 +97,7 @@ impl ParquetSource {
             };
             let find = |part: &Part| {
                 let name = &selection.names()[part.column];
-                // a name may stand twice in a file, whose columns then have to be in the order of the first file
+                // if a name is repeated, columns must be in the order of the first file
                 let column = if schema.names.get(part.column) == Some(name) {
                     Some(part.column)
                 } else {
@@ -166,7 +166,7 @@ impl ParquetSource {
         Ok(cursor)
     }
 
-    /// Brings a cursor from the end of its row group to the start of the next.
+    /// Moves a cursor from the end of its row group to the start of the next.
     fn next_group(&self, mut cursor: Cursor) -> Result<Cursor> {
         let next = &self.groups[cursor.group + 1];
         if next.file != self.groups[cursor.group].file {
@@ -177,7 +177,7 @@ impl ParquetSource {
         Ok(cursor)
     }
 
-    /// Makes the decoders of the row group that a cursor is to read.
+    /// Creates the decoders of the row group that a cursor reads next.
     fn enter_group(&self, cursor: &mut Cursor) -> Result<()> {
         let Group { file, ordinal, first_row } = self.groups[cursor.group];
         let schema = cursor.metadata.file_metadata().schema_descr_ptr();
@@ -211,7 +211,7 @@ impl ParquetSource {
         Ok(())
     }
 
-    /// Lets the decoder of every part do `step` from `row` on, which returns the first value that cannot be used, if any.
+    /// Applies `step` to the decoder of every part from `row` on; it returns the first value that cannot be used.
     fn each(
         &self,
         cursor: &mut Cursor,
@@ -229,7 +229,7 @@ impl ParquetSource {
         Ok(())
     }
 
-    /// Where in its file a row of a column is, for messages about what cannot be decoded.
+    /// The position of a row and column in its file, for messages about bytes that cannot be decoded.
     fn place_in(&self, row: u64, part: usize) -> String {
         let group = self.groups[self.group_of(row)].ordinal;
         let (_, row) = self.place(row);
@@ -263,7 +263,7 @@ impl<'a> Schema<'a> {
         Error::data(self.file.path.display().to_string(), message)
     }
 
-    /// The leaf that stores a column, and whether it holds lists.
+    /// The leaf of the schema that stores a column, and whether it holds lists.
     fn find(&self, column: usize) -> Result<(usize, bool)> {
         let schema = self.metadata.file_metadata().schema_descr();
         let field = &schema.root_schema().get_fields()[column];
@@ -279,7 +279,7 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// The length of the lists in a column, if it holds lists, which the number of its values tells.
+    /// The length of the lists of a column that holds lists, from its number of values.
     fn n_elements(&self, column: usize) -> Result<Option<usize>> {
         if column >= self.names.len() {
             return Ok(None);
@@ -298,7 +298,7 @@ impl<'a> Schema<'a> {
         Ok(Some((n_values / n_rows) as usize))
     }
 
-    /// How a column is read whose lists, if it holds lists, have `n_elements` values.
+    /// The decoder of a column, whose lists have `n_elements` values if it holds lists.
     fn leaf(&self, column: usize, n_elements: Option<usize>) -> Result<Leaf> {
         let (index, is_list) = self.find(column)?;
         let name = &self.names[column];
@@ -343,7 +343,7 @@ impl Source for ParquetSource {
         self.selection.label().is_some()
     }
 
-    fn rest(&self) {
+    fn release(&self) {
         self.cursors.clear();
     }
 
@@ -384,7 +384,7 @@ impl Source for ParquetSource {
     }
 }
 
-/// The decoders of the row group in which a reader stands.
+/// The decoders of the row group that a reader is in.
 struct Cursor {
     file: Arc<PositionalFile>,
     metadata: ParquetMetaData,

@@ -1,32 +1,32 @@
 //! A check of the Thrift structures of a Parquet file before the Parquet reader parses them.
 //!
-//! The reader trusts the sizes that it finds: it reserves memory for as many elements as a list claims, recurses as deep
-//! as the schema nests, and skips lists of booleans element by element although they take no bytes there. The check walks
-//! the same bytes once, holds every field that the reader knows to its type, so that both see the same structure, and
-//! bounds sizes by the bytes that are left.
+//! The reader trusts sizes in the file: it allocates memory for the number of elements that a list claims, recurses to
+//! the depth of the schema, and skips lists of booleans element by element although they take no bytes. The check parses
+//! the same bytes once, requires the type of every field that the reader knows, so that both see the same structure, and
+//! bounds sizes by the number of bytes left.
 
 use std::result::Result;
 
-/// What is wrong with the bytes.
+/// A defect of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// They end within the structure.
+    /// The bytes end within the structure.
     Truncated,
-    /// They are no structure that can be read.
+    /// The bytes are not a structure that can be read.
     Refused(&'static str),
 }
 
-/// Structures within structures, at most; the format itself needs eight.
+/// Largest depth of nested structures; the format itself needs eight.
 const MAX_DEPTH: usize = 24;
-/// Groups within groups of a schema, at most.
+/// Largest depth of nested groups of a schema.
 const MAX_SCHEMA_DEPTH: usize = 64;
-/// Fewest bytes of an element of a list of structures that the format knows.
+/// Smallest number of bytes of an element of a list of structures in the format.
 const MIN_STRUCT_BYTES: usize = 3;
-/// Bytes of column paths for every byte of the footer, at most: the reader stores the whole path with each column.
+/// Largest number of bytes of column paths per byte of the footer: the reader stores the whole path of each column.
 const MAX_PATH_RATIO: usize = 64;
-/// Uncompressed bytes of a page that are believed whatever its compressed size.
+/// Uncompressed size of a page that is accepted for any compressed size.
 const PLAIN_PAGE_BYTES: u64 = 1 << 24;
-/// Uncompressed bytes for every compressed byte of a larger page, at most.
+/// Largest number of uncompressed bytes per compressed byte of a larger page.
 const MAX_COMPRESSION: u64 = 1000;
 
 /// The type of a field that the reader knows.
@@ -146,7 +146,7 @@ const UNCOMPRESSED: usize = 2;
 const COMPRESSED: usize = 3;
 
 impl Shape {
-    /// The number by which the compact protocol names the type of a field.
+    /// The code of the type of a field in the compact protocol.
     fn code(self) -> u8 {
         match self {
             // true; false is 2
@@ -181,7 +181,7 @@ pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Fault> {
 pub(super) fn check_page_header(bytes: &[u8]) -> Result<(usize, u64), Fault> {
     let mut walk = Walk { rest: bytes, schema: Schema::default() };
     let found = walk.fields(PAGE, 0)?;
-    // the reader cuts these numbers off at 32 bits
+    // the reader truncates these numbers to 32 bits
     let size = |field: usize| match u32::try_from(found[field]) {
         Ok(size) if size <= i32::MAX.cast_unsigned() => Ok(u64::from(size)),
         _ => Err(Fault::Refused("a page of impossible size")),
@@ -193,18 +193,18 @@ pub(super) fn check_page_header(bytes: &[u8]) -> Result<(usize, u64), Fault> {
     Ok((bytes.len() - walk.rest.len(), uncompressed))
 }
 
-/// The groups of a schema that still wait for children.
+/// The groups of a schema whose children are not complete.
 #[derive(Default)]
 struct Schema {
-    /// Children that are missing, and bytes of the path, of each open group.
+    /// Number of missing children and bytes of the path of each open group.
     open: Vec<(i64, usize)>,
     path_bytes: usize,
 }
 
 impl Schema {
-    /// Takes the next element, in depth-first order.
+    /// Adds the next element in depth-first order.
     fn push(&mut self, name_bytes: i64, n_children: i64, rest: usize) -> Result<(), Fault> {
-        // every element takes a string of its own beside its name
+        // the reader stores a string for every element besides its name
         let own = usize::try_from(name_bytes).unwrap_or_default() + size_of::<String>();
         let path = self.open.last().map_or(0, |(_, path)| *path) + own;
         self.path_bytes = self.path_bytes.saturating_add(path);
@@ -265,7 +265,7 @@ impl Walk<'_> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The fields of a structure up to its end.
+    /// Checks the fields of a structure up to its end.
     fn fields(&mut self, known: Fields, depth: usize) -> Result<Found, Fault> {
         if depth > MAX_DEPTH {
             return Err(Fault::Refused("structures nest too deeply"));
@@ -323,7 +323,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A value of the type `code`, of which nothing is known.
+    /// Skips a value of the type `code` in a field that the reader does not know.
     fn any(&mut self, code: u8, depth: usize) -> Result<i64, Fault> {
         match code {
             1 | 2 => Ok(0),
@@ -350,7 +350,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Elements of a collection of which nothing is known.
+    /// Skips the elements of a collection in a field that the reader does not know.
     fn elements(&mut self, codes: &[u8], n_elements: usize, depth: usize) -> Result<i64, Fault> {
         if depth > MAX_DEPTH {
             return Err(Fault::Refused("structures nest too deeply"));
@@ -367,7 +367,7 @@ impl Walk<'_> {
         Ok(0)
     }
 
-    /// Number of the elements of a list that has to be of this type.
+    /// Number of elements of a list whose elements must have this type.
     fn list_of(&mut self, element: Shape) -> Result<usize, Fault> {
         let (code, n_elements) = self.list_head()?;
         if n_elements > 0 && code != element.code() {
@@ -389,7 +389,7 @@ impl Walk<'_> {
         Ok((head & 0xf, n_elements))
     }
 
-    /// A number of elements, none of which takes less than a byte.
+    /// Reads a number of elements, each of which takes at least one byte.
     fn count(&mut self) -> Result<usize, Fault> {
         let count = self.varint()?;
         usize::try_from(count).ok().filter(|&count| count <= self.rest.len()).ok_or(Fault::Truncated)
