@@ -1,4 +1,4 @@
-"""Distillation: the narrowest network that computes what a model computes, from the model's values at Gaussian rows."""
+"""Distillation: the narrowest network that agrees with a model, from the values of the model at Gaussian inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What relunet raises, naming the argument or file, what came and what was expected; and how it warns."""
+"""Exceptions of relunet, and the function that issues its warnings.
+
+Messages name the argument or file, what was found and what was expected.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,11 @@ __all__ = [
 
 
 class RelunetError(Exception):
-    """Base of every exception that relunet raises on purpose."""
+    """Base class of all exceptions that relunet defines."""
 
 
 class ArgumentError(RelunetError, ValueError):
-    """An argument that no data could make right."""
+    """An argument that is invalid whatever the data are."""
 
 
 class DataError(RelunetError, ValueError):
@@ -31,23 +34,23 @@ class DataError(RelunetError, ValueError):
 
 
 class DataTypeError(DataError, TypeError):
-    """Objects in an array that are not numbers; a TypeError too, as Python's own conversion of them would raise."""
+    """Objects in an array that are not numbers; also a TypeError, which Python's own conversion would raise."""
 
 
 class FileError(RelunetError, OSError):
-    """A file that cannot be opened or read, or that is not what its name says."""
+    """A file that cannot be opened, read or written, or has another format than its name says."""
 
 
 class NumericalError(RelunetError, RuntimeError):
-    """A computation that did not come to a result, such as a factorisation that does not exist."""
+    """A computation without a result, such as a factorisation that does not exist."""
 
 
 class NotFittedError(RelunetError, ValueError, AttributeError):
-    """Use of an estimator before `fit`; raised as a subclass of scikit-learn's class too, where that is installed."""
+    """Use of an estimator before `fit`; also an instance of scikit-learn's `NotFittedError` if that is imported."""
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called the package, from however deep inside it."""
+    """Issue a warning that points to the line of user code that called the package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "relunet":

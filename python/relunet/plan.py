@@ -1,4 +1,4 @@
-"""The cost of a fit before it begins: sweeps, bytes, memory and time, or machines for a deadline."""
+"""Estimates of the cost of a fit in advance: sweeps, bytes, memory, time, and the number of machines for a deadline."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ from relunet.theory import calculators
 
 __all__ = ["METHODS", "Plan", "PlannedStage", "Rates", "measure", "plan"]
 
-# Slices of a sweep for the subspace, where there are many rows.
+# Number of slices of a sweep for the subspace with many rows.
 SLICES = 16
-# Bytes of the file that is read to measure rates: more than caches hold.
+# Size of the file that is read to measure rates, larger than the caches.
 MEASURED_BYTES = 2**25
-# Seconds for which a kind of sweep is repeated, and the most neurons and columns of what is timed: larger sizes are
-# extrapolated, so that a plan takes seconds whatever is asked.
+# Seconds for which a kind of sweep is repeated, and largest number of neurons and columns that are timed. Larger sizes
+# are extrapolated, so that a plan takes a few seconds for any size.
 MEASURED_SECONDS, MEASURED_NEURONS, MEASURED_COLUMNS = 0.05, 4, 32
-# Rows of the fit that is timed, and the part of its time that grows with the rows in memory, without and with noise.
+# Rows of the fit that is timed, and the share of its time that grows with the rows in memory, without and with noise.
 FEW_ROWS, GROWING = 4000, (0.03, 0.25)
-# The search of the timed fit may spend a quarter of the usual operations, for which it takes about half the time.
+# The timed fit has a quarter of the usual budget for its search, and takes about half the time.
 EFFORT, SLOWER = 4, 2
-# Neurons up to which the time of a search hardly grows, for it is bounded, and the power with which it grows beyond:
-# measured at 2 to 24 neurons on 10,000 rows of 64 columns.
+# Number of neurons up to which the time of a search is nearly constant, since its budget is bounded, and the exponent
+# of its growth beyond; measured at 2 to 24 neurons on 10,000 rows of 64 columns.
 EASY_NEURONS, SEARCH_GROWTH = 8, 2
-# Multiple of the rows in memory above which all rows show the error of a fit to those in memory.
+# If all rows are more than this multiple of those in memory, they show the error of the fit to those in memory.
 FAR_MORE = 5
-# Sums that are held at once, beside one for each thread: those of the tree that wait to be merged.
+# Number of sums in memory besides one per thread, which wait to be merged.
 WAITING = 8
-# Memory of the interpreter and its libraries, and copies of the rows in memory that the search uses.
+# Memory of the interpreter and its libraries, and number of copies of the rows in memory during the search.
 BASE_BYTES, COPIES = 120_000_000, 3
 
 
@@ -65,11 +65,11 @@ class Rates:
     Attributes
     ----------
     inputs, slices, gradient, risk : float
-        Seconds for each row of the four kinds of sweep, from files that the system has cached.
+        Seconds per row of the four kinds of sweep, from files in the cache of the system.
     search : float
-        Seconds of the work on rows in memory, for `search_rows` of them.
+        Seconds of the work in memory for `search_rows` rows.
     search_rows : int
-        Number of these rows.
+        Number of rows to which `search` refers.
     """
 
     inputs: float
@@ -91,7 +91,7 @@ class PlannedStage:
     sweeps : int
         Number of sweeps over all rows.
     seconds : float
-        Time on one machine, with the work on rows in memory.
+        Time on one machine, including the work on rows in memory.
     """
 
     name: str
@@ -101,26 +101,26 @@ class PlannedStage:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The cost of a fit; `print` shows it as text.
+    """The estimated cost of a fit, which prints as text.
 
     Attributes
     ----------
     n_rows, n_columns, n_neurons : int
         Size of the samples and of the network.
     stages : tuple of PlannedStage
-        The stages, in their order.
+        The stages in order.
     bytes_a_sweep : int
         Bytes of all rows.
     memory : int
-        Bytes that a machine needs.
+        Bytes of memory that a machine needs.
     seconds : float
         Time on one machine.
     seconds_in_memory : float
-        The part of it that more machines do not shorten.
+        The part of `seconds` that more machines do not reduce.
     deadline : float or None
         Seconds within which the fit should end.
     machines : int or None
-        Machines like this one that meet the deadline; None without a deadline, or if no number of them does.
+        Number of machines like this one that meet the deadline; None without a deadline, or if no number does.
     """
 
     n_rows: int
@@ -176,13 +176,15 @@ def plan(
     deadline: float | None = None,
     rates: Rates | None = None,
 ) -> Plan:
-    """Return the cost of a fit, for a network of the ordinary kind; networks that cancel take more rounds.
+    """Estimate the cost of a fit.
 
-    With clean labels, the search in memory ends exact and each stage reads all rows once. With noise, the subspace and
-    the validation read them twice, and the polish 1 + log(m / 100 N) / log(p / m) times: m rows in memory leave an
-    error p / m for p parameters, each sweep over N rows multiplies it by p / m, and the polish ends at a hundredth of
-    p / N. If N is several times m, all rows show that error, and they are fitted before a third search. Above 1000
-    features, block iteration takes about 8 sweeps and all rows are polished from the start.
+    The estimate is for networks without cancellation between neurons, which take more rounds. Without noise, the search
+    in memory ends with an exact fit, and each stage reads all rows once. With noise, the subspace and the validation
+    read all rows twice, and the polish 1 + log(m / 100 N) / log(p / m) times: after the fit to m rows in memory the
+    relative error of p parameters is p / m, each sweep over N rows multiplies it by p / m, and the polish ends at a
+    hundredth of p / N. If N is several times m, all rows show the error of the fit to m rows, and they are fitted
+    before a third search. With more than 1000 features, block iteration takes about 8 sweeps, and all polishes use all
+    rows.
 
     Parameters
     ----------
@@ -191,13 +193,13 @@ def plan(
     noisy : bool, default=True
         Whether labels have noise.
     row_bytes : int, default=None
-        Bytes of a stored row; None means eight for each value.
+        Bytes of a stored row; None means eight per value.
     n_jobs : int, default=None
-        Number of threads; None, 0 or less means one for each core.
+        Number of threads; None, 0 or less means one per core.
     read_rate : float, default=inf
-        Bytes per second that the storage delivers.
+        Read rate of the storage in bytes per second.
     deadline : float, default=None
-        Seconds within which the fit should end, for the number of machines.
+        Seconds within which the fit should end, from which the number of machines is computed.
     rates : Rates, default=None
         Speed of a machine; None measures this one, in about two seconds.
 
@@ -269,7 +271,7 @@ def plan(
 def _sweeps(
     n_rows: int, n_columns: int, n_neurons: int, noisy: bool, kept: int
 ) -> tuple[dict[str, dict[str, int]], float]:
-    """Return the sweeps of each stage by their kinds, and the number of searches in units of that of `measure`."""
+    """Return the number of sweeps of each stage by kind, and the number of searches in units of that of `measure`."""
     rounds, fits, validation, polish = 1, 0, {"risk": 1}, 1
     if noisy:
         validation = {"risk": 1, "slices": 1}
@@ -289,7 +291,7 @@ def _sweeps(
 def _sketched_sweeps(
     n_rows: int, n_columns: int, n_neurons: int, noisy: bool
 ) -> tuple[dict[str, dict[str, int]], float]:
-    """Return the same for features that are sketched: each sweep of a fit to all rows gains a factor √(p/N)."""
+    """Return the same for sketched features: each sweep of a fit to all rows reduces the error by a factor √(p/N)."""
     share = min(n_neurons * n_columns / n_rows, 0.5)
     fit = ceil(2 * log(1e-2 * share if noisy else 1e-15) / log(share)) + (1 if noisy else 7)
     counts = {
@@ -310,7 +312,7 @@ METHODS: dict[str, Callable[..., object]] = {
 """The plan of each learner, by the name that ``relunet plan --method`` takes."""
 
 
-# A fit whose searches spend a part of the usual operations.
+# Settings with a smaller budget for searches.
 _SHORT = replace(
     DEFAULTS,
     efforts=tuple(effort // EFFORT for effort in DEFAULTS.efforts),
@@ -321,8 +323,8 @@ _SHORT = replace(
 def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int | None = None) -> Rates:
     """Measure the speed of this machine, in about two seconds.
 
-    What grows with the number of neurons or columns is measured up to some size and extrapolated from there: sweeps
-    linearly, and the search with the square of the neurons, which is a rough guess for more than a few dozen.
+    Times are measured up to some number of neurons and columns and extrapolated to larger numbers: linearly for sweeps,
+    and with the square of the number of neurons for the search, which is a rough estimate for more than a few dozen.
 
     Parameters
     ----------
@@ -340,7 +342,7 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
     sketched = n_columns > DEFAULTS.max_dense
     d, k = min(n_columns, 2 * DEFAULTS.max_dense), min(n_neurons, MEASURED_NEURONS)
     rng = np.random.Generator(np.random.PCG64(0))
-    # No more rows than dense sums of d columns, or the sums of a few columns, take in a fraction of a second.
+    # The number of rows is limited so that dense sums of d columns take a fraction of a second.
     n_rows = min(max(MEASURED_BYTES // (8 * d), 1000), max(2**29 // d**2, 1000), 2**19)
     teacher = generic(d, k, rng=rng)
     X, y = teacher.sample(n_rows, rng=rng, noise=0.1 if noisy else 0.0)
@@ -378,7 +380,7 @@ def measure(n_columns: int, n_neurons: int, *, noisy: bool = True, n_jobs: int |
         swept = {name: seconds_a_row(make) * n_columns / d for name, make in kinds.items()}
     for name in ("slices", "gradient", "risk") if sketched else ("gradient", "risk"):
         swept[name] *= n_neurons / k
-    # The search for sketched features sees no more of them than the neurons span.
+    # The search for sketched features uses as many columns as the neurons span.
     searched = k + 1 if sketched else min(n_columns, MEASURED_COLUMNS)
     few = min(max(MEASURED_BYTES // (8 * searched), 1000), FEW_ROWS)
     X, y = generic(searched, k, rng=rng).sample(few, rng=rng, noise=0.1 if noisy else 0.0)

@@ -1,4 +1,4 @@
-"""The progress line: how far a long computation has come, on a terminal or in a notebook."""
+"""A progress line for long computations, on a terminal or in a notebook."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from relunet.samples import Samples
 __all__ = ["Progress", "ProgressLine", "as_bytes", "row_bytes"]
 
 Progress = Callable[[str, int, int], None]
-"""What long computations call: with the name of the task, what is done of it, and how much there is of it.
+"""Type of the `progress` argument: a function that is called with the name of a task, the amount done and the total.
 
 Sweeps count rows. The task "search" counts floating-point operations, and "first polish" sweeps over rows in memory.
 """
 
-# What tasks count that do not count rows.
+# Units of the tasks that do not count rows.
 _UNITS = {"search": "operations", "first polish": "sweeps in memory"}
 
 
 class ProgressLine:
-    """A line with the task, a bar, the speed and the time that is left; as a context manager it clears the line.
+    """A line with the task, a bar, the speed and the remaining time. As a context manager it clears the line at exit.
 
-    It draws nothing in its first second and at most ten times a second, and nothing at all if the stream is neither a
-    terminal nor that of a notebook.
+    Nothing is drawn in the first second, and the line is redrawn at most ten times per second. If the stream is neither
+    a terminal nor that of a notebook, nothing is drawn at all.
 
     Parameters
     ----------
     stream : file object, default=None
-        Where to draw; None means standard error, or the output of the cell in a notebook.
+        Stream to draw on; None means standard error, or the output of the cell in a notebook.
     row_bytes : int, default=0
-        Bytes of a row, for the rate; 0 leaves it out.
+        Bytes of a row, from which the speed is computed; 0 means that no speed is shown.
     clock : callable, default=time.monotonic
         Returns the time in seconds.
 
@@ -65,20 +65,20 @@ class ProgressLine:
         self._visible = False
 
     def __call__(self, task: str, done: int, total: int) -> None:
-        """Draw the line for what is done of a task, unless it was drawn a moment ago.
+        """Draw the line, unless it was drawn less than a tenth of a second ago.
 
         Parameters
         ----------
         task : str
             Name of the task.
         done, total : int
-            What is done, and how much there is: rows, or what else the task counts.
+            The amount done and the total, in rows or in the unit of the task.
         """
         if self._show is None:
             return
         now = self._clock()
         if task != self._task or done < self._done:
-            # What a checkpoint had already does not count for the speed.
+            # Rows restored from a checkpoint do not count for the speed.
             self._start, self._first = now, done
         self._task, self._done = task, done
         if now - self._drawn < 0.1:

@@ -1,4 +1,4 @@
-"""The number of threads: what `n_jobs` asks for, and a bound for all that is called inside a `with` statement."""
+"""The number of threads: interpretation of `n_jobs`, and a bound for all computations inside a `with` statement."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["bounded", "threads"]
 
 
 def threads(n_jobs: object) -> int | None:
-    """Return the number of threads that `n_jobs` asks for, None for one for each core.
+    """Return the number of threads for `n_jobs`, or None for one thread per core.
 
     Parameters
     ----------
     n_jobs : int or None
-        Number of threads; None, 0 or less means one for each core.
+        Number of threads; None, 0 or less means one per core.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def bounded(n_jobs: int | None) -> Iterator[None]:
     Parameters
     ----------
     n_jobs : int or None
-        Most threads; None, 0 or less keeps the bound of the enclosing context, which at first is one for each core.
+        Largest number of threads; None, 0 or less keeps the bound of the enclosing context, initially one per core.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The demonstration: samples of a planted network are written to disk, and the network is found from them."""
+"""The command `relunet demo`, which writes samples of a planted network to disk and recovers the network from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input files of a command: which files its arguments name, and the samples in them."""
+"""Input files of commands: resolution of file arguments, and samples of these files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output files of a command: checks before work begins, and predictions in the format of their suffix."""
+"""Output files of commands: checks in advance, and predictions in the format given by the suffix of the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The estimators: the learner and its subspace by scikit-learn's conventions."""
+"""Estimators that follow the conventions of scikit-learn, which need not be installed."""
 
 from relunet.estimators.regressor import ReLUNetRegressor
 from relunet.estimators.transformer import ReLUSubspace

@@ -1,4 +1,4 @@
-"""What the estimators have in common: the conventions of scikit-learn, without inheriting from scikit-learn."""
+"""Base class of the estimators, which implements the conventions of scikit-learn without depending on it."""
 
 from __future__ import annotations
 

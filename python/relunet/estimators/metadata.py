@@ -1,4 +1,4 @@
-"""Metadata routing of scikit-learn: which methods of an estimator ask for `sample_weight`."""
+"""Metadata routing of scikit-learn: requests of estimator methods for `sample_weight`."""
 
 from __future__ import annotations
 

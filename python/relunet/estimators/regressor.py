@@ -1,4 +1,4 @@
-"""The regressor: the learner by the conventions of scikit-learn, which does not have to be installed."""
+"""`ReLUNetRegressor`, the learner as a regressor that follows the conventions of scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformer: the subspace of the neurons, which is the first step of a fit."""
+"""`ReLUSubspace`, a transformer that projects rows on the subspace of the neurons."""
 
 from __future__ import annotations
 

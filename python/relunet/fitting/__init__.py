@@ -1,1 +1,1 @@
-"""The fit: the driver, its stages, and what it reports."""
+"""The default method: the driver `learn`, its stages, and its report."""

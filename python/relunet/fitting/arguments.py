@@ -1,4 +1,4 @@
-"""What is asked of the arguments of a fit before any row is read."""
+"""Checks of the arguments of a fit, made before any row is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["check_counts", "check_labelled", "check_start", "checked_choice"]
 
 
 def check_labelled(samples: Samples) -> None:
-    """Require labelled rows, and more than one."""
+    """Require samples with labels and at least two rows."""
     check_samples(samples)
     if not samples.has_labels:
         raise DataError("y: the samples have no labels, expected labelled ones")
@@ -25,7 +25,7 @@ def check_labelled(samples: Samples) -> None:
 
 
 def check_counts(optional: Mapping[str, int | None], **counts: object) -> None:
-    """Require integers that are not too small, and None at most where a count is optional."""
+    """Require integers that are large enough; counts in `optional` may be None."""
     for name, value in {**counts, **{name: n for name, n in optional.items() if n is not None}}.items():
         least = 0 if name in ("random_state", "verbose") else 1
         boolean = isinstance(value, bool) and name != "verbose"
@@ -34,7 +34,7 @@ def check_counts(optional: Mapping[str, int | None], **counts: object) -> None:
 
 
 def checked_choice(name: str, value: object, *choices: Any) -> Any:
-    """Return the choice that a value is; numpy's booleans are booleans."""
+    """Return the element of `choices` that equals a value; booleans of NumPy are accepted."""
     plain = bool(value) if isinstance(value, np.bool_) else value
     for choice in choices:
         if type(plain) is type(choice) and plain == choice:
@@ -43,7 +43,7 @@ def checked_choice(name: str, value: object, *choices: Any) -> Any:
 
 
 def check_start(start: ReLUNetwork | None, n_features: int, at_most: int) -> None:
-    """Require a network with which a fit of these samples can begin."""
+    """Require a network from which a fit of these samples can start."""
     if start is None:
         return
     if not isinstance(start, ReLUNetwork):

@@ -1,4 +1,4 @@
-"""The stages of a fit, as the driver calls them: what dense and sketched fits have in common."""
+"""Base class of dense and sketched fits: the stages of a fit, as the driver calls them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from relunet.network import ReLUNetwork
 __all__ = ["CachedErrors", "Fit"]
 
 
-# Weight of the mean of the labels in the scale against which a polish judges rounding.
+# Weight of the mean of the labels in the scale to which a polish compares rounding errors.
 OF_MEAN = 0.02
 
-# Distinct rows to fit that a search needs.
+# Smallest number of distinct rows for a search.
 FEWEST_DISTINCT = 10
 
 
@@ -56,12 +56,12 @@ class CachedErrors:
         return self._known[id(network)][1]
 
     def store(self, network: ReLUNetwork, rms: float) -> None:
-        """Store an RMS residual that is known already."""
+        """Store a known RMS residual."""
         self._known[id(network)] = network, rms
 
 
 class Fit(ABC):
-    """What the stages of every fit have in common.
+    """The stages that dense and sketched fits share.
 
     Parameters
     ----------
@@ -78,14 +78,14 @@ class Fit(ABC):
     seed : int
         Seed of the directions that searches try.
     steps : int
-        Most sweeps of a polish by gradients.
+        Largest number of sweeps of a polish by gradients.
     settings : Settings
         Constants of the method.
 
     Attributes
     ----------
     rms, rms_on_all : CachedErrors
-        RMS residuals on the rows that are fitted, and on all rows, where a sweep measures what no polish has.
+        RMS residuals on the rows that are fitted and on all rows. A value that no polish has computed takes a sweep.
     """
 
     rms: CachedErrors
@@ -106,13 +106,13 @@ class Fit(ABC):
         self.inputs, self.rows, self.all_rows = inputs, rows, all_rows
         self.fit_linear, self.steps = fit_linear, steps
         self.rms_on_all = CachedErrors(self._measured_on_all)
-        # Each search has a seed of its own, so that a round without progress is not repeated.
+        # Each search has its own seed, so that a round without progress is not repeated.
         self.seeds = count(seed)
-        # What sets the last digit of residuals: the spread of the labels, or the rounding of their mean.
+        # The rounding of residuals depends on the spread of the labels and the rounding of their mean.
         self.label_rms = float(np.sqrt(inputs.label_var) + OF_MEAN * abs(inputs.label_mean))
-        # Which neurons of the last network are active: its span needs to know as well.
+        # The active neurons of the last network, which its span needs as well.
         self._active: tuple[ReLUNetwork, tuple[NDArray[np.bool_], Array]] | None = None
-        # Networks, what was free in their polish on all rows, and the optimum.
+        # Networks, the free parameters of their polish on all rows, and the optimum.
         self._optima: list[tuple[ReLUNetwork, Free, ReLUNetwork]] = []
         if inputs.farthest_mean > settings.far_mean:
             far = f"{inputs.farthest_mean:.0e} standard deviations"
@@ -121,14 +121,14 @@ class Fit(ABC):
     @property
     @abstractmethod
     def n_fitted(self) -> float:
-        """Rows that `polished` fits, in rows of equal weight."""
+        """Effective number of rows that `polished` fits."""
 
     @abstractmethod
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
-        """Return rows projected on `directions`, their labels less the linear function `beyond`.
+        """Return rows projected on `directions`, with the linear function `beyond` subtracted from their labels.
 
-        They are as many as `n_neurons` neurons need, all there are for None. Without biases, x itself is projected and
-        not x - mean, for no neuron can use a constant.
+        Their number is sufficient for `n_neurons` neurons; None means all rows. Without biases, x is projected in place
+        of x - mean, since no neuron can use a constant.
         """
 
     @abstractmethod
@@ -137,7 +137,7 @@ class Fit(ABC):
 
     @abstractmethod
     def residual_subspace(self, network: ReLUNetwork) -> Subspace:
-        """Return the directions that the residual y - f(x) depends on, from all rows."""
+        """Return the directions on which the residual y - f(x) depends, from all rows."""
 
     @abstractmethod
     def blurred(self, network: ReLUNetwork) -> Array:
@@ -160,7 +160,7 @@ class Fit(ABC):
         return network
 
     def is_determined(self, network: ReLUNetwork) -> bool:
-        """Return whether the rows determine the parameters of a network that is exact on them."""
+        """Return whether the rows determine the parameters of a network that fits them exactly."""
         return True
 
     def _measured_on_all(self, network: ReLUNetwork) -> float:
@@ -170,18 +170,18 @@ class Fit(ABC):
 
     @abstractmethod
     def rounding(self, network: ReLUNetwork) -> float:
-        """Return the RMS residual below which the labels are this network up to rounding."""
+        """Return the RMS residual below which the labels equal this network up to rounding."""
 
     def is_exact(self, network: ReLUNetwork) -> bool:
-        """Return whether the labels of the rows that are fitted are this network up to rounding."""
+        """Return whether the labels of the rows that are fitted equal this network up to rounding."""
         return self.rms(network) <= self.rounding(network)
 
     def is_explained(self, network: ReLUNetwork) -> bool:
-        """Return whether the labels are this network up to rounding, or to the digits that they are given with."""
+        """Return whether the labels equal this network up to rounding, or up to the number of digits they have."""
         return self.is_exact(network)
 
     def improves(self, network: ReLUNetwork, other: ReLUNetwork) -> bool:
-        """Return whether a network has less risk than another, beyond the error of the comparison if that is known."""
+        """Return whether a network has less risk than another by more than the error of the comparison, if known."""
         if self.is_exact(other):
             return self.is_exact(network) and network.n_neurons < other.n_neurons
         return self.cost(network) < self.cost(other)
@@ -191,14 +191,14 @@ class Fit(ABC):
         return self.inputs.affine_network()
 
     def least_useful(self, network: ReLUNetwork) -> int | None:
-        """Return the neuron that contributes least to the network, where rows in memory tell."""
+        """Return the neuron that contributes least to the network; None without rows in memory."""
         return None
 
     def cost(self, network: ReLUNetwork) -> float:
-        """Return the risk on the rows that are fitted, corrected for what its parameters take from it by chance.
+        """Return the risk on the rows that are fitted, corrected for the optimism of the fit.
 
-        By chance, p parameters reduce the risk on n rows to 1 - p/n of it, and raise that of the final fit to all N
-        rows by p/N. Where rows are few, both corrections are far from first order.
+        A fit of p parameters to n rows reduces the risk on these rows by the factor 1 - p/n, and the final fit to all N
+        rows has a risk that is larger by the factor 1 + p/N. For few rows, both corrections exceed first order.
         """
         n_parameters = network.n_neurons * (self.inputs.rank + self.inputs.fit_bias)
         n_parameters += self.inputs.rank * bool(np.any(network.linear))
@@ -209,7 +209,7 @@ class Fit(ABC):
         return max(self.rms(network), self.rounding(network)) ** 2 * (1 + price / self.inputs.n_rows) / left
 
     def affordable_neurons(self) -> int:
-        """Return how many neurons the rows could determine."""
+        """Return the number of neurons that the rows can determine."""
         per_neuron = self.settings.least_rows_per_parameter * (self.inputs.rank + 1)
         # Repeated rows count in the sums, but only distinct ones can place a kink.
         enough = self.inputs.rank and self.rows.n_fitted >= FEWEST_DISTINCT
@@ -222,20 +222,20 @@ class Fit(ABC):
         return max(affordable, 0)
 
     def active_neurons(self, network: ReLUNetwork) -> tuple[NDArray[np.bool_], Array]:
-        """Return which neurons are active (n, k) on sampled rows, and the rows' weights, all positive."""
+        """Return the active neurons (n, k) on sampled rows, and the positive weights of these rows."""
         if self._active is None or self._active[0] is not network:
             heights, weight = self.all_rows.project(network.weights, np.zeros(self.samples.n_columns))
             self._active = network, (heights + network.biases > 0, weight)
         return self._active[1]
 
     def rows_active(self, network: ReLUNetwork) -> Array:
-        """Return on how many rows to fit each neuron is active, in rows of equal weight."""
+        """Return the effective number of fitted rows on which each neuron is active."""
         active, weight = self.active_neurons(network)
         shares = np.sum(active * weight[:, None], axis=0) / np.sum(weight)
         return np.where(np.all(active, axis=0), self.n_fitted, shares * self.n_fitted)
 
     def without_inactive_neurons(self, network: ReLUNetwork, at_most: float = 0.0) -> ReLUNetwork:
-        """Return the network without the neurons that are affine on all sampled rows but so many."""
+        """Return the network without neurons that are affine on all sampled rows except `at_most`."""
         if network.n_neurons == 0:
             return network
         keep_affine = self.fit_linear is not False
@@ -243,7 +243,7 @@ class Fit(ABC):
         return without_inactive_neurons(network, n_active, self.n_fitted, at_most, keep_affine=keep_affine)
 
     def supported(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the optimum without the neurons that stand on a handful of rows, unless the network is exact."""
+        """Return the optimum without neurons that only a few rows determine, unless the network is exact."""
         network = self.without_inactive_neurons(network)
         while network.n_neurons and not self.is_exact(network):
             rest = self.without_inactive_neurons(network, self.settings.rows_per_side * (self.inputs.rank + 1))
@@ -253,7 +253,7 @@ class Fit(ABC):
         return network
 
     def resolved_span(self, network: ReLUNetwork) -> Array:
-        """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
+        """Return an orthonormal basis of the span of the neurons beyond their errors, in whitened coordinates."""
         if network.n_neurons == 0:
             return np.zeros((self.inputs.rank, 0))
         active, weight = self.active_neurons(network)
@@ -265,15 +265,15 @@ class Fit(ABC):
     ) -> list[ReLUNetwork]:
         """Return the best networks whose weights lie in the span of `directions`, from rows in memory.
 
-        A first look returns one, a closer one all that the projected rows cannot tell apart.
+        The first search returns one network, and a closer search all those that the projected rows cannot distinguish.
         """
-        # The terms of a fan explain nothing alone, so a closer look keeps terms whatever they explain.
+        # The terms of a fan explain nothing alone, so that a closer search keeps terms without a least gain.
         least_gain = 0.0 if closer else self.settings.smoothed
-        # The linear part off the span is known already; as noise of the search it would hide small neurons.
+        # The linear part off the span is known; as noise of the search it would hide small neurons.
         beyond = self.inputs.linear_beyond(network, directions)
         linear, vectors, signs = self.inputs.projected(network, directions)
         if self.inputs.fit_bias:
-            # Labels are centred, for a mean far from zero would cost the search as many digits.
+            # Labels are centred, since a mean far from zero would reduce the accuracy of the search.
             constant = float(beyond.intercept) + self.inputs.label_mean
             beyond = ReLUNetwork(beyond.weights, beyond.output_weights, None, beyond.linear, constant)
             linear = np.append(linear[:-1], linear[-1] - self.inputs.label_mean)
@@ -308,7 +308,7 @@ class Fit(ABC):
         return self.descended_on_all(network, free)
 
     def descended_on_all(self, network: ReLUNetwork, free: Free) -> ReLUNetwork:
-        """Return the least-squares optimum on all rows, without a sweep where it is known."""
+        """Return the least-squares optimum on all rows, without a sweep if it is known."""
         for start, what, optimum in self._optima:
             if start is network and what == free:
                 return optimum
@@ -334,7 +334,7 @@ class Fit(ABC):
         )
 
     def oriented(self, network: ReLUNetwork) -> ReLUNetwork:
-        """Return the network with oriented neurons, and without its linear part where the data allow it."""
+        """Return the network with oriented neurons, and without its linear part if the data allow it."""
         if network.n_neurons == 0:
             return network
         oriented = orient(network, self.inputs, self.settings)
@@ -350,7 +350,7 @@ class Fit(ABC):
         return oriented
 
     def clumped(self, network: ReLUNetwork) -> tuple[ReLUNetwork, list[ClumpLevel]]:
-        """Return the coarsening of a network that has the least cost, oriented, and all levels that were tried."""
+        """Return the oriented coarsening of a network that has the least cost, and all levels that were tried."""
         if network.n_neurons == 0:
             return network, []
         clumps = tuple(range(network.n_neurons))
@@ -369,7 +369,7 @@ class Fit(ABC):
             if self.cost(level) < self.cost(best):
                 best = level
             if self.is_exact(level) or not self.improves(best, level):
-                # What the finer networks gain is within the error of the comparison.
+                # The gain of the finer networks is within the error of the comparison.
                 chosen, dearer = level, 0
             elif self.cost(level) < self.settings.clump_hopeless * self.cost(best):
                 dearer += 1
@@ -378,7 +378,7 @@ class Fit(ABC):
         return chosen, [ClumpLevel(scale, clumps, self.cost(level), level is chosen) for level, scale, clumps in levels]
 
     def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool = True) -> Status:
-        """Return how the fit ended, and warn the user where something can be done about it."""
+        """Return how the fit ended, and warn if the user can improve it."""
         rms = self.rms_on_all(network)
         if not self.trace.errors:
             self.trace.errors.append(rms)
@@ -402,17 +402,17 @@ class Fit(ABC):
         return "no structure"
 
     def uncertainty(self, network: ReLUNetwork) -> Uncertainty | None:
-        """Return the covariance of the parameters of a network, where rows in memory tell."""
+        """Return the covariance of the parameters of a network; None without rows in memory."""
         return None
 
     def visible_share(self, looks: Sequence[Subspace]) -> float:
-        """Return the part of the variance that a neuron must explain to be visible; before any look, to first order."""
+        """Return the share of the variance that a neuron must explain to be visible, to first order if not measured."""
         if looks:
             return looks[0].visible_share
         return float((np.pi / 2 - 1) * 4 * max(self.inputs.rank, 1) / self.inputs.n_rows)
 
     def status_of_exact(self, network: ReLUNetwork) -> Status:
-        """Return the status where the labels are a network up to rounding."""
+        """Return the status if the labels equal a network up to rounding."""
         return "exact"
 
     def explained_by_digits(self, network: ReLUNetwork, rms: float) -> bool:

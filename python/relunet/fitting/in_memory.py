@@ -1,4 +1,4 @@
-"""A fit whose subspace comes from all rows, and whose search and first polish use rows held in memory."""
+"""A dense fit: the subspace is found from all rows, and the search and first polish use rows held in memory."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ from relunet.network import ReLUNetwork
 
 __all__ = ["InMemoryFit", "rows_in_memory"]
 
-# Rows on which the rounding of predictions is measured.
+# Number of rows on which the rounding of predictions is measured.
 SOME = 4096
 # RMS residual, relative to the labels, below which the affine function is corrected by its own residual.
 NEARLY_AFFINE = 1e-6
 # RMS leave-one-out residual, in units of rounding, above which an exact network is not determined by its rows.
 DETERMINED = 1e4
-# Directions along which structure of the residual is looked for, at most.
+# Largest number of directions along which structure of the residual is tested.
 LOOKED_ALONG = 16
 
 
 class InMemoryFit(Fit):
-    """The stages of a fit with rows in memory, which see the covariance of the inputs.
+    """The stages of a fit with the covariance of the inputs and rows in memory.
 
-    One sweep reads mean and covariance, and rows enough for the number of neurons.
+    One sweep reads mean, covariance and enough rows for the number of neurons.
 
     Parameters
     ----------
     trace : Trace
         The samples, whose sweeps are counted.
     n_neurons : int
-        Most neurons.
+        Largest number of neurons.
     fit_bias : bool
         Whether neurons have biases.
     fit_linear : {"auto", True, False}
@@ -85,7 +85,7 @@ class InMemoryFit(Fit):
         moments, sample = InputMoments(d), RowSample(d, threshold, seed)
         trace.sweep([moments, sample])
         if threshold < hash_threshold(n_rows, n_rows) and few_distinct(sample):
-            # All of few distinct rows are kept, whichever the threshold would choose.
+            # If there are few distinct rows, all of them are kept.
             sample = RowSample(d, hash_threshold(n_rows, n_rows), seed)
             trace.sweep([sample])
         rows = sampled(sample, settings.held_out_every, trace.n_jobs, moments.weight)
@@ -102,7 +102,7 @@ class InMemoryFit(Fit):
         )
         self.rms = CachedErrors(self.fitted.rms)
         self.precision = Precision.of(rows.x, rows.y, self.samples.dtype)
-        # What is known of networks, keyed by id(); each network is stored so that its id is not reused.
+        # Cached values of networks, keyed by id(); each network is stored so that its id is not reused.
         self._squares: dict[int, tuple[ReLUNetwork, Array]] = {}
         self._roundings: dict[int, tuple[ReLUNetwork, float]] = {}
         self._risks: dict[int, tuple[ReLUNetwork, Risk]] = {}
@@ -110,16 +110,16 @@ class InMemoryFit(Fit):
 
     @property
     def n_fitted(self) -> float:
-        """Rows that `polished` fits, in rows of equal weight: those in memory that are not held out."""
+        """Effective number of rows that `polished` fits: those in memory that are not held out."""
         return effective_rows(self.fitted.weight)
 
     def first_rows(self, n_neurons: int) -> HeldRows:
-        """Return as many rows to fit as so many neurons need."""
+        """Return enough of the rows to fit for a number of neurons."""
         enough = self.settings.rows_per_parameter * (self.inputs.rank + 1) * (n_neurons + 1)
         return self.fitted.first(max(self.settings.fewest_rows, enough))
 
     def rounding(self, network: ReLUNetwork) -> float:
-        """Return the RMS residual below which the labels are this network up to rounding."""
+        """Return the RMS residual below which the labels equal this network up to rounding."""
         if id(network) not in self._roundings:
             x, y = self.rows.x[:SOME], self.rows.y[:SOME]
             rounding = self.precision.rounding(network, x, y, self.rms(self.affine()))
@@ -127,16 +127,16 @@ class InMemoryFit(Fit):
         return self._roundings[id(network)][1]
 
     def is_exact(self, network: ReLUNetwork) -> bool:
-        """Return whether the labels in memory, fitted and held out, are this network up to rounding."""
+        """Return whether the labels in memory, fitted and held out, equal this network up to rounding."""
         return super().is_exact(network) and self.held_out.rms(network) <= self.rounding(network)
 
     def is_explained(self, network: ReLUNetwork) -> bool:
-        """Return whether the labels are this network up to rounding, or to the digits that they are given with."""
+        """Return whether the labels equal this network up to rounding, or up to the number of digits they have."""
         digits = self.settings.digits * self.precision.grid_noise(network, self.rows.x[:SOME])
         return self.is_exact(network) or self.rms(network) <= digits
 
     def affine(self) -> ReLUNetwork:
-        """Return the best affine function; where the labels are nearly affine, to the last digits."""
+        """Return the best affine function, corrected by its own residual if the labels are nearly affine."""
         if self._affine is None:
             self._affine = first = self.inputs.affine_network()
             if self.inputs.fit_bias and self.rms(first) < NEARLY_AFFINE * float(np.sqrt(self.inputs.label_var)):
@@ -165,7 +165,7 @@ class InMemoryFit(Fit):
     def _left_out(
         self, network: ReLUNetwork, rows: HeldRows, residual: Array, times: float, searched: float = 1.0
     ) -> Array:
-        """Return squared leave-one-out residuals of rows in a fit to `times` as many."""
+        """Return squared leave-one-out residuals of rows in a fit to `times` as many rows."""
         if network.n_neurons == 0 and self.inputs.fit_bias and np.any(network.linear):
             z = self.inputs.transform(rows.x - self.inputs.mean)
             along = np.sum(z**2 * self.inputs.shrinkage, axis=1)
@@ -184,8 +184,8 @@ class InMemoryFit(Fit):
     def improves(self, network: ReLUNetwork, other: ReLUNetwork) -> bool:
         """Return whether a network has less risk than another beyond the standard error of the paired difference.
 
-        The rows held out, which had no part in the choice of kinks, must not speak against it; and where few rows make
-        that standard error large, they may speak for it alone.
+        On the rows held out, which were not used to choose kinks, the risk must not be significantly larger. If few
+        rows make the standard error large, a significant difference on the rows held out is sufficient.
         """
         if self.is_exact(other):
             return self.is_exact(network) and network.n_neurons < other.n_neurons
@@ -200,7 +200,7 @@ class InMemoryFit(Fit):
         )
 
     def least_useful(self, network: ReLUNetwork) -> int | None:
-        """Return the neuron that is nearest to an affine function of its own height on the rows to fit."""
+        """Return the neuron that is closest to an affine function of its pre-activation on the rows to fit."""
         rows = self.fitted.first(SOME)
         heights = matmul(rows.x, network.weights.T) + network.biases
         share = (rows.weight / np.sum(rows.weight))[:, None]
@@ -222,7 +222,7 @@ class InMemoryFit(Fit):
         return self._risks[id(network)][1]
 
     def status_of_exact(self, network: ReLUNetwork) -> Status:
-        """Return the status where the labels are a network up to rounding: exact if the rows determine its neurons."""
+        """Return the status if the labels equal a network up to rounding: exact if the rows determine its neurons."""
         if network.n_neurons == 0:
             return "exact"
         on = self.rows_active(network)
@@ -231,7 +231,7 @@ class InMemoryFit(Fit):
             self.trace.warn("several networks fit all rows exactly: this one is not the only one, add rows")
             return "budget"
         if len(few) == 0:
-            # Left out, a row that alone tells two kinks apart would have a residual far above rounding.
+            # A row that alone distinguishes two kinks has a leave-one-out residual far above rounding.
             if self.certified(network).mean <= (DETERMINED * self.rounding(network)) ** 2:
                 return "exact"
             self.trace.warn(
@@ -255,7 +255,7 @@ class InMemoryFit(Fit):
         squares = self._left_out(network, rows, rows.y - network.predict(rows.x), times)
         root = linearised.covariance_root(rows.x, squares, rows.weight, times, rows.n_jobs)
         if network.n_neurons == 0 and linearised.linear:
-            # A penalty shrinks errors with the slopes.
+            # A penalty reduces the errors of the slopes in the same proportion.
             root[: self.inputs.rank] *= np.broadcast_to(self.inputs.shrinkage, self.inputs.rank)[:, None]
         return Uncertainty(linearised, root)
 
@@ -270,7 +270,7 @@ class InMemoryFit(Fit):
         return True
 
     def has_structure(self, network: ReLUNetwork) -> bool:
-        """Return whether the mean of the residual depends on the inputs, and say what else there is to know of it."""
+        """Return whether the mean of the residual depends on the inputs; otherwise warn of heavy or uneven noise."""
         look = self.residual_subspace(network)
         visible = look.directions[:, : look.n_visible]
         z = self.inputs.transform(self.rows.x - self.inputs.mean)
@@ -300,14 +300,14 @@ class InMemoryFit(Fit):
         return find_subspace(slices, self.inputs, self.inputs.n_rows, self.settings)
 
     def blurred(self, network: ReLUNetwork) -> Array:
-        """Return the directions in which kinks of the network are blurred, on the rows to fit."""
+        """Return the directions in which kinks of the network are blurred, from the rows to fit."""
         rows = self.fitted
         z = self.inputs.transform(rows.x - self.inputs.mean)
         residual = (rows.y - network.predict(rows.x)) * np.sqrt(rows.weight)
         return blurred(network, z, residual, self.inputs, self.settings)
 
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
-        """Return rows projected on `directions`, their labels less a linear part: as many as `n_neurons` need."""
+        """Return enough projected rows for `n_neurons`, with the function `beyond` subtracted from their labels."""
         rows = self.fitted if n_neurons is None else self.first_rows(n_neurons)
         return self._projected(rows, directions, beyond)
 
@@ -317,7 +317,7 @@ class InMemoryFit(Fit):
         return HeldRows(z, rows.y - beyond.predict(rows.x), rows.weight, rows.n_jobs)
 
     def widths(self, n_neurons: int, *, told: bool) -> list[int]:
-        """Return the numbers of neurons to search in all dimensions at once: none where rows are many."""
+        """Return the numbers of neurons to search in all dimensions at once; none if there are many rows."""
         rows, per_neuron = self.rows.all(), self.inputs.rank + self.inputs.fit_bias
         most = n_neurons if told else min(n_neurons, self.settings.direct_neurons)
         step = rows.n_rows * (per_neuron * most) ** 2
@@ -366,7 +366,7 @@ class InMemoryFit(Fit):
             for linear in linear_parts:
                 n_parameters = width * (self.inputs.rank + self.inputs.fit_bias) + self.inputs.rank * linear
                 if rows.n_rows < self.settings.direct_least_rows_per_parameter * n_parameters:
-                    # So few rows would be interpolated whatever their labels are.
+                    # A network of this width can interpolate so few rows for any labels.
                     continue
                 candidate = found(width, linear)
                 while self.is_exact(candidate) and not self.is_determined(candidate) and candidate.n_neurons > 1:
@@ -382,7 +382,7 @@ class InMemoryFit(Fit):
         return best
 
     def is_determined(self, network: ReLUNetwork) -> bool:
-        """Return whether the rows, where they are few, determine the parameters of a network that is exact on them."""
+        """Return whether the rows determine the parameters of a network that fits them exactly; true for many rows."""
         rows = self.rows.all()
         n_parameters = (network.n_neurons + 1) * (self.inputs.rank + 1)
         many = rows.n_rows > self.settings.sure_rows_per_parameter * n_parameters
@@ -409,10 +409,10 @@ class InMemoryFit(Fit):
         return min(network, wide, key=self.cost)
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
-        """Return the least-squares optimum on the rows to fit: on the first, and on all where that is not exact.
+        """Return the least-squares optimum on the first of the rows to fit and, unless that is exact, on all of them.
 
-        Both polishes begin at `network`: noise in the first rows leads close neurons into optima that more rows do not
-        have.
+        Both polishes start from `network`, since noise in the first rows leads close neurons to local optima that do
+        not exist for more rows.
         """
         if network.n_neurons == 0:
             return self.affine()
@@ -431,13 +431,13 @@ class InMemoryFit(Fit):
         return optimum
 
     def _counted_sweeps(self) -> Callable[[], None] | None:
-        """Return what reports the sweeps of a polish in memory, None if nobody asks for it."""
+        """Return a function that reports the sweeps of a polish in memory, or None if no progress is requested."""
         report, numbers = self.trace.counted("first polish", self.steps), count(1)
         return None if report is None else lambda: report(next(numbers))
 
 
 def rows_in_memory(n_rows: int, n_features: int, n_neurons: int, settings: Settings = DEFAULTS) -> int:
-    """Return how many of `n_rows` rows a dense fit keeps: `sample_bytes`, or more where some neurons need them."""
+    """Return how many of `n_rows` rows a dense fit keeps: `sample_bytes`, or more if the neurons need them."""
     enough = settings.rows_per_parameter * (n_features + 1) * (min(n_neurons, 4) + 1)
     if n_neurons > settings.wide_neurons:
         enough = settings.wide_rows_per_parameter * (n_features + 1) * (n_neurons + 1)

@@ -1,4 +1,4 @@
-"""The driver, which reads like Algorithm 1 of [CDGKM23]: look at what is left, find neurons in it, fit, look again."""
+"""The driver `learn`, with the structure of Algorithm 1 of [CDGKM23]: find neurons in the residual, fit, and repeat."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ __all__ = ["FitResult", "learn"]
 
 
 class FitResult(NamedTuple):
-    """What `learn` returns.
+    """Result of `learn`.
 
     Attributes
     ----------
     network : ReLUNetwork
         The network.
     report : Report
-        How the fit ended, and what it saw on the way.
+        Status and diagnostics of the fit.
     subspace : ndarray of shape (d, r)
-        Orthonormal basis, as columns, of the space in which neurons' weights were searched.
+        Orthonormal basis, as columns, of the space in which weights of neurons were searched.
     spectrum : ndarray
-        Eigenvalues of the matrix that finds the subspace, descending.
+        Eigenvalues of the matrix that shows the subspace, descending.
     scales : list of ClumpLevel
         The clumps of neurons from the finest scale to the coarsest that was tried.
     uncertainty : Uncertainty or None
-        Covariance of the parameters; None where the fit is exact, or has too many features or parameters.
+        Covariance of the parameters; None if the fit is exact or has too many features or parameters.
     """
 
     network: ReLUNetwork
@@ -69,42 +69,43 @@ def learn(
     max_dense: int = DEFAULTS.max_dense,
     settings: Settings = DEFAULTS,
 ) -> FitResult:
-    """Find the network that made the labels of samples, or the best there is.
+    """Find the network that generated the labels of samples, or else the best network found.
 
-    The residual of the best affine function is cut into slices, which show a subspace; neurons are searched in it on
-    rows kept in memory, then polished in all dimensions; what the residual of that fit shows joins the subspace, until
-    it shows nothing more. Sides of kinks and clumps of close neurons are then chosen, and the network is fitted to all
-    rows with exactly the parameters that are there.
+    Rows are divided into slices by the residual of the best affine function; the moments of the inputs in the slices
+    show a subspace. Neurons are searched in it on rows kept in memory and then polished in all dimensions. Directions
+    that the residual of this fit shows are added to the subspace, until it shows no more. Orientations of neurons and
+    clumps of close neurons are then chosen, and the network is fitted to all rows.
 
-    Beyond `max_dense` features the subspace comes from block iteration, and every polish is one of all rows: memory and
-    the time of a sweep are then linear in the features, but sweeps are tens, and more where features are correlated,
-    for their covariance is not seen.
+    With more than `max_dense` features, the subspace comes from block iteration and every polish uses all rows. Memory
+    and the time of a sweep are then linear in the number of features, but a fit takes dozens of sweeps, and more if
+    features are correlated, because their covariance is not used.
 
     Parameters
     ----------
     samples : Samples
-        Labelled samples, as the ``scan_*`` functions give.
-    n_neurons : int, default None
-        At most so many neurons; None means up to `max_neurons`.
-    fit_bias : bool, default True
+        Labelled samples from a ``scan_*`` function.
+    n_neurons : int, default=None
+        Largest number of neurons; None means up to `max_neurons`.
+    fit_bias : bool, default=True
         Whether neurons have biases and the network an intercept.
-    fit_linear : {"auto", True, False}, default "auto"
-        Whether the network has a linear part; "auto" keeps one only if the data demand it.
-    max_neurons : int, default 32
-        Upper bound where `n_neurons` is None.
-    random_state : int, default 0
-        Seed, not negative; the same seed and samples give the same bits for any number of threads.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    verbose : int, default 0
+    fit_linear : {"auto", True, False}, default="auto"
+        Whether the network has a linear part; "auto" keeps one only if the data require it.
+    max_neurons : int, default=32
+        Largest number of neurons if `n_neurons` is None.
+    random_state : int, default=0
+        Nonnegative seed; the same seed and samples give the same bits for any number of threads.
+    n_jobs : int, default=None
+        Number of threads; None, 0 or less means one per core.
+    verbose : int, default=0
         0 is silent, 1 shows progress on a terminal and in a notebook, 2 prints the report as well.
-    progress : callable, default None
-        Called with the stage, the rows done and the rows there are, about ten times a second, instead of the display.
-    start : ReLUNetwork, default None
-        A network to begin with, such as that of an earlier fit to which rows have been added.
-    checkpoint : path, default None
-        Folder that keeps what sweeps have found. The same fit, killed at whatever moment and begun again, goes on where
-        it was, and returns the same bits; the folder is left to be deleted.
+    progress : callable, default=None
+        Called with the stage, the rows done and the number of rows, about ten times per second, in place of the
+        display.
+    start : ReLUNetwork, default=None
+        An initial network, such as that of an earlier fit to fewer rows.
+    checkpoint : path, default=None
+        Folder in which the sums of sweeps are stored. If the fit is killed and repeated, it continues from these sums
+        and returns the same bits. The folder is not deleted.
     max_dense : int, default=1000
         Above this number of features, sketching is used: memory is linear in n_features.
     settings : Settings, default=DEFAULTS
@@ -118,11 +119,11 @@ def learn(
     Raises
     ------
     ArgumentError
-        A parameter that no data could make right.
+        An argument is invalid.
     DataError
-        NaN or infinity, values too large or too small to compute with, no labels, too few rows.
+        There are NaN or infinity, values too large or too small to compute with, no labels, or too few rows.
     FileError
-        A file that cannot be read.
+        A file cannot be read.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Leave-one-out residuals: each row judged by a fit without it, and two fits compared on the same rows.
+"""Leave-one-out residuals, and the paired comparison of two fits by such residuals.
 
-A row with the leverage h that is left out of a least-squares fit has the residual e / (1 - h), e its residual in the
-fit to all rows.
+The leave-one-out residual of a row with leverage h in a least-squares fit is e / (1 - h), where e is its residual in
+the fit to all rows.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from relunet.fitting.rows import own_weight
 
 __all__ = ["left_out", "lowered"]
 
-# A row of this leverage or more determines a parameter on its own: what the fit would be without it is not known.
+# A row with at least this leverage determines a parameter alone, so that the fit without it is not known.
 ALONE = 0.99
 
 
 def left_out(residual: Array, leverage: Array, deviation: Array, searched: float = 1.0) -> Array:
-    """Return the squared residuals that rows have in fits without them.
+    """Return squared leave-one-out residuals.
 
     Parameters
     ----------
@@ -27,9 +27,9 @@ def left_out(residual: Array, leverage: Array, deviation: Array, searched: float
     leverage : ndarray of shape (m,)
         Leverages of the first rows; the others are given the mean of these rows' increase.
     deviation : ndarray of shape (n,)
-        Labels less their mean, the residual of rows that determine a parameter on their own.
+        Labels less their mean, used as the residual of rows that determine a parameter alone.
     searched : float, default=1.0
-        How many times as much optimism a fit has, as the best of several that were tried.
+        Optimism of the fit in units of that of a linear fit; above 1 for the best of several fits.
     """
     squares = residual**2
     m = len(leverage)
@@ -44,7 +44,7 @@ def left_out(residual: Array, leverage: Array, deviation: Array, searched: float
 
 
 def lowered(dearer: Array, cheaper: Array, weight: Array) -> tuple[float, float]:
-    """Return by how much the mean of squares is lower in one fit than in another, and the standard error of that."""
+    """Return the decrease of the mean square from one fit to another, and its standard error."""
     share = weight / np.sum(weight)
     difference = dearer - cheaper
     mean = float(np.sum(share * difference))

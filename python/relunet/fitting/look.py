@@ -1,4 +1,4 @@
-"""The first look of a fit, on its own: the directions that labels depend on."""
+"""The subspace of the first round of a fit, which `ReLUSubspace` uses: the directions on which labels depend."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["FirstLook", "look"]
 
 
 class FirstLook(NamedTuple):
-    """What `look` returns: q directions, those that stand out first.
+    """Result of `look`: q directions in the order in which they stand out.
 
     Attributes
     ----------
     mean : ndarray of shape (d,)
         Mean of the inputs.
     components : ndarray of shape (q, d)
-        (x - mean)·component has variance 1 for each, and no two are correlated.
+        The scores (x - mean)·component are uncorrelated with variance 1.
     basis : ndarray of shape (d, q)
         Orthonormal basis, as columns, of their span.
     spectrum : ndarray
-        Eigenvalues of the matrix that finds them, descending.
+        Eigenvalues of the matrix that shows the directions, descending.
     bulk_edge : float
-        What the largest eigenvalue would be if labels, off an affine function, and inputs were independent.
+        Largest eigenvalue to expect if the residual of the best affine function were independent of the inputs.
     n_visible : int
-        How many directions stand out.
+        Number of directions that stand out.
     """
 
     mean: Array
@@ -57,22 +57,22 @@ def look(
     progress: Progress | None = None,
     max_dense: int = DEFAULTS.max_dense,
 ) -> FirstLook:
-    """Find the directions that labels depend on, as the first round of `learn` does.
+    """Find the directions on which labels depend, as in the first round of `learn`.
 
     Parameters
     ----------
     samples : Samples
         Labelled samples.
-    n_components : int, default None
-        How many directions; None means those that stand out.
+    n_components : int, default=None
+        Number of directions; None means those that stand out.
     fit_linear : bool, default=True
         Whether the direction of the best affine function belongs to the subspace, as the first component.
     random_state : int, default=0
-        Seed, not negative.
-    n_jobs : int, default None
-        Threads; None, 0 or less means one a core.
-    progress : callable, default None
-        Called with the stage, the rows done and the rows there are.
+        Nonnegative seed.
+    n_jobs : int, default=None
+        Number of threads; None, 0 or less means one per core.
+    progress : callable, default=None
+        Called with the stage, the rows done and the number of rows.
     max_dense : int, default=1000
         Above this number of features, sketching is used: memory is linear in n_features.
 
@@ -83,9 +83,9 @@ def look(
     Raises
     ------
     ArgumentError
-        A parameter that no data could make right.
+        An argument is invalid.
     DataError
-        NaN or infinity, no labels, too few rows, more components than directions are seen.
+        There are NaN or infinity, no labels, too few rows, or fewer visible directions than components.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def look(
     with trace.stage("subspace"):
         affine = fit.affine()
         found = fit.residual_subspace(affine)
-        # Slices of rounding errors differ too.
+        # Slices of rounding errors differ as well, so that nothing is visible in the residual of an exact fit.
         n_visible = 0 if fit.is_exact(affine) else found.n_visible
     directions, n_shown = found.directions, n_visible
     if fit_linear:

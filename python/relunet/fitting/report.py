@@ -1,4 +1,4 @@
-"""What a fit tells about itself: how it ended, what it saw on the way, and what its error is certified to be."""
+"""The report of a fit: status, diagnostics, and the certified error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Stage(NamedTuple):
     seconds : float
         Time spent in it, over all its calls.
     sweeps : int
-        How often it read every row.
+        Number of its sweeps over all rows.
     """
 
     name: str
@@ -62,7 +62,7 @@ class StandardErrors(NamedTuple):
 
 @dataclass(frozen=True)
 class ClumpLevel:
-    """The neurons as they look at one scale: those closer than the scale are one clump ([CDGKM23], section 4).
+    """Clumps of neurons at one scale: neurons closer than the scale form a clump ([CDGKM23], section 4).
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class ClumpLevel:
     labels : tuple of int
         Clump of each neuron of the finest level, counted from 0 in the order of the neurons.
     risk : float
-        Mean squared leave-one-out residual of the network fitted with one neuron or dipole a clump.
+        Mean squared leave-one-out residual of the network fitted with one neuron per clump.
     chosen : bool
-        Whether the fit went on with this level.
+        Whether the fit continued with this level.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class ClumpLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """How a fit ended and what it saw on the way; printed, it reads as text.
+    """Status and diagnostics of a fit, which print as text.
 
     Attributes
     ----------
@@ -118,10 +118,10 @@ class Report:
     bulk_edge : float
         What the largest eigenvalue would be with no structure in the labels; eigenvalues above it are directions seen.
     visible_share : float
-        Part of the labels' variance off their best affine function that a neuron alone must explain to stand out of
-        the noise of so many rows; above 1 where none could.
+        Share of the variance of the residual of the best affine function that a single neuron must explain to be
+        visible with this number of rows; above 1 if no neuron could be visible.
     scales : tuple of ClumpLevel
-        The clumps of neurons from the finest scale to the coarsest; empty where nothing was to be clumped.
+        The clumps of neurons from the finest scale to the coarsest; empty for a network without neurons.
     risk : float
         Mean squared error of `risk_network`, from leave-one-out residuals if rows are kept in memory.
     risk_interval : tuple of float or None
@@ -132,19 +132,19 @@ class Report:
         The network that `risk` is of: ``"the network that is returned"``, or ``"the network fitted to all rows"`` if
         there are too many features to keep rows; `risk` is then the mean squared residual of the fit.
     sweeps : int
-        How often every row was read.
+        Number of sweeps over all rows.
     rows_read : int
-        Rows read in all, those of partial reads included.
+        Number of rows read, including partial reads.
     stages : tuple of Stage
-        Seconds and sweeps a stage, in the order of their first call.
+        Seconds and sweeps per stage, in the order of their first call.
     errors_per_sweep : tuple of float
-        Root mean square of the residual as each polishing sweep over all rows found it.
+        RMS residual in each polishing sweep over all rows.
     errors_on_sample : tuple of float
-        The same for the sweeps before, over the rows in memory: of the affine function, then round after round.
+        The same for the earlier sweeps over rows in memory: first of the affine function, then of each round.
     label_rms : float
-        Root mean square of the labels about their mean, what the errors compare with.
+        Standard deviation of the labels, to which errors are compared.
     messages : tuple of str
-        What the user should know, a sentence each; the same that were issued as warnings.
+        Messages to the user, which were also issued as warnings.
 
     Examples
     --------
@@ -183,27 +183,28 @@ class Report:
     messages: tuple[str, ...] = ()
 
     def rows_for(self, share: float) -> int:
-        """Return about how many rows would show a neuron that alone explains `share` of the labels' variance.
+        """Return the approximate number of rows that would show a neuron that explains a share of the variance.
 
-        What rows show has noise in proportion to 1/N: N visible_share / share rows do. The variance is that off the
-        best affine function. Neurons that cancel each other may need many times as many.
+        The number is N visible_share / share, since the noise of the statistics is proportional to 1/N. The variance is
+        that of the residual of the best affine function. Neurons that cancel each other may need many times as many
+        rows.
 
         Parameters
         ----------
         share : float
-            Part of the variance, above 0 and at most 1.
+            Share of the variance, above 0 and at most 1.
 
         Raises
         ------
         ArgumentError
-            Another share.
+            The share is not in this range.
         """
         if not 0 < share <= 1:
             raise ArgumentError(f"share: {share!r}, expected a number above 0 and at most 1")
         return math.ceil(self.n_rows * self.visible_share / share)
 
     def __str__(self) -> str:
-        """Return the report as text, a line a subject."""
+        """Return the report as text with one line per subject."""
         lines = [
             f"{self.status}: {_MEANING[self.status]}",
             f"  samples    {_count(self.n_rows, 'row')} of {_count(self.n_features, 'feature')}; "

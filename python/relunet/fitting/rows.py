@@ -1,4 +1,4 @@
-"""The rows that a polish fits: rows held in memory, or all rows streamed from the samples."""
+"""Rows for a polish: rows held in memory, or all rows streamed from the samples."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ __all__ = [
     "sampled",
 ]
 
-# Samples with fewer distinct rows than this, and than one in so many rows, are treated as few rows that are repeated.
+# Samples with fewer than FEW_DISTINCT distinct rows, each repeated more than COPIES times on average, are replaced by
+# few repeated rows.
 FEW_DISTINCT, COPIES = 512, 8
-# Rows as which few distinct rows are kept.
+# Number of rows that replace few distinct rows.
 REPEATED_ROWS = 8192
 
 
 class FittedRows(Protocol):
-    """What a polish asks of rows."""
+    """Rows that a polish can fit."""
 
     @property
     def n_rows(self) -> int:
@@ -112,9 +113,9 @@ class SampledRows:
     weight : ndarray of shape (n,)
         Row weights, all positive.
     n_fitted : int
-        The first so many rows are fitted; the others are held out.
+        Number of rows that are fitted, which come first; the others are held out.
     n_rows : float
-        Rows of equal weight that would tell as much as all those of which these are a sample.
+        Effective number of all rows, of which these are a sample.
     n_jobs : int or None
         Threads of a sweep over them; None means one for each core.
     """
@@ -142,7 +143,7 @@ class SampledRows:
 
 @dataclass(frozen=True)
 class SketchedRows:
-    """Rows of which only projections are kept: each projection is a sweep over all rows.
+    """Rows of which only projections are kept; each projection takes a sweep over all rows.
 
     Attributes
     ----------
@@ -153,7 +154,7 @@ class SketchedRows:
     threshold, seed : int
         Parameters of the `RowSample` that chooses rows by the hash of their content, the same rows each time.
     held_out_every : int
-        One row in so many comes last, as held out.
+        One in `held_out_every` rows is held out and comes last.
     n_jobs : int or None
         Threads; None means one for each core.
     """
@@ -201,14 +202,14 @@ class StreamedRows:
 
 
 def hash_threshold(sample_size: int, n_rows: int) -> int:
-    """Return the hash up to which about `sample_size` of `n_rows` rows are: a fraction q of them lies below q 2⁶⁴."""
+    """Return the hash below which about `sample_size` of `n_rows` rows lie: a fraction q of them lies below q 2⁶⁴."""
     return min(2**64 - 1, int(2**64 * sample_size / n_rows)) if n_rows > sample_size else 2**64 - 1
 
 
 def sampled(sample: RowSample, held_out_every: int, n_jobs: int | None, total: float | None = None) -> SampledRows:
-    """Return the rows of a sample that have a weight, those held out last; equal rows are one with their weights' sum.
+    """Return the rows of a sample with positive weight, those held out last. Equal rows are combined into one.
 
-    `total` is the sum of the weights of all rows, where these are a part of them.
+    `total` is the sum of the weights of all rows, if the sample is a part of them.
 
     Raises
     ------
@@ -239,16 +240,16 @@ def sampled(sample: RowSample, held_out_every: int, n_jobs: int | None, total: f
 
 
 def few_distinct(sample: RowSample) -> bool:
-    """Tell whether a sample holds so few distinct rows that they may be all there are."""
+    """Return whether a sample holds so few distinct rows that they may be all distinct rows."""
     return len(np.unique(sample.rows()[0])) < FEW_DISTINCT
 
 
 def _repeated(rows: HeldRows, held_out_every: int, n_rows: float) -> SampledRows:
-    """Return few distinct rows as many: each in proportion to its weight, and some copies of each held out."""
+    """Return few distinct rows repeated in proportion to their weights, with some copies of each held out."""
     copies = np.rint(rows.weight / np.sum(rows.weight) * REPEATED_ROWS)
     copies = np.maximum(copies, 2 * held_out_every).astype(int)
     at = np.repeat(np.arange(rows.n_rows), copies)
-    # Copies of a row are spread evenly over the order.
+    # Copies of a row are spread evenly.
     rank = np.concatenate([(np.arange(c) + 0.5) / c for c in copies])
     held_out = np.concatenate([np.arange(c) % held_out_every == 0 for c in copies])
     order = np.lexsort((at, rank, held_out))
@@ -258,15 +259,12 @@ def _repeated(rows: HeldRows, held_out_every: int, n_rows: float) -> SampledRows
 
 
 def counts_repetitions(weight: Array) -> bool:
-    """Tell whether weights are whole numbers: a weight of 2 is then a row given twice."""
+    """Return whether weights are integers, in which case they count repetitions of rows."""
     return bool(np.sum(weight) < 2.0**53 and np.all(weight == np.rint(weight)))
 
 
 def effective_rows(weight: Array) -> float:
-    """Return how many rows of equal weight have means as certain as those of rows with these weights.
-
-    These are Σ w where weights count repetitions, else (Σ w)² / Σ w².
-    """
+    """Return the effective number of rows: Σ w if weights count repetitions, and (Σ w)² / Σ w² otherwise."""
     if counts_repetitions(weight):
         return float(np.sum(weight))
     share = weight / np.max(weight)
@@ -274,5 +272,5 @@ def effective_rows(weight: Array) -> float:
 
 
 def own_weight(weight: Array) -> Array:
-    """Return the weight of a single copy of each row."""
+    """Return the weight of a single copy of each row: 1 if weights count repetitions."""
     return np.ones_like(weight) if counts_repetitions(weight) else weight

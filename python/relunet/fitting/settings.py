@@ -1,4 +1,4 @@
-"""The constants of the method, each with a default, which the driver hands down to the stages."""
+"""Constants of the method with their defaults, which the driver passes to the stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fit with nothing that is quadratic in the features: rows are projected on few directions, all are polished."""
+"""A fit for many features whose memory is linear in their number: rows are kept as projections on a few directions."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ __all__ = ["SketchedFit"]
 
 
 class SketchedFit(Fit):
-    """The stages of a fit for more features than a covariance matrix is kept for.
+    """The stages of a fit without the covariance matrix of the inputs, for many features.
 
-    Inputs are scaled, not whitened: correlations between them slow the polish down, and strong ones turn the directions
-    that are found. Each projection of rows is a sweep, and so is the risk of a network. One sweep reads means, scales
-    and a sample of the labels.
+    Inputs are scaled but not whitened: correlations between them slow the polish, and strong correlations bias the
+    directions that are found. Each projection of rows and each risk of a network takes a sweep. The first sweep reads
+    means, scales and a sample of the labels.
 
     Parameters
     ----------
     trace : Trace
         The samples, whose sweeps are counted.
     n_neurons : int
-        Most neurons.
+        Largest number of neurons.
     fit_bias : bool
         Whether neurons have biases.
     fit_linear : {"auto", True, False}
         Whether the network has a linear part.
     seed : int
-        Seed of the sample of rows, and of the directions that searches try.
+        Seed of the sample of rows and of the directions that searches try.
     settings : Settings, default=DEFAULTS
         Constants of the method.
     """
@@ -78,7 +78,7 @@ class SketchedFit(Fit):
 
     @property
     def n_fitted(self) -> float:
-        """Rows that `polished` fits, in rows of equal weight: all."""
+        """Effective number of rows that `polished` fits, which are all rows."""
         return self.inputs.n_rows
 
     def projected_rows(self, directions: Array, beyond: ReLUNetwork, n_neurons: int | None) -> HeldRows:
@@ -90,7 +90,7 @@ class SketchedFit(Fit):
         return HeldRows(rows.x[:, :-1] - shift, y, rows.weight, rows.n_jobs)
 
     def rounding(self, network: ReLUNetwork) -> float:
-        """Return the RMS residual below which the labels are this network up to rounding."""
+        """Return the RMS residual below which the labels equal this network up to rounding."""
         y = self.rows.y
         with np.errstate(over="ignore", under="ignore"):
             single = self.samples.dtype == np.float32 or bool(np.all(y == y.astype(np.float32)))
@@ -98,7 +98,7 @@ class SketchedFit(Fit):
         return part * float(np.sqrt(self.inputs.label_var + self.inputs.label_mean**2))
 
     def certified(self, network: ReLUNetwork) -> Risk:
-        """Return the risk on all rows, which had a part in the fit."""
+        """Return the risk on all rows, which were also fitted."""
         return Risk(self.rms(network) ** 2, "the network fitted to all rows")
 
     def residual_subspace(self, network: ReLUNetwork) -> Subspace:
@@ -113,7 +113,7 @@ class SketchedFit(Fit):
         )
 
     def blurred(self, network: ReLUNetwork) -> Array:
-        """Return no direction: the second moment beside a kink would be a matrix of all features."""
+        """Return no directions, since the second moment near a kink would take a matrix over all features."""
         return np.zeros((self.inputs.rank, 0))
 
     def polished(self, network: ReLUNetwork, *, linear: bool) -> ReLUNetwork:
@@ -123,7 +123,7 @@ class SketchedFit(Fit):
         return self.descended_on_all(network, Free(self.inputs.fit_bias, linear))
 
     def status(self, network: ReLUNetwork, limit: int, first_look: Subspace | None, *, told: bool = True) -> Status:
-        """Return how the fit ended, and warn the user where something can be done about it."""
+        """Return how the fit ended, and warn if the user can improve it."""
         status = super().status(network, limit, first_look, told=told)
         if status == "budget":
             d = self.samples.n_columns

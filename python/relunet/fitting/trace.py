@@ -1,4 +1,4 @@
-"""Counts of a fit: the sweeps and rows of its samples, seconds for each stage, errors, and messages."""
+"""Record of a fit: sweeps and rows read, seconds per stage, errors and messages."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ __all__ = ["Trace"]
 
 
 class Trace:
-    """The samples of one fit, whose sweeps are counted.
+    """The samples of one fit, with counts of sweeps and rows read.
 
     Parameters
     ----------
     samples : Samples
-        What is swept.
+        The samples.
     n_jobs : int or None
-        Threads; None, 0 or less means one a core.
+        Number of threads; None, 0 or less means one per core.
     progress : callable or None
-        Called with the stage, the rows done and the rows there are, about ten times a second.
-    checkpoint : path or None, default None
-        Folder for what sweeps have found, so that the same fit, begun again, goes on.
+        Called with the stage, the rows done and the number of rows, about ten times per second.
+    checkpoint : path or None, default=None
+        Folder in which the sums of sweeps are stored, so that the same fit continues from them when it is repeated.
 
     Attributes
     ----------
     errors : list of float
-        Root mean square of the residual as sweeps over all rows found it.
+        RMS residual in each sweep over all rows that computed it.
     errors_on_sample : list of float
         The same for sweeps over rows in memory.
     messages : list of str
-        What the user was told.
+        Messages to the user.
     rows_read : int
-        Rows that sweeps have read; sums that a checkpoint had are not read again.
+        Number of rows read by sweeps, without those whose sums were restored from a checkpoint.
     """
 
     def __init__(
@@ -85,9 +85,9 @@ class Trace:
         self.rows_read += n_read
 
     def counted(self, task: str, total: int) -> Callable[[int], None] | None:
-        """Return what reports the progress of work in memory, None if nobody asks for it.
+        """Return a function that reports the progress of work in memory, or None if no progress is requested.
 
-        It takes what is done of about `total`, and passes on no more than that, at most ten times a second.
+        The function takes the amount done, limits it to `total`, and reports it at most ten times per second.
         """
         progress, last = self.progress, time.monotonic()
         if progress is None:
@@ -102,7 +102,7 @@ class Trace:
         return report
 
     def warn(self, message: str) -> None:
-        """Tell the user, now and in the report."""
+        """Issue a warning and add it to the messages of the report."""
         self.messages.append(message)
         warn(message)
 

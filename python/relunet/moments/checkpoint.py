@@ -1,4 +1,4 @@
-"""Sweeps that a fit has finished, kept in a folder: the same fit, begun again, reads them instead of the rows."""
+"""Storage of the sums of finished sweeps in a folder, from which a repeated fit reads them instead of the rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-hidden-layer ReLU networks: what relunet learns, and exact comparisons of one with another."""
+"""One-hidden-layer ReLU networks, with exact comparisons, storage, export and import."""
 
 from relunet.network.matching import NeuronMatch
 from relunet.network.network import ReLUNetwork

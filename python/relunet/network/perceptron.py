@@ -1,4 +1,4 @@
-"""Networks as multilayer perceptrons: one hidden layer and no linear part, the form that most other tools know."""
+"""Conversion of networks to multilayer perceptrons with one hidden layer and no linear part, as other tools use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where rows come from: lazy, re-readable tables of inputs, labels and weights."""
+"""Samples: lazy, re-readable tables of inputs, labels and weights, and the functions that make them."""
 
 from relunet._typing import Rows
 from relunet.samples.files import scan_csv, scan_npy, scan_parquet

@@ -1,4 +1,4 @@
-"""Batches that can be had by their number, in any order."""
+"""Batches of rows that a function returns by their number, in any order."""
 
 from __future__ import annotations
 

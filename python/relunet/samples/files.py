@@ -1,4 +1,4 @@
-"""Samples in files: .npy, Parquet, CSV."""
+"""Samples in files: `scan_npy`, `scan_parquet` and `scan_csv`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells samples from others: a hash of all of their rows."""
+"""Identity of samples: a hash of all of their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where rows come from: samples of arrays, data frames and batches; those of files are beside."""
+"""Samples in memory: `scan_array`, `scan_arrow` and `scan_batches`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of features: what tables call their columns, and where wanted names stand among those that were found."""
+"""Names of features: reading them from tables, and matching requested names with those that were found."""
 
 from __future__ import annotations
 

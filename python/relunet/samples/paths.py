@@ -1,4 +1,4 @@
-"""Files that a path, a folder, a pattern or a sequence of them stands for, and the columns that their folders hold."""
+"""Resolution of paths, folders, patterns and sequences of them to files, with the columns that folder names define."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that Python objects hand out piece by piece, and a reader of such pieces in their order."""
+"""Sources of rows in Python that return rows in pieces, and a sequential reader of such pieces."""
 
 from __future__ import annotations
 

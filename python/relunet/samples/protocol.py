@@ -1,4 +1,4 @@
-"""What samples are: lazy, re-readable tables of inputs, labels and weights, one protocol for all of them."""
+"""The protocol `Samples`: lazy, re-readable tables of inputs, labels and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same rows with their columns in the order of given names."""
+"""Samples with their columns rearranged in the order of given names."""
 
 from __future__ import annotations
 

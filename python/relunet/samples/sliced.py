@@ -1,4 +1,4 @@
-"""Arrays that are not in memory, whose rows are read by slices: h5py, zarr and their like."""
+"""Arrays outside memory that are read by slices, such as datasets of h5py and zarr."""
 
 from __future__ import annotations
 

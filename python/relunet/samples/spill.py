@@ -1,4 +1,4 @@
-"""Rows on their way to disk, for sources that can be read only once."""
+"""Temporary files for the rows of sources that can be read only once (`spill=True`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clumping game of [CDGKM23], appendix C, which bounds the number of rounds.
+"""The clumping game of [CDGKM23], appendix C, whose length bounds the number of rounds.
 
 A position w holds the levels of the gaps between neighbouring v_i, which are large for small gaps, and a zero at both
 ends. A move contracts intervals: the neurons between their gaps are learnt, and of the gaps only the widest remains.

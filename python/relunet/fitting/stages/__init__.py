@@ -1,1 +1,1 @@
-"""The stages of a fit, none of which imports another but for the whitening that all share."""
+"""The stages of a fit, one module each; no stage imports another, except for the whitening, which all share."""

@@ -1,8 +1,8 @@
-"""Neurons in all dimensions at once, for few rows: least-squares fits from many starts, each improved by exchanges.
+"""Search for neurons in all dimensions at once, for few rows: least-squares fits from many starts, with exchanges.
 
-The subspace of the neurons needs more rows to be seen than the neurons need to be determined. Where rows are few, a
-Levenberg-Marquardt step in all dimensions is cheap, so that no subspace is needed; directions that are seen in part
-still give starts. A residual of zero on more rows than there are parameters tells that a fit is the network.
+More rows are needed to see the subspace of the neurons than to determine the neurons. For few rows, a
+Levenberg-Marquardt step in all dimensions is cheap, so that no subspace is needed; directions that are partly visible
+are used for starts. If a fit has a residual of zero on more rows than there are parameters, it is the network.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from relunet.network import ReLUNetwork
 
 __all__ = ["DirectFit", "find_directly", "is_determined"]
 
-# Smallest eigenvalue of the normal matrix, relative to the largest, in columns of equal length, that is not rounding.
+# Eigenvalues of the normal matrix of normalised columns below this share of the largest are rounding errors.
 SINGULAR = 1e-13
-# Distance from a kink, in units of the RMS distance, below which it passes through a row.
+# A kink passes through a row if its distance is below this share of the RMS distance.
 AT_KINK = 1e-8
 
 
@@ -78,15 +78,15 @@ def find_directly(
     sample_weight : ndarray of shape (n,), optional
         Row weights.
     directions : ndarray of shape (r, m), optional
-        Orthonormal directions, the most promising first, whose spans give starts.
+        Orthonormal directions in the order in which they stand out, whose spans give starts.
     floor : float, default=0.0
         Mean squared residual at which the search ends.
     budget : int, default=1e9
-        Floating-point operations that may be spent.
+        Budget in floating-point operations.
     seed : int, default=0
         Seed of the starts.
     n_jobs : int, optional
-        Threads; None means one for each core. The result does not depend on it.
+        Number of threads; None means one per core. The result does not depend on it.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def find_directly(
     Raises
     ------
     ArgumentError
-        Fewer than one neuron.
+        `n_neurons` is less than 1.
 
     Examples
     --------
@@ -142,11 +142,11 @@ def find_directly(
 
 
 def is_determined(network: ReLUNetwork, x: Array, *, fit_bias: bool) -> bool:
-    """Return whether rows x determine the parameters of a network that is exact on them.
+    """Return whether rows x determine the parameters of a network that fits them exactly.
 
-    The network is linear in its parameters while no neuron changes its side at any row: the parameters are determined
-    if there are fewer of them than rows, and if no change of them leaves all labels as they are. Rows through which a
-    kink passes do not count: they hold a neuron at the edge of the networks that fit, not at the only one.
+    For fixed gates the network is linear in its parameters. They are determined if there are fewer parameters than rows
+    and if no change of the parameters leaves all predictions unchanged. Rows on a kink do not count: they hold a neuron
+    at the boundary of the set of networks that fit, which may contain others.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Neurons inside the subspace: the best few-term networks on projected rows, for every number of neurons."""
+"""Search for neurons inside the subspace: the best networks on projected rows, for every number of neurons."""
 
 from __future__ import annotations
 
@@ -59,47 +59,47 @@ def find_neurons(
 ) -> list[Candidate]:
     """Search for the global minimum of ``mean (y - w·z - Σ_i s_i |a_i·z|)²`` with at most `n_neurons` terms.
 
-    Terms are added where the residual correlates most with |a·z| once what the present terms can follow is projected
-    out, slid by Levenberg-Marquardt, and exchanged; growth ends at `n_neurons`, at the tolerance, or where the
-    residual shows nothing more [CDGKM23, section 4, asks the same question of its moments].
+    Terms |a·z| are added that correlate most with the residual after the tangent space of the present terms is
+    projected out, refined by Levenberg-Marquardt, and exchanged. Growth ends at `n_neurons`, at the tolerance, or when
+    the residual shows no further term, the criterion that [CDGKM23, section 4] applies to its moments.
 
     Parameters
     ----------
     z : ndarray of shape (n, r)
-        Projected rows, about whitened, in an order that says nothing about them: the first four fifths are fitted and
-        the others held out.
+        Projected rows, approximately whitened, in an order that does not depend on their values: the first four fifths
+        are fitted and the others held out.
     y : ndarray of shape (n,)
         Labels.
     n_neurons : int
-        Most terms.
+        Largest number of terms.
     fit_bias : bool, default=False
         Whether a constant column is appended to z, so that terms have biases and w an intercept.
     sample_weight : ndarray of shape (n,), optional
         Row weights.
     starts : sequence of Candidate, default=()
-        Models to begin from; the best of them is extended.
+        Initial models; the best of them is extended.
     tolerance : float, default=1e-20
-        Loss, relative to the best linear fit's, at which the search ends.
+        Loss, relative to that of the best linear fit, at which the search ends.
     least_gain : float, default=0.0
-        Part of the loss that a term must explain, or two more after it, for growth to go on.
+        Share of the loss that a term, or two more after it, must explain for growth to continue.
     budget : int, default=2e10
-        Floating-point operations that exchanges may spend, beside those of the growth.
+        Budget of exchanges in floating-point operations, without those of the growth.
     seed : int, default=0
         Seed of the directions tried.
     n_jobs : int, optional
-        Threads; None is every core. The result does not depend on it.
+        Number of threads; None means one per core. The result does not depend on it.
     progress : callable, optional
-        Called about ten times a second with the floating-point operations done, those of the growth included.
+        Called about ten times per second with the number of floating-point operations done, including the growth.
 
     Returns
     -------
     list of Candidate
-        The best networks found, by increasing number of neurons, from the linear fit on.
+        The best networks found, by increasing number of neurons, starting with the linear fit.
 
     Raises
     ------
     ArgumentError
-        Shapes that do not fit together, or fewer than ten rows.
+        Shapes do not match, or there are fewer than ten rows.
 
     Examples
     --------
@@ -140,18 +140,18 @@ def find_many_neurons(
     seed: int = 0,
     n_jobs: int | None = None,
 ) -> Candidate:
-    """Search for many neurons at once, by stochastic gradients on half as many more and Gauss-Newton steps.
+    """Search for many neurons at once: stochastic gradients on 1.5 times as many neurons, then Gauss-Newton steps.
 
-    The time grows like the square of the number of parameters, with `find_neurons` like its cube.
+    The time grows like the square of the number of parameters, and that of `find_neurons` like its cube.
 
     Parameters
     ----------
     z : ndarray of shape (n, r)
-        Whitened rows, in an order that says nothing about them.
+        Whitened rows, in an order that does not depend on their values.
     y : ndarray of shape (n,)
         Labels.
     n_neurons : int
-        Most neurons.
+        Largest number of neurons.
     fit_bias : bool, default=False
         Whether a constant column is appended to z, so that terms have biases and w an intercept.
     sample_weight : ndarray of shape (n,), optional
@@ -159,23 +159,23 @@ def find_many_neurons(
     floor : float, default=0.0
         Mean squared residual at which the search ends.
     visits_per_parameter : int, default=1000
-        Rows that stochastic gradients visit, with repetition, for each parameter.
+        Rows per parameter that stochastic gradients visit, counted with repetition.
     rounds : int, default=3
-        Searches for neurons in what the first one has left.
+        Number of searches for neurons in the residual of the first search.
     seed : int, default=0
         Seed of the random neurons and of the order of the rows.
     n_jobs : int, optional
-        Threads; None is every core. The result does not depend on it.
+        Number of threads; None means one per core. The result does not depend on it.
 
     Returns
     -------
     Candidate
-        The best network found, its held-out loss not known.
+        The best network found; its held-out loss is NaN.
 
     Raises
     ------
     ArgumentError
-        Shapes that do not fit together, or fewer than ten rows.
+        Shapes do not match, or there are fewer than ten rows.
 
     Examples
     --------
@@ -207,10 +207,11 @@ def find_many_neurons(
 def choose(
     candidates: Sequence[Candidate], n_rows: float, least_gain: float = 0.0, settings: Settings = DEFAULTS
 ) -> Candidate:
-    """Return the fewest neurons that explain as much as more would, from losses on `n_rows` fitted rows.
+    """Return the smallest network that explains as much as larger ones, from losses on `n_rows` fitted rows.
 
-    p additional parameters lower the loss by p/n of itself by chance, and by more as the best of many that were tried.
-    Neurons that gain less than `settings.selection` times as much, or than `least_gain` of the loss each, are left out.
+    By chance, p additional parameters decrease the loss by the share p/n, and by more if they are the best of many
+    tried. Neurons that decrease it by less than `settings.selection` times this, or less than `least_gain` each, are
+    left out.
     """
     rounding = 1e-24 * candidates[0].train_loss
 

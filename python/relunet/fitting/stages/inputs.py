@@ -1,4 +1,4 @@
-"""The first stage: mean and covariance of the inputs and labels, and the networks that follow from these alone."""
+"""First stage: mean and covariance of the inputs and labels, and the affine functions that follow from them."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ from relunet.network import ReLUNetwork
 
 __all__ = ["Inputs", "inputs_of", "scaled_inputs_of", "shrunk"]
 
-# Eigenvalues of the correlation matrix below this part of the largest are rounding; and a feature is constant if its
-# standard deviation is below this part of its mean.
+# Eigenvalues of the correlation matrix below RANK_TOLERANCE times the largest are rounding errors. A feature is
+# constant if its standard deviation is below CONSTANT times its mean.
 RANK_TOLERANCE, CONSTANT = 1e-13, 16 * float(np.finfo(np.float64).eps)
-# Penalties of the slopes of standardised features that are tried, in units of the variance of a feature.
+# Penalties tried for the slopes of standardised features, in units of the variance of a feature.
 PENALTIES = np.concatenate([[0.0], np.logspace(-6, 3, 28)])
-# So many rows a parameter need no penalty; nor does a risk that the best penalty lowers by no more than this part.
+# No penalty is used with at least PLENTY rows per parameter, or if it decreases the risk by at most the share
+# NEGLIGIBLE.
 PLENTY, NEGLIGIBLE = 50, 1e-3
-# Sizes of inputs and of labels whose powers and products are within the range of numbers.
+# Range of sizes of inputs and labels whose powers and products do not overflow or underflow.
 SMALLEST, LARGEST = 1e-50, 1e50
-# Rows whose sums are rounded one after the other: these or one of so many parts of all, whichever are more.
+# Number of rows that are summed sequentially: LEAF_ROWS, or the fraction 1/LEAVES of all rows if that is more.
 LEAF_ROWS, LEAVES = 2048, 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs(Whitening):
-    """Mean and covariance of inputs and labels, and what follows from them alone.
+    """Mean and covariance of inputs and labels, and changes of coordinates of networks.
 
     Attributes
     ----------
     n_rows : float
-        Rows of equal weight that would tell as much as those of the samples.
+        Effective number of rows.
     fit_bias : bool
-        Whether neurons have biases; without, a network is homogeneous in the raw inputs.
+        Whether neurons have biases; without biases, a network is homogeneous in the inputs x.
     label_mean, label_var : float
         Mean and variance of the labels.
     label_cov : ndarray of shape (r,)
         Covariance of the labels with z.
     farthest_mean : float
-        Largest mean of a feature, in its standard deviations.
+        Largest mean of a feature, in units of its standard deviation.
     spread : ndarray of shape (r,) or float
         Variance of the standardised inputs along each coordinate of z.
     shrinkage : ndarray of shape (r,) or float
-        Factors of the slopes of the affine function along z: below 1 where a penalty lowers the risk.
+        Factors of the slopes of the affine function along z, below 1 if a penalty decreases the risk.
     """
 
     n_rows: float
@@ -64,7 +65,7 @@ class Inputs(Whitening):
     def weights(self, parameters: Array, directions: Array) -> tuple[Array, Array]:
         """Return weights (m, d) and biases (m,) of affine functions of rows projected on whitened `directions` (r, q).
 
-        Their `parameters` (m, q) or, with biases, (m, q + 1) hold the constant last.
+        `parameters` has shape (m, q) or, with biases, (m, q + 1) with the constant last.
         """
         q = directions.shape[1]
         slopes = matmul(parameters[:, :q], self.x_weights(directions.T))
@@ -75,8 +76,8 @@ class Inputs(Whitening):
     def projected(self, network: ReLUNetwork, directions: Array) -> tuple[Array, Array, Array]:
         """Return a network as a function ``linear·p + Σ signs |vectors·p|`` of projected rows p.
 
-        p are (x - mean) @ whiten @ directions and a constant 1 after them; without biases x @ whiten @ directions, so
-        that no neuron can use a constant. relu(t) = (t + |t|)/2.
+        The rows are p = ((x - mean) @ whiten @ directions, 1) with biases, and p = x @ whiten @ directions without, so
+        that no neuron can use a constant. The conversion uses relu(t) = (t + |t|)/2.
         """
         sizes = np.abs(network.output_weights)[:, None]
         linear = network.linear + np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
@@ -90,7 +91,7 @@ class Inputs(Whitening):
         return parameters[-1], parameters[:-1], np.sign(network.output_weights)
 
     def linear_beyond(self, network: ReLUNetwork, directions: Array) -> ReLUNetwork:
-        """Return what `projected` leaves of the linear part: a function of x off the span of `directions`."""
+        """Return the linear function off the span of `directions`, which `projected` omits."""
         halves = np.sum(network.weights * network.output_weights[:, None], axis=0) / 2
         slope = self.z_weights((network.linear + halves)[None, :])
         beyond = slope - matmul(matmul(slope, directions), directions.T)
@@ -101,9 +102,9 @@ class Inputs(Whitening):
     def unprojected(
         self, linear: Array, vectors: Array, signs: Array, directions: Array, beyond: ReLUNetwork
     ) -> ReLUNetwork:
-        """Return the network of a function of projected rows, as `projected` gives it, and of the linear part `beyond`.
+        """Return the network of a function of projected rows, as returned by `projected`, plus the function `beyond`.
 
-        |t| = 2 relu(t) - t.
+        The conversion uses |t| = 2 relu(t) - t.
         """
         weights, biases = self.weights(np.concatenate([vectors, linear[None, :]]), directions)
         slope = weights[-1] - np.sum(weights[:-1] * signs[:, None], axis=0) + beyond.linear
@@ -111,7 +112,7 @@ class Inputs(Whitening):
         return ReLUNetwork(2 * weights[:-1], signs, 2 * biases[:-1], slope, constant)
 
     def affine_network(self) -> ReLUNetwork:
-        """Return the best affine function of the inputs; a linear one where there are no biases."""
+        """Return the best affine function of the inputs, or the best linear function without biases."""
         if self.fit_bias:
             slope, constant = self.label_cov * self.shrinkage, self.label_mean
         else:
@@ -125,7 +126,7 @@ class Inputs(Whitening):
         return ReLUNetwork(np.zeros((0, len(linear))), np.zeros(0), linear=linear, intercept=constant)
 
     def constant_network(self) -> ReLUNetwork:
-        """Return the best constant; zero where there are no biases."""
+        """Return the best constant, which is zero without biases."""
         d = len(self.mean)
         return ReLUNetwork(np.zeros((0, d)), np.zeros(0), intercept=self.label_mean if self.fit_bias else 0.0)
 
@@ -153,10 +154,10 @@ def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs
     scale = np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))
     varies = scale > CONSTANT * np.abs(moments.mean)
     unit = np.where(varies, scale, 1.0)
-    # The rank does not depend on units: it is that of the correlations, judged against the rounding of their sums.
+    # The rank is that of the correlation matrix up to rounding, so that it does not depend on units.
     correlation = np.where(varies[:, None] & varies, moments.cov / unit / unit[:, None], 0.0)
     values, vectors = eigh(correlation)
-    # Far means leave fewer digits of what varies about them.
+    # A mean far from zero reduces the accuracy of the covariance.
     farthest = _farthest(moments.mean, scale)
     lost = (farthest * float(np.finfo(np.float64).eps)) ** 2
     kept = values > max(RANK_TOLERANCE, lost) * max(values[-1], 1.0)
@@ -177,10 +178,10 @@ def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs
 
 
 def shrunk(inputs: Inputs, rows: SampledRows) -> Inputs:
-    """Return the inputs with the shrinkage of slopes that has the least leave-one-out risk.
+    """Return the inputs with the shrinkage of slopes that minimises the leave-one-out risk.
 
-    The penalty is that of ridge regression on standardised features: along an eigenvector of their correlation matrix
-    with the eigenvalue v, the slope is multiplied by v / (v + penalty).
+    The penalty is that of ridge regression on standardised features: the slope along an eigenvector of their
+    correlation matrix with eigenvalue v is multiplied by v / (v + penalty).
 
     Parameters
     ----------
@@ -205,14 +206,14 @@ def shrunk(inputs: Inputs, rows: SampledRows) -> Inputs:
 
 
 def scaled_inputs_of(sums: SketchMoments, gradient: GradientMoments, n_rows: float, *, fit_bias: bool) -> Inputs:
-    """Return means and scales of inputs too many for their covariance, as if they were uncorrelated.
+    """Return means and scales of many inputs, which are treated as uncorrelated.
 
     Parameters
     ----------
     sums : SketchMoments
         Sums over all rows, without directions.
     gradient : GradientMoments
-        Sums over the same rows at the network that is zero: those of the labels against the inputs.
+        Sums over the same rows at the zero network, that is, products of labels and inputs.
     n_rows : float
         Rows of equal weight that would tell as much.
     fit_bias : bool
@@ -229,7 +230,7 @@ def scaled_inputs_of(sums: SketchMoments, gradient: GradientMoments, n_rows: flo
     _check_size("X", mean, squares)
     _check_size("y", against_labels[-1], gradient.risk)
     variance = squares - mean**2
-    # What rounding of the sums makes of constant features.
+    # The variance of constant features due to rounding of the sums.
     rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, gradient.n_rows / LEAVES)
     scale = np.sqrt(np.where(variance > rounding * squares, variance, 0.0))
     whiten = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -251,13 +252,13 @@ def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> 
     """Refuse values whose mean, or mean square, is too large or too small to compute with."""
     size = np.max(np.maximum(np.abs(mean), np.sqrt(np.maximum(square, 0.0))))
     if not (size == 0 or SMALLEST <= size <= LARGEST):
-        # A mean square is infinite long before a mean is.
+        # A mean square overflows long before a mean does.
         size = size if np.isfinite(size) else np.max(np.abs(mean))
         expected = f"expected sizes between {SMALLEST:.0e} and {LARGEST:.0e}"
         raise DataError(f"{name}: values of size {size:.3g}; {expected}: choose another unit")
 
 
 def _farthest(mean: Array, deviation: Array) -> float:
-    """Return the largest mean in standard deviations, of features that are not constant."""
+    """Return the largest mean of a feature that is not constant, in units of its standard deviation."""
     varies = deviation > CONSTANT * np.abs(mean)
     return float(np.max(np.abs(mean[varies]) / deviation[varies], initial=0.0))

@@ -1,7 +1,7 @@
-"""Which side of each kink is on: the choice, free up to the affine part, that makes the linear part vanish if any does.
+"""Orientation of the neurons, chosen such that the linear part vanishes or else is as small as possible.
 
-relu(t) = relu(-t) + t: turning a neuron round moves its linear function to the affine part. What data determine is
-|t| and the affine part; when some choice of sides leaves no linear part, the network is exactly its neurons.
+By relu(t) = relu(-t) + t, reversing a neuron moves its linear function to the affine part. Data determine |t| and the
+affine part only. If some choice of orientations leaves no linear part, the network consists of its neurons alone.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["orient"]
 
 
 def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFAULTS) -> ReLUNetwork:
-    """Return the same function with the sides chosen so that the linear part is as small as can be.
+    """Return the same function with the orientations that make the linear part smallest.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with one output.
     whitening : Whitening
-        Mean and covariance of the inputs: the linear part is measured by the spread of its values.
+        Mean and covariance of the inputs; the size of the linear part is the standard deviation of its values.
     settings : Settings, default=DEFAULTS
         Number of neurons up to which all orientations are compared.
     """
@@ -35,7 +35,7 @@ def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFA
         return network
     jumps = network.weights * network.output_weights[:, None]
     seen = whitening.z_weights(np.concatenate([jumps, network.linear[None, :]]))
-    # In an orthonormal basis of what the neurons span; what lies outside no choice can change.
+    # Coordinates are those of an orthonormal basis of the span of the neurons; no choice changes the part outside it.
     u, s, vt = svd(seen[:k])
     kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0
     moves = u[:, kept] * s[kept]
@@ -50,7 +50,7 @@ def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFA
 
 
 def _subset(moves: Array, rest: Array, exhaustive: int) -> NDArray[np.bool_]:
-    """Return which rows of `moves`, added to `rest`, bring it nearest to zero."""
+    """Return the rows of `moves` whose sum with `rest` is closest to zero."""
     k = len(moves)
     if k <= exhaustive:
         sums = rest[None, :]

@@ -1,10 +1,10 @@
-"""The fifth stage: the least-squares optimum in all d dimensions, from a start in its basin.
+"""Polish: the least-squares optimum in all d dimensions, from a start in its basin of attraction.
 
-With the neurons that are on fixed row by row, f is linear in its parameters: with the gates g_i = 1(w_i·x + b_i > 0),
-f = θ_0·x̃ + Σ g_i θ_i·x̃, x̃ = (x, 1). A Gauss-Newton step solves N Δθ = E[r g x̃] with the normal matrix
-N = E[g gᵀ ⊗ x̃ x̃ᵀ]. Where parameters are few N is accumulated whole; where they are many, outside the span of the
-neurons N = C ⊗ I in whitened coordinates, C = E[g gᵀ], and inside it is small: then a step needs the gradient alone,
-one O(N d k) sweep, and combining the last few steps makes up for what the approximation loses.
+For fixed gates g_i = 1(w_i·x + b_i > 0), f = θ_0·x̃ + Σ g_i θ_i·x̃ with x̃ = (x, 1) is linear in its parameters. A
+Gauss-Newton step solves N Δθ = E[r g x̃] with the normal matrix N = E[g gᵀ ⊗ x̃ x̃ᵀ], which is accumulated completely
+if there are few parameters. For many parameters, N is approximated: outside the span of the neurons it is C ⊗ I in
+whitened coordinates with C = E[g gᵀ], and inside it is small and computed from sampled rows. A step then needs only the
+gradient, one sweep of O(N d k) operations, and Anderson acceleration compensates for the approximation.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ __all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "polish",
 
 # Range of the relative damping of a normal matrix.
 MIN_DAMPING, MAX_DAMPING = 1e-13, 1e4
-# Residuals below this part of the labels are rounding errors: a step that only changes them is the last.
+# Residuals below this share of the labels are rounding errors, at which the steps end.
 ROUNDING = 1e-14
-# Columns of the gradient that are solved for at once.
+# Number of columns of the gradient that are solved for at once.
 COLUMNS = 4096
-# Singular values of the neurons' directions below this part of the largest do not span a dimension of their own.
+# Singular values of the directions of neurons below this share of the largest do not count as a dimension.
 SPAN_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
 class Free:
-    """Which parameters of a network are fitted beside the weights of its neurons.
+    """The parameters of a network that are fitted besides the weights of its neurons.
 
     Attributes
     ----------
     biases : bool
-        Biases of the neurons, and the intercept.
+        Whether the biases of the neurons and the intercept are fitted.
     linear : bool
-        The linear part; else it is zero.
+        Whether the linear part is fitted; otherwise it is zero.
     """
 
     biases: bool
@@ -67,11 +67,11 @@ class Polished:
     Attributes
     ----------
     network : ReLUNetwork
-        The best network met.
+        The best network found.
     risk : float
-        Its mean squared residual on the rows it was polished on.
+        Its mean squared residual on the rows of the polish.
     history : tuple of float
-        Root mean square of the residual as each sweep found it.
+        RMS residual in each sweep.
     """
 
     network: ReLUNetwork
@@ -88,7 +88,7 @@ def _parameters(network: ReLUNetwork) -> tuple[Array, Array]:
 
 
 def _network(parameters: Array, signs: Array) -> ReLUNetwork:
-    """Return the network with these parameters: output weights ±1, sizes in the weights."""
+    """Return the network with these parameters, whose output weights are ±1."""
     neurons, affine = parameters[:-1] * signs[:, None], parameters[-1]
     return ReLUNetwork(neurons[:, :-1], signs, neurons[:, -1], affine[:-1], float(affine[-1]))
 
@@ -104,7 +104,7 @@ def polish(
     n_jobs: int | None = None,
     settings: Settings = DEFAULTS,
 ) -> Polished:
-    """Return the least-squares optimum on rows: by gradients, and by `newton` where these do not converge.
+    """Return the least-squares optimum on rows, by `accelerate` and, if that does not converge, by `newton`.
 
     Parameters
     ----------
@@ -115,17 +115,17 @@ def polish(
     whitening : Whitening
         Mean and covariance of the inputs.
     free : Free
-        What is fitted.
+        The parameters that are fitted.
     label_rms : float
-        RMS of the labels, for what counts as a rounding error.
+        RMS of the labels, which sets the size of rounding errors.
     steps : int
-        Most sweeps of the gradients.
+        Largest number of sweeps of `accelerate`.
     n_jobs : int, default=None
-        Threads; None means one for each core.
+        Number of threads; None means one per core.
     settings : Settings, default=DEFAULTS
-        When the steps end.
+        Termination criteria.
     """
-    # Part of the predicted statistical error, relative to the risk.
+    # A share of the predicted statistical error, relative to the risk.
     tolerance = settings.precision_goal * network.weights.size / rows.n_rows
     polished = accelerate(
         network,
@@ -164,15 +164,15 @@ def newton(
     rows : FittedRows
         The rows to fit.
     free : Free
-        What is fitted.
+        The parameters that are fitted.
     label_rms : float
-        RMS of the labels, for what counts as a rounding error.
+        RMS of the labels, which sets the size of rounding errors.
     tolerance : float, default=0.0
-        Predicted relative decrease of the risk at which to end.
+        Predicted relative decrease of the risk at which the steps end.
     steps : int, default=30
-        Most sweeps.
+        Largest number of sweeps.
     settings : Settings, default=DEFAULTS
-        The first damping.
+        Initial damping.
     """
     theta, signs = _parameters(network)
     mask = free.mask(*network.weights.shape)
@@ -211,7 +211,7 @@ def newton(
 def gauss_newton(
     network: ReLUNetwork, gradients: GradientMoments, curvature: CurvatureMoments, free: Free
 ) -> ReLUNetwork:
-    """Return the network one Gauss-Newton step on, from sums at `network` alone.
+    """Return the network after one Gauss-Newton step, from sums at `network` alone.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def gauss_newton(
     gradients, curvature : GradientMoments, CurvatureMoments
         The sums.
     free : Free
-        What is fitted.
+        The parameters that are fitted.
     """
     theta, signs = _parameters(network)
     mask = free.mask(*network.weights.shape)
@@ -241,7 +241,7 @@ def _damped_step(normal: Array, gradient: Array, damping: float) -> tuple[Array,
             damped = correlation + damping * np.eye(len(scale))
             return solve_spd(damped, gradient / scale) / scale, damping
         except NumericalError:
-            # Rounding errors made the matrix indefinite. An error that no damping mends is the caller's.
+            # Rounding errors made the matrix indefinite. An error with the largest damping is passed to the caller.
             if damping > MAX_DAMPING:
                 raise
             damping = max(10 * damping, 1e-12)
@@ -258,26 +258,26 @@ def preconditioner(
     damping: float,
     n_jobs: int | None = None,
 ) -> Precondition:
-    """Return the map from a gradient (k + 1, d + 1) to the Gauss-Newton step, its normal matrix from sampled rows.
+    """Return the map from a gradient (k + 1, d + 1) to an approximate Gauss-Newton step.
 
     Parameters
     ----------
     network : ReLUNetwork
-        The network whose gates make the normal matrix.
+        The network whose gates determine the normal matrix.
     rows : FittedRows
-        The rows whose sample is projected.
+        The rows, a sample of which gives the normal matrix in the span of the neurons.
     whitening : Whitening
         Mean and covariance of the inputs.
     free : Free
-        What is fitted.
+        The parameters that are fitted.
     damping : float
-        Added to the normal matrix in the span of the neurons, relative to its diagonal.
+        Damping of the normal matrix in the span of the neurons, relative to its diagonal.
     n_jobs : int, default=None
-        Threads; None means one for each core.
+        Number of threads; None means one per core.
     """
     k = network.n_neurons
     neurons = whitening.z_weights(network.weights)
-    # A homogeneous network sees z + origin: the origin is then one more direction in which inputs are not isotropic.
+    # A homogeneous network is a function of z + origin, whose second moment is not isotropic along the origin.
     spanning = neurons if free.biases else np.concatenate([neurons, whitening.origin[None, :]])
     norms = np.sqrt(np.sum(spanning**2, axis=1))
     _, size, vt = svd(spanning[norms > 0] / norms[norms > 0, None])
@@ -285,7 +285,7 @@ def preconditioner(
     q = basis.shape[1]
     shift = whitening.mean if free.biases else np.zeros_like(whitening.mean)
     weights = matmul(neurons, basis)
-    # Only the gates count: with biases they are those of w·z + (b + w·mean).
+    # Only the gates matter; with biases they are those of w·z + (b + w·mean).
     biases = network.biases + matmul(network.weights, shift)
     normal = np.eye(k + 1)
     if q:
@@ -299,10 +299,10 @@ def preconditioner(
     outside_gates = np.arange(k + 1) if free.linear else np.arange(k)
 
     def solve(gradient: Array) -> Array:
-        # The gradient against x̃, as one against (z, 1) or, homogeneous, against z + origin.
-        against_z = whitening.transform(gradient[:, :-1] - gradient[:, -1:] * shift)
-        in_span = matmul(against_z, basis)
-        outside = against_z - matmul(in_span, basis.T)
+        # The gradient with x̃ is converted to one with (z, 1) or, without biases, with z + origin.
+        along_z = whitening.transform(gradient[:, :-1] - gradient[:, -1:] * shift)
+        in_span = matmul(along_z, basis)
+        outside = along_z - matmul(in_span, basis.T)
         right = np.concatenate([in_span, gradient[:, -1:]], axis=1).ravel()[at]
         step_inside = np.zeros((k + 1, q + 1))
         step_inside[mask] = _damped_step(normal[at[:, None], at], right, damping)[0]
@@ -344,11 +344,11 @@ def accelerate(
     n_jobs: int | None = None,
     settings: Settings = DEFAULTS,
 ) -> Polished:
-    """Polish by preconditioned gradients with Anderson acceleration: one O(N d k) sweep a step.
+    """Polish by preconditioned gradients with Anderson acceleration, one sweep of O(N d k) operations per step.
 
     Anderson acceleration takes the affine combination of the last iterates whose predicted step is smallest, here in
-    the norm of the preconditioner. On a quadratic it converges like conjugate gradients: errors contract by about
-    √(p/N) a sweep, where p is the number of parameters.
+    the norm of the preconditioner. For a quadratic risk it converges like conjugate gradients: errors decrease by a
+    factor of about √(p/N) per sweep, where p is the number of parameters.
 
     Parameters
     ----------
@@ -359,17 +359,17 @@ def accelerate(
     whitening : Whitening
         Mean and covariance of the inputs.
     free : Free
-        What is fitted.
+        The parameters that are fitted.
     label_rms : float
-        RMS of the labels, for what counts as a rounding error.
+        RMS of the labels, which sets the size of rounding errors.
     tolerance : float, default=0.0
-        Predicted relative decrease of the risk at which to end.
+        Predicted relative decrease of the risk at which the steps end.
     steps : int, default=30
-        Most sweeps.
+        Largest number of sweeps.
     n_jobs : int, default=None
-        Threads; None means one for each core.
+        Number of threads; None means one per core.
     settings : Settings, default=DEFAULTS
-        Memory, damping and patience.
+        Memory, damping and termination criteria.
     """
     theta, signs = _parameters(network)
     mask = free.mask(*network.weights.shape)
@@ -394,7 +394,7 @@ def accelerate(
         if idle > (0 if np.sqrt(best[0]) < 100 * ROUNDING * label_rms else settings.polish_patience):
             break
         if not risk < settings.exploded * best[0]:
-            # The sampled curvature was too small in some direction, or the step too long for the gates.
+            # The sampled curvature was too small in some direction, or the step changed too many gates.
             damping *= 1e3
             theta, past = best[1], []
             precondition = precondition_at(theta)
@@ -416,7 +416,7 @@ def accelerate(
 
 
 def _combined(past: list[tuple[Array, Array, Array]]) -> Array:
-    """Return Σ α_i (θ_i + step_i), Σ α_i = 1, with Σ α_i step_i as small as can be; <step, gradient> is the norm."""
+    """Return Σ α_i (θ_i + step_i) for the α with Σ α_i = 1 that minimise Σ α_i step_i in the norm <step, gradient>."""
     theta, step, gradient = past[-1]
     earlier = past[:-1]
     if not earlier:

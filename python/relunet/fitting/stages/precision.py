@@ -1,4 +1,4 @@
-"""How exactly labels and inputs are stored: rounding of their type, and grids of values written with few digits."""
+"""Precision of stored labels and inputs: rounding of their type, and grids of values written with few digits."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from relunet.network import ReLUNetwork
 
 __all__ = ["Precision", "grid"]
 
-# Decimal places and significant digits that are tried as grids.
+# Numbers of decimal places and of significant digits that are tried as grids.
 PLACES, DIGITS = range(-9, 13), range(1, 10)
-# A grid counts where its spacing is so many times the rounding of the values.
+# A grid counts only if its spacing is at least COARSE times the rounding of the values.
 COARSE = 2.0**12
-# Rounding of predictions and of the arithmetic of a fit, in units of that of the values it is computed from.
+# Rounding of predictions and of the arithmetic of a fit, in units of the rounding of its inputs.
 ARITHMETIC = 16.0
-# Relative accuracy to which a fit converges, in units of what labels are off their best affine function.
+# Accuracy to which a fit converges, relative to the residual of the best affine function.
 CONVERGED = 1e-10
-# Spacings, in standard deviations of the values, up to which a grid is one of rounding, and not of what is measured.
+# Largest spacings, in standard deviations of the values, of grids that are due to rounding and not to the measurement.
 FINE_LABELS, FINE_INPUTS = 0.3, 1e-3
-# Rows from which grids of features are found.
+# Number of rows from which grids of features are found.
 SOME = 4096
-# A residual of at most so many times the deviation that rounding to a grid gives is explained by it.
+# A residual of at most EXPLAINED times the standard deviation of rounding to a grid is explained by the grid.
 EXPLAINED = 1.5
 
 
@@ -61,7 +61,7 @@ class Precision:
         return cls(eps, eps, label_grid if label_grid <= FINE_LABELS * np.std(y) else 0.0, input_grids)
 
     def rounding(self, network: ReLUNetwork, x: Array, y: Array, off_affine: float) -> float:
-        """Return the RMS residual up to which labels are a network but for rounding.
+        """Return the largest RMS residual of labels that equal a network up to rounding.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Precision:
         x, y : ndarray of shape (n, d) and (n,)
             Rows.
         off_affine : float
-            RMS residual of the best affine function: the part of the labels that neurons have to explain.
+            RMS residual of the best affine function, which neurons have to explain.
         """
         slopes = slopes_at(network, x)
         carried = float(np.sqrt(np.mean(np.sum(np.abs(slopes * x), axis=1) ** 2)))
@@ -80,14 +80,14 @@ class Precision:
         return self.labels * size + self.inputs * carried + ARITHMETIC * double * (size + carried) + explained
 
     def grid_noise(self, network: ReLUNetwork, x: Array) -> float:
-        """Return the RMS residual of a network that rounding of labels and inputs to their grids gives."""
+        """Return the RMS residual of a network due to rounding of labels and inputs to their grids."""
         square = self.label_grid**2
         if np.any(self.input_grids):
             square += float(np.mean(matmul(slopes_at(network, x) ** 2, self.input_grids**2)))
         return float(np.sqrt(square / 12))
 
     def explains(self, rms: float, network: ReLUNetwork, x: Array) -> bool:
-        """Tell whether an RMS residual is that of rounding to grids."""
+        """Return whether an RMS residual is explained by rounding to grids."""
         return rms <= EXPLAINED * self.grid_noise(network, x)
 
 
@@ -99,10 +99,10 @@ def slopes_at(network: ReLUNetwork, x: Array) -> Array:
 
 
 def grid(values: Array) -> float:
-    """Return the RMS spacing of the coarsest grid that holds all values: 0 if they fill the numbers of their type.
+    """Return the RMS spacing of the coarsest grid that contains all values, or 0 if there is no such grid.
 
-    Grids are multiples of a power of ten or of the least difference of two values, numbers of so many significant
-    digits, and numbers of half or single precision.
+    The grids tried are multiples of a power of ten or of the smallest difference of two values, numbers with a fixed
+    number of significant digits, and numbers of half or single precision.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def grid(values: Array) -> float:
     found = [0.0]
 
     def offer(spacing: Array | float, distance: Array) -> None:
-        """Note a spacing if all values are within rounding of the grid and the grid is coarse."""
+        """Add a spacing to `found` if all values lie on the grid up to rounding and the grid is coarse."""
         if np.all(distance <= 4 * ulp):
             rms = float(np.sqrt(np.mean(np.broadcast_to(spacing, values.shape) ** 2)))
             if rms > COARSE * float(np.sqrt(np.mean(ulp**2))):

@@ -1,9 +1,9 @@
-"""The fourth stage: neurons at every scale, from each on its own to all in one clump ([CDGKM23], section 4).
+"""Clumps of neurons at every scale, from single neurons to one clump of all of them ([CDGKM23], section 4).
 
-Two neurons at angle θ differ from one by cθ^{3/2} at their centroid: below some scale data cannot tell them apart, and
-should not. Each coarser level fuses the two closest neurons into their centroid, or leaves out the one that says least;
-the driver fits every level and takes the one that costs least, errors and parameters together. Finer levels need the
-direction in which a clump is spread, which the residual beside its kink shows.
+Two neurons at angle θ differ from one neuron at their centroid by c θ^{3/2}, so that data cannot distinguish them below
+some scale. Each coarser level merges the two closest neurons into their centroid, or removes the least useful neuron.
+The driver fits every level and chooses the one with the least risk. Finer levels need the direction in which a clump is
+spread, which shows in the residual near its kink.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Coarser:
     Attributes
     ----------
     network : ReLUNetwork
-        The network, not yet fitted again.
+        The network before it is fitted again.
     scale : float
-        Angle in radians between the neurons that were fused; π/2 where one was left out.
+        Angle in radians between the neurons that were merged; π/2 if a neuron was removed.
     pair : tuple of int
-        Neurons i < j of the finer network that were fused into the i-th, or (i, i): the i-th was left out.
+        Neurons i < j of the finer network that were merged into the i-th, or (i, i) if the i-th was removed.
     """
 
     network: ReLUNetwork
@@ -40,22 +40,22 @@ class Coarser:
     pair: tuple[int, int]
 
     def merged(self, clumps: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the clump of each neuron of the finest level, from that in the finer network."""
+        """Return the clump of each neuron of the finest level, given those in the finer network."""
         i, j = self.pair
         return tuple(i if clump == j else clump - (clump > j) for clump in clumps)
 
 
 def coarser(network: ReLUNetwork, whitening: Whitening, useless: int | None = None) -> list[Coarser]:
-    """Return the least coarsenings of a network: the closest lines fused, the smallest neuron left out.
+    """Return the smallest coarsenings of a network: the two closest neurons merged, or the smallest neuron removed.
 
     Parameters
     ----------
     network : ReLUNetwork
         A network with at least one neuron.
     whitening : Whitening
-        Mean and covariance of the inputs: angles are those of (w, b) as functions of whitened ones.
+        Mean and covariance of the inputs; angles are those between (w, b) as functions of whitened inputs.
     useless : int, optional
-        A neuron that is left out in another coarsening.
+        A neuron that is removed in a further coarsening.
     """
     signs = np.sign(network.output_weights)
     a = network.weights * np.abs(network.output_weights)[:, None]
@@ -69,7 +69,8 @@ def coarser(network: ReLUNetwork, whitening: Whitening, useless: int | None = No
     if len(a) > 1:
         unit = seen / np.where(size > 0, size, 1.0)[:, None]
         cosine = matmul(unit, unit.T)
-        # |sin| of the angle between two lines, from the part of one off the other: right for tiny angles.
+        # |sin| of the angle between two lines, from the orthogonal component of one, which is accurate for small
+        # angles.
         off = np.sqrt(np.sum((unit[:, None, :] - cosine[:, :, None] * unit[None, :, :]) ** 2, axis=2))
         off[np.tril_indices(len(a))] = np.inf
         i, j = (int(v) for v in np.unravel_index(int(np.argmin(off)), off.shape))
@@ -82,10 +83,11 @@ def coarser(network: ReLUNetwork, whitening: Whitening, useless: int | None = No
 def blurred(
     network: ReLUNetwork, z: Array, residual: Array, whitening: Whitening, settings: Settings = DEFAULTS
 ) -> Array:
-    """Return the directions off a neuron in which its kink is blurred, as orthonormal columns, strongest first.
+    """Return the directions in which kinks are blurred, as orthonormal columns in descending order of strength.
 
-    A clump Σ s_i |t + α_i e·z| about its centroid leaves a residual beside the kink t = 0 whose mean at e·z is
-    Σ s_i α_i² (e·z)²: the extreme eigenvector of Σ res P (z zᵀ - I) P, P the projection off t, over the rows near it.
+    A clump Σ s_i |t + α_i e·z| that was fitted by its centroid leaves a residual near the kink t = 0 whose mean given
+    e·z is proportional to Σ s_i α_i² (e·z)². The direction e is the extreme eigenvector of Σ res P (z zᵀ - I) P over
+    the rows near the kink, where P projects off t.
 
     Parameters
     ----------
@@ -133,7 +135,7 @@ def blurred(
 def without_inactive_neurons(
     network: ReLUNetwork, n_active: Array, n_rows: float, at_most: float = 0.0, *, keep_affine: bool
 ) -> ReLUNetwork:
-    """Return the network without the neurons whose kinks have few rows on one side: those are affine on the others.
+    """Return the network without neurons whose kinks have few rows on one side, and which are affine on the others.
 
     Parameters
     ----------
@@ -164,7 +166,7 @@ def without_inactive_neurons(
 
 
 def _without(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int) -> ReLUNetwork:
-    """Return the network without neuron i, half its linear function kept: relu(t) = (t + |t|)/2."""
+    """Return the network without |t| of neuron i; by relu(t) = (t + |t|)/2, half of its linear function is kept."""
     keep = np.arange(len(a)) != i
     linear = network.linear + signs[i] * a[i] / 2
     intercept = float(network.intercept) + float(signs[i] * b[i]) / 2
@@ -180,7 +182,7 @@ def _fused(network: ReLUNetwork, a: Array, b: Array, signs: Array, i: int, j: in
     sign = 1.0 if np.sum(weights * a[i]) + bias * b[i] >= 0 else -1.0
     linear, intercept = network.linear, float(network.intercept)
     if side < 0:
-        # relu(t_j) = relu(-t_j) + t_j turns the second neuron to the side of the first.
+        # relu(t_j) = relu(-t_j) + t_j gives the second neuron the orientation of the first.
         linear = linear + signs[j] * a[j]
         intercept += float(signs[j] * b[j])
     keep = np.arange(len(a)) != j

@@ -1,8 +1,8 @@
-"""Whether residuals are noise: tests of their mean given the inputs that hold whatever their variance does.
+"""Tests for structure in residuals: whether their mean depends on the inputs, for any variance of the noise.
 
-Under noise each residual has mean zero given the inputs, and no more is asked of it. Then products of residuals of
-neighbouring rows have mean zero, sums of residuals over rows in a slice of a direction have the variance Σ e², and the
-moment Σ e (z zᵀ - I) is as large as with random signs of the residuals.
+The null hypothesis is that each residual has mean zero given the inputs. Then products of residuals of neighbouring
+rows have mean zero, sums of residuals over the rows in a slice of a direction have the variance Σ e², and the moment Σ
+e (z zᵀ - I) is as large as for random signs of the residuals.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from relunet.linalg import eigh, matmul
 
 __all__ = ["heavy_tails", "mean_structure"]
 
-# Rows of the comparison of neighbours, and neighbours of a row.
+# Number of rows in the comparison of neighbours, and number of neighbours of a row.
 ROWS, NEIGHBOURS = 3000, 3
-# Slices of a direction, and draws of random signs.
+# Number of slices of a direction, and of draws of random signs.
 SLICES, DRAWS = 24, 16
-# Rows of the moment, and the most features for which it is formed.
+# Number of rows for the moment, and largest number of features for which it is computed.
 MOMENT_ROWS, MOMENT_FEATURES = 20_000, 200
-# Part of the largest squares, and the part of their sum above which tails are heavy.
+# Tails are heavy if the share TAIL of the largest squares is more than the share HEAVY of the sum of squares.
 TAIL, HEAVY = 0.01, 0.25
-# Fewer rows do not show tails.
+# Smallest number of rows for which tails are tested.
 TAIL_ROWS = 200
 
 
 def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> float:
-    """Return by how many standard errors the strongest sign of a mean that depends on the inputs stands out.
+    """Return the largest of several test statistics for a mean that depends on the inputs, in standard errors.
 
     Parameters
     ----------
     z : ndarray of shape (n, r)
         Whitened rows.
     residual : ndarray of shape (n,)
-        Residuals times the roots of the rows' weights.
+        Residuals times the square roots of the row weights.
     directions : ndarray of shape (r, q)
         Orthonormal directions, as columns, along which structure is likely.
     seed : int
-        Chooses random signs.
+        Seed of the random signs.
     """
     if not np.any(residual) or len(z) < 2 * SLICES:
         return 0.0
@@ -53,7 +53,7 @@ def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> f
 
 
 def heavy_tails(residual: Array) -> bool:
-    """Tell whether few residuals hold so much of the sum of squares that a robust loss would gain much."""
+    """Return whether a few residuals dominate the sum of squares, so that a robust loss would be more precise."""
     squares = np.sort(residual**2)[::-1]
     total = float(np.sum(squares))
     return (
@@ -64,7 +64,7 @@ def heavy_tails(residual: Array) -> bool:
 
 
 def _of_slices(height: Array, residual: Array) -> float:
-    """Return how far Σ (Σ e)²/Σ e² over slices of a direction is above its expectation, in standard deviations."""
+    """Return the excess of Σ (Σ e)²/Σ e² over slices of a direction over its expectation, in standard deviations."""
     order = np.argsort(height, kind="stable")
     edges = np.linspace(0, len(order), SLICES + 1).astype(int)[:-1]
     sums, squares = np.add.reduceat(residual[order], edges), np.add.reduceat(residual[order] ** 2, edges)
@@ -89,7 +89,7 @@ def _of_neighbours(z: Array, residual: Array) -> float:
 
 
 def _of_moment(z: Array, residual: Array, seed: int) -> float:
-    """Return how far the largest eigenvalue of Σ e (z zᵀ - I) is above those with random signs, in their deviations."""
+    """Return the excess of the largest eigenvalue of Σ e (z zᵀ - I) over that with random signs, in deviations."""
     signs = np.random.Generator(np.random.PCG64(seed)).integers(0, 2, (DRAWS, len(z))) * 2.0 - 1
 
     def largest(e: Array) -> float:

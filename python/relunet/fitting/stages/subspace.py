@@ -1,13 +1,14 @@
-"""The second stage: the directions that labels, or the residuals of a fit, depend on, from slices of the label.
+"""Second stage: the directions on which labels or the residuals of a fit depend, from slices of the label.
 
-Any function of the label sees span(u_i), also where every moment linear in the label vanishes: with slices h of the
-label, K = Σ p_h [m_h m_hᵀ + M_h²/2] for m_h the mean of z and M_h that of z zᵀ - I in slice h, z whitened. That is
-every function at once, and the noise of all of them: where little is left to see, single contractions
-C_n = E[He_n(c(y)) (z zᵀ - I)] = Σ p_h He_n(c_h) M_h, c_h the normal score of slice h, see more: C_1 weak neurons under
-noise, C_2 what cancels in every moment linear in the label.
+Let m_h be the mean of the whitened inputs z, and M_h that of z zᵀ - I, in slice h of the label. The statistic
+K = Σ p_h [m_h m_hᵀ + M_h²/2] shows the span of the neurons, even if every moment that is linear in the label vanishes.
+It combines all functions of the label, but also the noise of all of them. The single contractions
+C_n = E[He_n(c(y)) (z zᵀ - I)] = Σ p_h He_n(c_h) M_h, where c_h is the normal score of slice h, therefore show more in
+small residuals: C_1 shows weak neurons under noise, and C_2 neurons that cancel in every moment linear in the label.
 
-Where features are too many for d x d matrices, a sweep gives C_n V for a thin V, and the leading left singular vectors
-of all C_n V are the next V: what neurons span grows against noise by its eigenvalue over the edge, a sweep.
+With too many features for d x d matrices, a sweep computes C_n V for a thin V, and the leading left singular vectors of
+all C_n V are the next V. In each sweep the directions of neurons grow relative to noise by the ratio of their
+eigenvalue to the edge.
 """
 
 from __future__ import annotations
@@ -37,31 +38,31 @@ __all__ = [
 ]
 
 
-# Part of the slope's square that errors of the visible directions turn out of their span.
+# Share of the squared slope that may lie off the visible directions because of their errors.
 TURNED = 1e-2
-# A column whose part off those before it is smaller, relative to the column, depends on them.
+# A column depends on earlier ones if its part off their span, relative to the column, is below this.
 DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True)
 class Subspace:
-    """Directions in which the slices of a label differ.
+    """Directions in which the inputs in slices of a label differ.
 
-    K is that of all slices, C_n are single contractions; a sketch has no K, and s directions of the r there are.
+    K is the statistic of all slices and C_n are single contractions. A sketch has no K, and only s of the r directions.
 
     Attributes
     ----------
     spectrum : ndarray of shape (r,) or (s,)
-        Eigenvalues of K, descending; of a sketch Σ |C_n v|² of each direction v, each C_n in units of its own edge.
+        Eigenvalues of K, descending; for a sketch, Σ |C_n v|² of each direction v with each C_n in units of its edge.
     directions : ndarray of shape (r, r) or (r, s)
-        Eigenvectors, as columns, in whitened coordinates, of K + Σ C_n² with each in units of its own edge; of a sketch
+        Eigenvectors, as columns, in whitened coordinates, of K + Σ C_n² with each in units of its edge; for a sketch,
         those of Σ C_n² restricted to a subspace.
     bulk_edge : float
-        What the largest value of the spectrum would be if labels and inputs were independent.
+        Largest value of the spectrum to expect if labels and inputs were independent.
     n_visible : int
-        How many directions stand out: a lower bound of the dimension.
+        Number of directions that stand out, a lower bound of the dimension.
     visible_share : float
-        Part of the label's variance that a neuron alone must explain, off its affine part, to stand out.
+        Share of the variance, off the best affine function, that a single neuron must explain to stand out.
     """
 
     spectrum: Array
@@ -72,9 +73,10 @@ class Subspace:
 
 
 def slice_edges(labels: Array, n_rows: float, n_features: int, settings: Settings = DEFAULTS) -> Array:
-    """Return the edges of slices with about equally many rows, from sampled labels.
+    """Return the edges of slices with approximately equal numbers of rows, from sampled labels.
 
-    Equal labels stay together; a label that many rows share has a slice of its own, for it tells which neurons are off.
+    Equal labels are in the same slice. A label that many rows share has its own slice, since it shows where neurons are
+    inactive.
     """
     n_slices = int(np.clip(n_rows // (settings.rows_per_dimension * (n_features + 1)), 2, settings.max_slices))
     edges = np.quantile(labels, np.arange(1, n_slices) / n_slices, method="inverted_cdf")
@@ -92,13 +94,13 @@ def find_subspace(
     Parameters
     ----------
     slices : SliceMoments
-        Moments of the raw inputs x in slices of the label.
+        Moments of the inputs x in slices of the label.
     whitening : Whitening
         Mean and covariance of the inputs.
     n_rows : float, default=None
-        How many rows of equal weight tell as much; None means that weights are equal.
+        Effective number of rows; None means the number of rows.
     settings : Settings, default=DEFAULTS
-        Which statistics are used.
+        The statistics that are used.
     """
     n_rows = slices.n_rows if n_rows is None else n_rows
     weights, vectors, grams = slices.weights, slices.vectors, slices.grams
@@ -153,17 +155,17 @@ def sketch_subspace(
     whitening : Whitening
         Mean and scales of the inputs.
     n_rows : float
-        Number of rows, or how many of equal weight tell as much.
+        Effective number of rows.
     network : ReLUNetwork
-        What is subtracted from labels.
+        The network f.
     residual : ndarray of shape (n,)
-        Residuals of sampled rows, for slices and their scores.
+        Residuals of sampled rows, from which slices and their scores are computed.
     n_columns : int
-        Columns of V: more than directions may show.
+        Number of columns of V, larger than the expected number of directions.
     seed : int
-        Seed of the first V.
+        Seed of the initial V.
     settings : Settings, default=DEFAULTS
-        When the iteration ends.
+        Termination criteria of the iteration.
     """
     r = whitening.rank
     edges = slice_edges(residual, n_rows, 1, settings)
@@ -180,7 +182,7 @@ def sketch_subspace(
         sums = SketchMoments(len(whitening.mean), whitening.x_weights(v), edges, functions, network)
         sweep([sums])
         images = [image / radius for image, radius in zip(_images(sums, v, whitening), radii, strict=True)]
-        # C_n restricted to the span of V, and what stands out there.
+        # C_n restricted to the span of V, and the directions that stand out in it.
         within = np.stack([matmul(image, v.T) for image in images])
         before, visible_before, largest_before = directions[: max(n_visible, 0)], n_visible, spectrum[0]
         axes, n_visible = _standing_out((within + within.transpose(0, 2, 1)) / 2, np.zeros((len(v), len(v))))
@@ -201,13 +203,13 @@ def sketch_subspace(
 
 
 def _images(sums: SketchMoments, v: Array, whitening: Whitening) -> list[Array]:
-    """Return C_n V as rows (s, r), from sums against raw x and directions."""
+    """Return C_n V as rows (s, r), from sums of products with the inputs x."""
     mean, total = whitening.mean, sums.weights[0]
     along = matmul(mean, whitening.x_weights(v).T)
     seconds = []
     for weight, vector, products in zip(sums.weights, sums.vectors, sums.products, strict=True):
-        against_v = matmul(whitening.x_weights(v), vector)[:, None]
-        centred = products - against_v * mean - along[:, None] * (vector - weight * mean)
+        sums_along_v = matmul(whitening.x_weights(v), vector)[:, None]
+        centred = products - sums_along_v * mean - along[:, None] * (vector - weight * mean)
         seconds.append(whitening.transform(centred) / total)
     shares = sums.weights / total
     return [second - share * seconds[0] for second, share in zip(seconds[1:], shares[1:], strict=True)]
@@ -220,10 +222,10 @@ def _orthonormal(rows: Array, most: int | None = None) -> Array:
 
 
 def _contraction_edges(share: Array, scores: Array, r: int, n_rows: float) -> Array:
-    """Return the largest eigenvalues that contractions with `scores` (H, m) of slices have without structure: (m,).
+    """Return the largest eigenvalues (m,) of contractions with `scores` (H, m) of slices without structure.
 
-    The eigenvalues fill about a semicircle: a free compound Poisson law, whose cumulants (r/n)^(m-1) E[He^m] end it at
-    2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
+    The eigenvalues follow approximately a semicircle law, more exactly a free compound Poisson law with the cumulants
+    (r/n)^(m-1) E[He^m], whose edge is at 2 κ_2^(1/2) + κ_3/κ_2 + κ_4/κ_2^(3/2).
     """
     aspect = r / n_rows
     third, fourth = np.abs(np.sum(share[:, None] * scores**3, axis=0)), np.sum(share[:, None] * scores**4, axis=0)
@@ -232,10 +234,10 @@ def _contraction_edges(share: Array, scores: Array, r: int, n_rows: float) -> Ar
 
 
 def _standing_out(contractions: Sequence[Array] | Array, k: Array) -> tuple[Array, int]:
-    """Return the directions that contractions (r, r) and K together show, and how many of them stand out.
+    """Return the directions that contractions (r, r) and K show together, and how many of them stand out.
 
-    Each statistic is in units of its edge. It counts what it shows off the directions that those before it have shown.
-    The directions are those of K + Σ C_n², for each statistic alone is blind to some of them.
+    Each statistic is in units of its edge, and is tested off the directions that earlier ones have shown. The
+    directions are those of K + Σ C_n², since each statistic alone misses some of them.
     """
     unseen = np.eye(len(k))
     for statistic in (*contractions, k):
@@ -248,7 +250,7 @@ def _standing_out(contractions: Sequence[Array] | Array, k: Array) -> tuple[Arra
 
 
 def _normal_scores(share: Array) -> Array:
-    """Return He_1 and He_2 of the normal score of each slice, by increasing label: (H, 2), standardised."""
+    """Return standardised He_1 and He_2 of the normal score of each slice (H, 2), in the order of the labels."""
     quantiles = np.array(
         [NormalDist().inv_cdf(float(q)) for q in np.clip(np.cumsum(share) - share / 2, 1e-15, 1 - 1e-15)]
     )
@@ -259,7 +261,7 @@ def _normal_scores(share: Array) -> Array:
 
 
 def span(columns: Array) -> Array:
-    """Return an orthonormal basis, as columns, of the span of given columns, whose lengths do not count."""
+    """Return an orthonormal basis, as columns, of the span of columns, whatever their lengths."""
     norms = np.sqrt(np.sum(columns**2, axis=0))
     if not np.any(norms > 0):
         return columns[:, :0]
@@ -268,14 +270,14 @@ def span(columns: Array) -> Array:
 
 
 def joint_span(basis: Array, visible: Array) -> Array:
-    """Return an orthonormal basis of a span, then of what visible directions add to it."""
+    """Return an orthonormal basis of a span, extended to include visible directions."""
     beyond = visible - matmul(basis, matmul(basis.T, visible))
     kept = np.sum(beyond**2, axis=0) > 1e-4
     return np.concatenate([basis, span(beyond[:, kept])], axis=1)
 
 
 def with_slope(directions: Array, n_visible: int, slope: Array, error: float) -> tuple[Array, int]:
-    """Return directions that begin with the slope of the labels, and how many of them stand out.
+    """Return directions of which the first is the slope of the labels, and how many of them stand out.
 
     The visible directions and the slope span the central mean subspace. A slope that lies in the span of the visible
     directions up to its error is replaced by its projection, so that it adds no dimension.
@@ -285,7 +287,7 @@ def with_slope(directions: Array, n_visible: int, slope: Array, error: float) ->
     directions : ndarray of shape (r, s)
         Orthonormal directions, as columns, in the order in which they stand out.
     n_visible : int
-        How many of them stand out.
+        Number of them that stand out.
     slope : ndarray of shape (r,)
         Slope of the best affine function, in whitened coordinates.
     error : float
@@ -295,7 +297,7 @@ def with_slope(directions: Array, n_visible: int, slope: Array, error: float) ->
     inside = matmul(visible, matmul(visible.T, slope))
     size, beyond = float(np.sum(slope**2)), float(np.sum((slope - inside) ** 2))
     n_off = len(slope) - n_visible
-    # Errors of the visible directions turn a part of the slope out of their span.
+    # Due to errors of the visible directions, a part of the slope lies off their span.
     new = beyond > max(error**2 * (n_off + 3 * np.sqrt(2 * n_off)), TURNED * size)
     first = inside if n_visible and not new else slope
     kept: list[Array] = []
@@ -309,23 +311,23 @@ def with_slope(directions: Array, n_visible: int, slope: Array, error: float) ->
 
 
 def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: float) -> Array:
-    """Return an orthonormal basis of what fitted neurons span beyond their errors.
+    """Return an orthonormal basis of the span of fitted neurons beyond their errors.
 
-    Off their span, weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n, C = cov(g): those of C^{1/2} W
-    are independent, and were there no neurons, its largest singular value would be about σ (√k + √r)/√n.
+    Off their span, the weights W of neurons with gates g have errors of covariance C⁻¹ σ²/n with C = cov(g). The errors
+    of C^{1/2} W are independent, so that without neurons its largest singular value would be about σ (√k + √r)/√n.
 
     Parameters
     ----------
     neurons : ndarray of shape (k, r)
         Weights times output weights, in whitened coordinates.
     gates : ndarray of shape (m, k)
-        Which neurons are on, 0 or 1, on rows.
+        Gates of the neurons, 0 or 1, on rows.
     weight : ndarray of shape (m,)
         Weights of these rows.
     rms : float
-        Root mean square σ of the residual.
+        RMS residual σ.
     n_rows : float
-        How many rows n they were fitted to.
+        Number n of rows that were fitted.
     """
     k, r = neurons.shape
     share = weight / weight.sum()

@@ -1,8 +1,8 @@
-"""The last stage: what rows say of a network that was fitted to them, each judged without its own part in the fit.
+"""Validation: the risk of a fitted network and the covariance of its parameters, from leave-one-out residuals.
 
-A row with the leverage h that is left out of a least-squares fit has the residual e / (1 - h), e its residual in the
-fit to all rows. That holds for a network as long as no kink moves across a row, and gives the risk of a fit, its
-standard error, and the difference between two fits, from residuals of whatever size and shape they have.
+The leave-one-out residual of a row with leverage h in a least-squares fit is e / (1 - h), where e is its residual in
+the fit to all rows. For a network this holds while no kink moves across a row. Leave-one-out residuals give the risk of
+a fit, its standard error, and the difference between two fits, for residuals of any size and distribution.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from relunet.network import ReLUNetwork
 
 __all__ = ["Linearised", "Risk", "Uncertainty", "risk_of"]
 
-# Rows whose leverages are computed, and the most parameters for which they are.
+# Number of rows whose leverages are computed, and largest number of parameters for which they are.
 LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
-# Rows for each parameter, and products in the normal matrix, beyond which leverages are taken to be equal.
+# Rows per parameter, and products in the normal matrix, above which leverages are taken to be equal.
 MANY_ROWS, LEVERED_PRODUCTS = 20, 500_000_000
-# Eigenvalues of the normal matrix, scaled to unit diagonal, below this part of the largest are undetermined.
+# Eigenvalues of the normal matrix, scaled to unit diagonal, below this share of the largest count as zero.
 UNDETERMINED = 1e-11
 
 
@@ -40,11 +40,11 @@ class Risk:
     mean : float
         The estimate.
     network : str
-        Which network it is the risk of.
+        The network to which the risk refers.
     interval : tuple of float or None
-        Normal confidence interval at level `level`; None where there is none.
+        Normal confidence interval at level `level`, or None.
     level : float
-        Its confidence level.
+        Confidence level.
     """
 
     mean: float
@@ -55,9 +55,9 @@ class Risk:
 
 @dataclass(frozen=True)
 class Linearised:
-    """A network as a linear function of its parameters, its neurons on at the rows where they are on now.
+    """A network as a linear function of its parameters for fixed gates.
 
-    Parameters are those of whitened inputs: neurons by row, the affine part last.
+    The parameters are those with respect to whitened inputs: neurons by row, then the affine part.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Linearised:
         return (k + self.linear) * self.whitening.rank + self.biases * (k + 1)
 
     def rows(self, x: Array) -> Array:
-        """Return whitened rows; without biases, rows that are scaled alike but not centred."""
+        """Return whitened rows, which are not centred if there are no biases."""
         return self.whitening.transform(x - self.whitening.mean if self.biases else x)
 
     def jacobian(self, x: Array) -> Array:
@@ -114,12 +114,12 @@ class Linearised:
     def leverages(self, x: Array, weight: Array, times: float = 1.0, n_jobs: int | None = None) -> Array:
         """Return the leverages of the first rows in a fit to `times` as many rows, of which these are a sample.
 
-        None where parameters are too many.
+        The result is empty if there are too many parameters.
         """
         if not 0 < self.n_parameters <= LEVERED_PARAMETERS:
             return np.zeros(0 if self.n_parameters else min(len(x), LEVERED_ROWS))
         if len(x) > MANY_ROWS * self.n_parameters and len(x) * self.n_parameters**2 > LEVERED_PRODUCTS:
-            # The normal matrix would cost more than the fit, and leverages are small: each row has their mean.
+            # The normal matrix would cost more than the fit. Leverages are small and replaced by their mean.
             return np.full(min(len(x), LEVERED_ROWS), self.n_parameters / (effective_rows(weight) * times))
         root = inverse_root(self.normal_matrix(x, weight, n_jobs))
         spread = np.sum(matmul(self.jacobian(x[:LEVERED_ROWS]), root) ** 2, axis=1)
@@ -128,7 +128,7 @@ class Linearised:
     def covariance_root(
         self, x: Array, squares: Array, weight: Array, times: float, n_jobs: int | None = None
     ) -> Array:
-        """Return F (p, q) with F Fᵀ the sandwich covariance of the parameters, from squared residuals at rows."""
+        """Return F (p, q) such that F Fᵀ is the sandwich covariance of the parameters, from squared residuals."""
         root = inverse_root(self.normal_matrix(x, weight, n_jobs))
         spread = weight * own_weight(weight) * squares
         total = float(np.sum(spread))
@@ -143,9 +143,9 @@ class Linearised:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Sandwich covariance N⁻¹ G N⁻¹ of the parameters of a network, right for noise of uneven size.
+    """Sandwich covariance N⁻¹ G N⁻¹ of the parameters of a network, which is valid for heteroscedastic noise.
 
-    N is the sum over rows of the outer products of the derivatives of the prediction, G the same with squared
+    N is the sum over rows of outer products of the derivatives of the prediction, and G the same sum with squared
     leave-one-out residuals as weights (HC3).
 
     Attributes
@@ -153,7 +153,7 @@ class Uncertainty:
     linearised : Linearised
         The network as a function of its parameters.
     root : ndarray of shape (p, q)
-        F with F Fᵀ the covariance.
+        F such that F Fᵀ is the covariance.
     """
 
     linearised: Linearised
@@ -165,7 +165,7 @@ class Uncertainty:
         return spread
 
     def standard_errors(self) -> StandardErrors:
-        """Return the standard errors of the parameters; parameters that are not fitted have none, which is zero."""
+        """Return the standard errors of the parameters, which are zero for parameters that are not fitted."""
         whitening, k = self.linearised.whitening, self.linearised.network.n_neurons
         r, biases, d = whitening.rank, int(self.linearised.biases), len(whitening.mean)
         weights, constants, at = np.zeros((k + 1, d)), np.zeros(k + 1), 0
@@ -180,7 +180,7 @@ class Uncertainty:
 
 
 def inverse_root(normal: Array) -> Array:
-    """Return R (p, q) with R Rᵀ the inverse of a normal matrix on its range."""
+    """Return R (p, q) such that R Rᵀ is the inverse of a normal matrix on its range."""
     scale = np.sqrt(np.maximum(np.diagonal(normal), 0.0))
     scale = np.where(scale > 0, scale, 1.0)
     values, vectors = eigh(normal / scale / scale[:, None])
@@ -190,7 +190,7 @@ def inverse_root(normal: Array) -> Array:
 
 
 def risk_of(squares: Array, weight: Array, network: str, level: float = 0.95) -> Risk:
-    """Return the risk that squared residuals of rows left out, or not fitted, tell."""
+    """Return the risk from squared leave-one-out residuals, or from residuals of rows that were not fitted."""
     mean, error = lowered(squares, np.zeros_like(squares), weight)
     width = NormalDist().inv_cdf((1 + level) / 2) * error
     return Risk(mean, network, (max(mean - width, 0.0), mean + width), level)
