@@ -98,6 +98,7 @@ def test_a_trained_perceptron_comes_back_and_keeps_its_names():
     assert result.network.gaussian_distance(exact) < 1e-9 * exact.gaussian_norm()
 
 
+@pytest.mark.slow
 def test_what_is_no_network_is_approximated_and_asked_a_bounded_number_of_times():
     asked = []
 

@@ -63,6 +63,7 @@ def test_what_makes_no_sense_is_refused(bad):
         plan(**{**size, **bad}, rates=RATES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 def test_the_sweeps_of_a_fit_are_those_planned(noise):
     teacher = relunet.teachers.generic(10, 2, rng=0)
@@ -74,6 +75,7 @@ def test_the_sweeps_of_a_fit_are_those_planned(noise):
     assert all(abs(stage.sweeps - done[stage.name]) <= 1 for stage in planned.stages), done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 def test_the_sweeps_of_a_sketched_fit_are_about_those_planned(monkeypatch, noise):
     monkeypatch.setattr(plans, "DEFAULTS", Settings(max_dense=10))

@@ -34,6 +34,7 @@ def sums_at(network, teacher, places, rows=3000, noise=0.0):
     return gradient, curvature
 
 
+@pytest.mark.slow
 def test_a_thousand_random_splits_merge_to_the_same_sums():
     rng = np.random.default_rng(0)
     n, d = 600, 5

@@ -46,7 +46,7 @@ class NumericalError(RelunetError, RuntimeError):
 
 
 class NotFittedError(RelunetError, ValueError, AttributeError):
-    """Use of an estimator before `fit`; also an instance of scikit-learn's `NotFittedError` if that is imported."""
+    """Use of an estimator before `fit`; also an instance of the class of scikit-learn if that is installed."""
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

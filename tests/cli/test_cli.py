@@ -85,6 +85,7 @@ def test_options_reach_the_learner(files, monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_demo(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = "--size 4MB --features 5 --directory . --picture demo.png"

@@ -20,6 +20,9 @@ from relunet import (
 )
 from relunet.fitting.settings import Settings
 
+# Searches of noisy labels spend their whole budget; a small one suffices for these small networks.
+SMALL_BUDGET = {"efforts": (200_000_000, 400_000_000, 800_000_000), "last_effort": 200_000_000}
+
 
 def exactly(result, teacher, at_most=1e-11):
     """Require that the planted network came back: as many neurons, in one place, and no linear part of its own."""
@@ -108,13 +111,15 @@ def test_sketches_find_what_covariances_find(family):
     assert result.subspace.shape[0] == 60
 
 
+@pytest.mark.slow
 def test_sketches_are_as_good_on_noisy_labels():
     teacher = teachers.generic(60, 3, 5)
     x, y = teacher.sample(8000, rng=2)
+    settings = Settings(**SMALL_BUDGET)
     y += 0.2 * y.std() * np.random.default_rng(3).standard_normal(len(y))
     errors = []
     for max_dense in (1000, 10):
-        result = learn(scan_array(x, y), fit_bias=False, max_dense=max_dense)
+        result = learn(scan_array(x, y), fit_bias=False, max_dense=max_dense, settings=settings)
         assert (result.report.status, result.network.n_neurons) == ("noise floor", 3)
         errors.append(result.network.gaussian_distance(teacher.network))
     assert errors[1] < 1.05 * errors[0]
@@ -183,7 +188,7 @@ def test_neurons_that_no_row_bends_are_not_kept(generic):
 def test_fewer_neurons_than_the_truth(generic):
     _, x, y = generic
     with pytest.warns(UserWarning, match="2 neurons do not explain the labels"):
-        result = learn(scan_array(x, y), 2)
+        result = learn(scan_array(x, y), 2, settings=Settings(**SMALL_BUDGET))
     assert (result.report.status, result.network.n_neurons, len(result.report.messages)) == ("budget", 2, 1)
     affine = np.column_stack([x, np.ones(len(x))])
     rest = y - affine @ np.linalg.lstsq(affine, y, rcond=None)[0]
@@ -364,6 +369,7 @@ def test_noise_alone_has_no_structure():
         assert (result.report.status, result.network.n_neurons) == ("no structure", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_noisy_labels_are_fitted_as_well_as_from_the_truth(seed):
     teacher = teachers.generic(10, 3, rng=seed)
@@ -385,21 +391,31 @@ def test_noisy_labels_are_fitted_as_well_as_from_the_truth(seed):
 # The same answer.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 def test_bits_do_not_depend_on_threads_or_source(tmp_path, noise):
-    teacher = teachers.biased(9, 3, rng=4)
-    x, y = teacher.sample(12_000, rng=5, noise=noise)
+    teacher = teachers.biased(5, 2, rng=4)
+    x, y = teacher.sample(9000, rng=5, noise=noise)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
     np.save(tmp_path / "fortran.npy", np.asfortranarray(x))
-    reference = learn(scan_array(x, y), n_jobs=1).network
+
+    def found(samples, n_jobs):
+        return learn(samples, 3, n_jobs=n_jobs, settings=Settings(**SMALL_BUDGET)).network
+
+    reference = found(scan_array(x, y), 1)
+    assert reference.n_neurons == 2
     for n_jobs in (2, 3, None):
-        same_bits(reference, learn(scan_array(x, y), n_jobs=n_jobs).network)
-    same_bits(reference, learn(scan_array(np.asfortranarray(x), y), n_jobs=2).network)
-    same_bits(reference, learn(scan_array(np.repeat(x, 2, axis=1)[:, ::2], y[::-1].copy()[::-1])).network)
-    same_bits(reference, learn(scan_npy(tmp_path / "x.npy", tmp_path / "y.npy"), n_jobs=2).network)
-    same_bits(reference, learn(scan_npy(tmp_path / "fortran.npy", tmp_path / "y.npy")).network)
-    same_bits(reference, ReLUNetRegressor().fit(x, y).network_)
+        same_bits(reference, found(scan_array(x, y), n_jobs))
+    same_bits(reference, found(scan_array(np.asfortranarray(x), y), 2))
+    same_bits(reference, found(scan_array(np.repeat(x, 2, axis=1)[:, ::2], y[::-1].copy()[::-1]), None))
+    same_bits(reference, found(scan_npy(tmp_path / "x.npy", tmp_path / "y.npy"), 2))
+    same_bits(reference, found(scan_npy(tmp_path / "fortran.npy", tmp_path / "y.npy"), None))
+
+
+def test_the_estimator_has_the_bits_of_the_driver(generic):
+    _, x, y = generic
+    same_bits(learn(scan_array(x, y)).network, ReLUNetRegressor().fit(x, y).network_)
 
 
 @pytest.mark.parametrize("random_state", [1, 2, 12345])
@@ -446,7 +462,9 @@ def test_sums_that_are_restored_are_not_counted_as_read(generic, tmp_path):
 def test_settings_switch_ideas_off(generic, switch):
     _, x, y = generic
     noisy = y + 0.1 * np.random.default_rng(0).standard_normal(len(y))
-    whole, without = (learn(scan_array(x, noisy), 3, settings=Settings(**s)).report for s in ({}, switch))
+    whole, without = (
+        learn(scan_array(x, noisy), 3, settings=Settings(**SMALL_BUDGET, **s)).report for s in ({}, switch)
+    )
     if switch == {"polish": False}:
         assert without.risk > whole.risk
         assert len(without.errors_per_sweep) == 1
@@ -466,6 +484,7 @@ def test_progress_counts_the_rows(generic):
     assert {stage for stage, _, total in seen if total != len(y)} <= {"search", "first polish"}
 
 
+@pytest.mark.slow
 def test_no_structure_tells_the_rows_that_would_show_some():
     def fitted(n_rows, share, seed):
         rng = np.random.default_rng(seed)
@@ -492,6 +511,7 @@ def test_a_share_of_the_variance_is_checked():
             report.rows_for(share)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_neurons_that_noise_nearly_hides_are_found_where_they_cancel(seed):
     rng = np.random.default_rng([seed, 30, 5, 7])

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from relunet import ArgumentError, DataError, ReLUNetRegressor, ReLUNetwork, _relunet, learn, scan_array, teachers
 from relunet.errors import FileError, RelunetError
 from relunet.fitting.in_memory import InMemoryFit
+from relunet.fitting.settings import Settings
 from relunet.fitting.sketched import SketchedFit
 from relunet.fitting.trace import Trace
 from relunet.moments import RiskMoments, sweep, threads
 
+# Noisy labels spend the budgets of all searches; these are small.
+QUICK = Settings(direct_budget=400_000_000, efforts=(50_000_000, 100_000_000), last_effort=50_000_000)
 DENSE_OR_SKETCHED = pytest.mark.parametrize("max_dense", [1000, 1])
 
 
@@ -92,7 +95,7 @@ def test_constant_labels_with_weights(offset, max_dense):
 def test_means_far_from_zero_are_told_and_do_not_break_the_polish(planted, offset):
     _, x, y = planted
     with pytest.warns(UserWarning, match=r"X: means are up to .* standard deviations from zero.*: subtract them"):
-        result = learn(scan_array(x[:3000] + offset, y[:3000]), 2)
+        result = learn(scan_array(x[:3000] + offset, y[:3000]), 2, settings=QUICK)
     assert np.isfinite(result.network.weights).all()
 
 
@@ -195,12 +198,12 @@ def test_samples_are_named(planted):
 
 def test_booleans_of_numpy_are_booleans(planted):
     _, x, y = planted
-    slope = np.arange(6.0)
+    samples = scan_array(x[:3000], y[:3000] + x[:3000] @ np.arange(6.0))
     for flag in (True, False):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             first, second = (
-                learn(scan_array(x, y + x @ slope), 3, fit_bias=kind(False), fit_linear=kind(flag)).network
+                learn(samples, 3, fit_bias=kind(False), fit_linear=kind(flag), settings=QUICK).network
                 for kind in (bool, np.bool_)
             )
         assert first == second
@@ -305,6 +308,7 @@ def test_the_last_network_is_not_measured_again(planted):
 # Whatever comes.
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     n_rows=st.integers(1, 150),
@@ -344,7 +348,7 @@ def test_few_rows_of_any_kind_end_in_a_network_or_in_an_error_of_our_own(
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", UserWarning)
         try:
-            result = learn(scan_array(x, y, weight), n_jobs=1, **options)
+            result = learn(scan_array(x, y, weight), n_jobs=1, settings=QUICK, **options)
         except RelunetError as error:
             assert str(error).startswith(("X: ", "sample_weight: "))
         else:

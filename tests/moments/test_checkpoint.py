@@ -46,6 +46,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 @needs_fork
 def test_fifty_kills_and_the_same_bits(tmp_path):
     script = """
@@ -79,6 +80,7 @@ def test_fifty_kills_and_the_same_bits(tmp_path):
     assert n_left >= 10, "some had left a checkpoint"
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_killed_fit_goes_on(tmp_path):
     script = """
@@ -126,8 +128,8 @@ def test_an_interrupt_keeps_what_was_accumulated(tmp_path):
             raise TimeoutError
 
     rng = np.random.default_rng(0)
-    samples = relunet.scan_array(rng.standard_normal((60_000, 40)))
-    network = relunet.ReLUNetwork(rng.standard_normal((16, 40)), np.ones(16))
+    samples = relunet.scan_array(rng.standard_normal((30_000, 30)))
+    network = relunet.ReLUNetwork(rng.standard_normal((16, 30)), np.ones(16))
     sums, whole = CurvatureMoments(network), CurvatureMoments(network)
     with pytest.raises(TimeoutError):
         sweep(samples, [sums], n_jobs=1, checkpoint=tmp_path / "kept", progress=stop)

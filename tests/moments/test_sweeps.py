@@ -50,6 +50,7 @@ class TestSameBits:
         sweep(samples.source, accumulators, n_threads=n_threads)
         return [accumulator.to_bytes() for accumulator in accumulators]
 
+    @pytest.mark.slow
     def test_thread_variables(self):
         script = textwrap.dedent("""
             import hashlib

@@ -246,7 +246,7 @@ def network_pairs(draw):
     return draw(networks(d)), draw(networks(d))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(network_pairs())
 def test_it_is_an_inner_product(pair):
     f, g = pair

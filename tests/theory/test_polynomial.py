@@ -72,6 +72,7 @@ def test_a_free_linear_part_and_biases_are_expanded_too():
     assert math.isclose(measured, found.risk, rel_tol=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "k"), [("generic", 2), ("close_pair", 2)])
 def test_samples(family, k):
     teacher = teachers.FAMILIES[family](6, k, 0)

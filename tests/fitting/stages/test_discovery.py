@@ -72,7 +72,7 @@ def test_noise_decides_the_number_of_neurons():
     rng = np.random.default_rng(5)
     vectors, signs = unit(rng.standard_normal((3, 4))), np.array([1.0, -1.0, 1.0])
     z, y = planted(rng, 10000, vectors, signs, np.ones(4), False, noise=0.2)
-    candidate = choose(find_neurons(z, y, 12), 2000)
+    candidate = choose(find_neurons(z, y, 12, budget=2_000_000_000), 2000)
     assert_found(candidate, vectors, signs, 0.1)
     assert candidate.heldout_loss > 0.9 * candidate.train_loss > 0
 
@@ -90,7 +90,7 @@ def test_the_result_does_not_depend_on_threads():
     rng = np.random.default_rng(11)
     vectors, signs = unit(rng.standard_normal((4, 3))), np.array([1.0, -1.0, 1.0, -1.0])
     z, y = planted(rng, 5000, vectors, signs, np.zeros(3), False, noise=0.1)
-    one, three = (find_neurons(z, y, 6, n_jobs=n) for n in (1, 3))
+    one, three = (find_neurons(z, y, 6, budget=1_000_000_000, n_jobs=n) for n in (1, 3))
     assert len(one) == len(three)
     for a, b in zip(one, three, strict=True):
         assert np.array_equal(a.vectors, b.vectors)
