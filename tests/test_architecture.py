@@ -23,7 +23,7 @@ FLOORS = (
     {"samples", "teachers"},
     {"moments", "progress"},
     {"fitting", "theory"},
-    {"estimators", "saved", "dask", "distill", "learn"},
+    {"estimators", "saved", "dask", "distillation", "learn"},
     {"plan", "plots"},
     {"cli"},
     {"", "__main__"},

@@ -18,8 +18,8 @@ from relunet.atomic import replacing
 from relunet.cli.inputs import InputFiles
 from relunet.cli.options import column
 from relunet.cli.outputs import PICTURES, PREDICTIONS, check_outputs, require, write_predictions
-from relunet.distill import distill as distillation
-from relunet.distill import open_onnx
+from relunet.distillation import distill as distilled
+from relunet.distillation import open_onnx
 from relunet.errors import ArgumentError, FileError, warn
 from relunet.fitting.learn import FitResult, learn
 from relunet.moments import InputMoments
@@ -194,7 +194,7 @@ def distill(arguments: argparse.Namespace) -> None:
         like.scan().sweep([inputs], n_jobs=arguments.jobs)
         distribution = {"mean": inputs.mean, "cov": inputs.cov}
     with ProgressLine() as line:
-        result = distillation(
+        result = distilled(
             onnx,
             onnx.n_features,
             arguments.neurons,
