@@ -47,10 +47,11 @@ lint: $(BIN)/maturin
 	$(PYTHON_RUN) -m mypy.stubtest relunet._relunet
 	$(PYTHON_RUN) -m pytest -q tests/test_architecture.py
 
-# The site, in target/site, with the examples run and warnings as errors.
+# The site, in target/site, with the examples run, warnings as errors and links checked.
 docs: $(BIN)/maturin
 	$(call install,docs)
 	$(PYTHON_RUN) -m sphinx -W --keep-going -q -b html docs target/site
+	$(BIN)/python docs/check_links.py target/site
 
 # Everything that the other targets made.
 clean:

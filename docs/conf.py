@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 project = "relunet"
@@ -93,6 +94,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "only_warn_on_example_error": False,
     "download_all_examples": False,
+    "default_thumb_file": str(Path(__file__).with_name("demo.png")),
     # The page of computation times loads scripts from a network.
     "write_computation_times": False,
     "show_memory": False,

@@ -1,4 +1,4 @@
-"""Settings for all tests: hypothesis tries the same examples every time, so that a run can be repeated."""
+"""Settings for all tests: hypothesis tries the same examples in every run."""
 
 from hypothesis import settings
 

@@ -22,7 +22,7 @@ fresh, truth = teacher.sample(5_000, rng=2)
 
 
 def error(model):
-    """Root mean square on fresh rows, as a part of the labels' standard deviation."""
+    """RMS error on fresh rows, relative to the standard deviation of the labels."""
     return np.sqrt(np.mean((model.predict(fresh) - truth) ** 2)) / truth.std()
 
 
@@ -48,5 +48,5 @@ ax.set(xlabel="seconds", ylabel="relative error on fresh rows")
 ax.legend()
 
 # %%
-# Times on the machine that built this page vary. :doc:`/benches` compares the two over ten families, with Adam's rate
-# chosen for it and its network trained to the end.
+# Times depend on the machine that built this page. :doc:`/benches` compares the two methods on ten families, with a
+# tuned rate for Adam and complete training.

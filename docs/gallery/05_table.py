@@ -2,8 +2,8 @@
 A table with units and names
 ============================
 
-Features of a table have units, offsets and correlations. None of them has to be removed first, whatever the
-units, the same function is found, and it speaks in the names of the columns.
+Features of a table have units, offsets and correlations, which need not be removed before a fit. The same function is
+found in any units, and it uses the names of the columns.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ model = ReLUNetRegressor(n_neurons=2).fit(table, power)
 print(model.report_)
 
 # %%
-# One row a neuron: where it begins to act, and how.
+# The table of hinges has one row per neuron, with its hyperplane and its size.
 
 print(pd.DataFrame(model.network_.hinges()).round(6).to_string())
 

@@ -2,8 +2,8 @@
 A file on disk
 ==============
 
-Rows are streamed in blocks, as often as the fit needs them. The file here is small for the sake of the build; a file
-larger than memory goes the same way.
+Rows are streamed in blocks, as often as the fit needs them. The file of this example is small, so that the page is
+built quickly; a file larger than memory is fitted in the same way.
 """
 
 import tempfile

@@ -2,8 +2,8 @@
 Sums that are merged
 ====================
 
-Rows on several machines, or that arrive over months: each part is summed where it is, sums are stored as bytes and
-merged, and the network is fitted to what was merged. No row has to be kept, beyond those that the sums sample.
+Rows may be on several machines, or arrive over months. Each part is summed where it is, the sums are stored as bytes
+and merged, and the network is fitted to the merged sums. Only the rows that the sums sample are kept.
 """
 
 import numpy as np

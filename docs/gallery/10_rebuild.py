@@ -2,7 +2,7 @@
 Rebuild a trained network from its values
 =========================================
 
-A network that someone trained, known only through its predictions, comes back neuron by neuron.
+A trained network that is known only through its predictions is recovered neuron by neuron.
 """
 
 import numpy as np
@@ -18,14 +18,14 @@ trained = MLPRegressor(hidden_layer_sizes=(6,), max_iter=300, learning_rate_init
 trained.fit(X, (y - y.mean()) / y.std())
 
 # %%
-# Ask it at Gaussian rows of our choice, and fit the answers.
+# The network is evaluated at Gaussian rows, and its values are fitted.
 
 queries = np.random.default_rng(0).standard_normal((20_000, X.shape[1]))
 model = ReLUNetRegressor().fit(queries, trained.predict(queries))
 print(model.report_.status, "with", model.network_.n_neurons, "neurons")
 
 # %%
-# Compare with the network inside, which we are allowed to see here.
+# The result is compared with the trained network.
 
 inside = ReLUNetwork.from_sklearn(trained)
 distance = model.network_.gaussian_distance(inside) / inside.gaussian_norm()

@@ -2,8 +2,8 @@
 Optimise over a network
 =======================
 
-Each neuron is one binary variable of a mixed-integer program, so that a narrow network is optimised over to proven
-optimality in a moment. OMLT writes the program and HiGHS solves it.
+Each neuron is one binary variable of a mixed-integer program, so that the minimum of a narrow network is found with a
+proof of optimality in little time. OMLT formulates the program and HiGHS solves it.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ best = [pyomo.value(program.network.inputs[i]) for i in range(3)]
 print("least value", round(pyomo.value(program.least), 6), "at", np.round(best, 3))
 
 # %%
-# A grid over the box agrees.
+# The minimum over a grid in the box agrees.
 
 axis = np.linspace(-2, 2, 41)
 grid = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(-1, 3)

@@ -2,7 +2,7 @@
 Rows on a Dask cluster
 ======================
 
-Each worker sums its partitions, and only sums travel. The network is the one that a single machine finds.
+Each worker sums its partitions, and only sums are transferred. The network is the same as on a single machine.
 """
 
 import dask

@@ -29,11 +29,11 @@ __all__ = ["distill", "open_onnx"]
 Labels = NDArray[Any]
 Function = Callable[[Array], Any]
 
-# Rows of the first fit, for each parameter of a neuron; and at least.
+# Rows of the first fit per parameter of a neuron, and their smallest number.
 FIRST_ROWS_PER_FEATURE, FIRST_ROWS = 30, 1000
-# Rows on which a fit is judged, at least.
+# Smallest number of new rows on which a fit is evaluated.
 JUDGING_ROWS = 2**14
-# Part of the error that twice as many rows must take away for the fit not to be settled.
+# The number of rows is doubled until the error decreases by less than this share.
 PROGRESS = 0.1
 # Sine of the angle between kinks below which a fit with one neuron fewer is tried.
 NEAR_KINKS = 1e-3
@@ -59,16 +59,16 @@ def distill(
     verbose: int = 0,
     progress: Progress | None = None,
 ) -> FitResult:
-    """Return a narrow network with the values of a model, which is asked for them at random Gaussian rows.
+    """Return a narrow network with the values of a model, which is evaluated at random Gaussian rows.
 
-    Where the model is a one-hidden-layer ReLU network, of whatever width, trained or not, the result is the network
-    with fewest neurons that computes the same function, and the status is ``"exact"``. Other models are approximated as
-    well as the number of neurons allows.
+    If the model is a one-hidden-layer ReLU network of any width, the result is the network with the fewest neurons that
+    computes the same function, and the status is ``"exact"``. Other models are approximated as well as the number of
+    neurons allows.
 
-    The number of rows is chosen sequentially. Each fit is judged on new rows: as many as it was fitted to, and at least
-    16,384. A fit is final when it is exact and the new rows confirm that, or when twice the number of rows no longer
-    lowers the error on new rows by a tenth. Otherwise, the next fit takes twice as many rows, and all rows where the
-    new ones have refuted an exact fit. A kink that none of these rows is beyond is not seen.
+    The number of rows is chosen sequentially. Each fit is evaluated on new rows, whose number is that of the fitted
+    rows or 16,384 if that is more. A fit is final if it is exact and the new rows confirm it, or if twice the number of
+    rows no longer decreases the error on new rows by a tenth. Otherwise the next fit uses twice as many rows, or all
+    rows if the new ones have refuted an exact fit. A kink with none of the rows on one side is not found.
 
     Parameters
     ----------
@@ -78,17 +78,18 @@ def distill(
     n_features : int
         Number d of inputs.
     n_neurons : int, default=None
-        At most so many neurons; None means up to `max_neurons`.
+        Largest number of neurons; None means up to `max_neurons`.
     n_rows : int, default=None
-        Rows to ask for, in one go; None chooses the number.
+        Number of rows, which are then evaluated at once; None chooses the number.
     mean, cov : array_like of shapes (d,) and (d, d), default=None
-        Distribution of the rows; None is the standard one. The network is like the model where these rows are.
+        Mean and covariance of the rows; None means zero and the identity. The network agrees with the model on inputs
+        of this distribution.
     random_state : int, default=0
-        Seed of the rows, not negative.
+        Nonnegative seed of the rows.
     max_neurons : int, default=32
-        Upper bound where `n_neurons` is None.
+        Largest number of neurons if `n_neurons` is None.
     max_rows : int, default=262144
-        Upper bound where `n_rows` is None, for all rows together.
+        Largest total number of rows if `n_rows` is None.
     fit_bias, fit_linear, n_jobs, verbose, progress
         As in `learn`.
     feature_names : sequence of str, default=None
@@ -153,7 +154,7 @@ def distill(
     n_fitted, before = len(X), np.inf
     while True:
         with warnings.catch_warnings():
-            # What a fit to too few rows warns of, the next one may not.
+            # Warnings of a fit to too few rows need not apply to the next one.
             warnings.simplefilter("ignore")
             result = fitted(X[:n_fitted], y[:n_fitted])
         wanted = min(n_fitted + max(n_fitted, JUDGING_ROWS), max_rows)
@@ -257,7 +258,7 @@ def _rms(network: ReLUNetwork, X: Array, y: Labels) -> float:
 
 
 def _rounding(y: Labels) -> float:
-    """Return what the storage of the labels rounds."""
+    """Return the rounding error of the stored labels."""
     eps = np.finfo(y.dtype if y.dtype.kind == "f" else np.float64).eps
     return float(eps * np.abs(y).max(initial=0.0))
 

@@ -1,4 +1,4 @@
-"""The command line, called in this process and in a process of its own."""
+"""The command line, called in this process and in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of the command line: what is read by name, what is checked before work begins, what is written."""
+"""Files of the command line: inputs by name, checks before work begins, and outputs."""
 
 from __future__ import annotations
 

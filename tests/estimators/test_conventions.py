@@ -1,4 +1,4 @@
-"""What both estimators have of scikit-learn's conventions beside its own checks: routing, containers, names, errors."""
+"""Conventions of scikit-learn that its own checks do not cover: routing, containers, names, errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The estimator: scikit-learn's own checks, and what they do not look at."""
+"""The regressor: scikit-learn's own checks, and properties that they do not cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformer: scikit-learn's own checks, and that it is the first look of the fit."""
+"""The transformer: scikit-learn's own checks, and agreement with the subspace of a fit."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SMALL_BUDGET = {"efforts": (200_000_000, 400_000_000, 800_000_000), "last_effort
 
 
 def exactly(result, teacher, at_most=1e-11):
-    """Require that the planted network came back: as many neurons, in one place, and no linear part of its own."""
+    """Require that the planted network was recovered, with the same number of neurons."""
     truth, found = teacher.network, result.network
     assert result.report.status == "exact"
     assert found.n_neurons == truth.n_neurons

@@ -75,7 +75,7 @@ class TestSameBits:
 
 
 class TestInterruption:
-    """A sweep over more rows than any machine gets through, in an array that takes no memory."""
+    """A sweep over more rows than any machine can process, in an array that takes no memory."""
 
     ROWS = 10**13
 

@@ -1,4 +1,4 @@
-"""Networks for other libraries: the values there are those of `predict`, in double precision and in its shapes."""
+"""Networks exported to other libraries have the values of `predict`, in double precision and with its shapes."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class Sequential(Module):
 
 @pytest.fixture(scope="module")
 def torch():
-    """Stand in for PyTorch, which is gigabytes: what the export uses of it, with its semantics."""
+    """Replace PyTorch, which is large, by the functions that the export uses, with the same semantics."""
     torch = types.ModuleType("torch")
     torch.nn = types.SimpleNamespace(
         Module=Module,

@@ -1,4 +1,4 @@
-"""Networks from other libraries: the values are those of the model that came, and what cannot be read is refused."""
+"""Networks imported from other libraries have the values of the model, and models that cannot be read are refused."""
 
 import numpy as np
 import onnx

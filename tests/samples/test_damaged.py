@@ -1,4 +1,4 @@
-"""Two hundred and more damaged inputs: each is one clear error that names file and place; nothing is half done."""
+"""More than two hundred damaged inputs: each raises one clear error that names file and place, and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data as it comes: lists, decimals, dictionaries, extension types, compressions, paths, files without header."""
+"""Data of unusual kinds: lists, decimals, dictionaries, extension types, compression, paths, files without a header."""
 
 from __future__ import annotations
 

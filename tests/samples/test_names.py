@@ -1,4 +1,4 @@
-"""Names of features: what each kind of samples calls its columns, and rows whose columns follow given names."""
+"""Names of features: the names in each kind of samples, and rows whose columns follow given names."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def facts(accumulator: Accumulator) -> dict[str, Array]:
-    """All that an accumulator tells."""
+    """Return all attributes of an accumulator."""
     match accumulator:
         case InputMoments():
             names = ["weight", "mean", "cov", "label_mean", "label_var", "label_cov"]

@@ -1,7 +1,7 @@
 //! Each kernel and a straightforward loop, as cases that the benchmarks time and `count` runs once.
 
 use relunet_core::block::Block;
-use relunet_core::gram::{Ahead, Pack, Precision, Rows, WeightedGrams};
+use relunet_core::gram::{Pack, Precision, Prefetch, Rows, WeightedGrams};
 use relunet_core::moments::{
     ContractionMoments, CurvatureMoments, GradientMoments, InputMoments, Moments, RiskMoments, Scratch, SketchMoments,
     SliceMoments,
@@ -108,7 +108,7 @@ pub fn cases() -> Vec<Case> {
         let make = move || -> Work {
             let (x, directions) = (values(ROWS * d, 1), Directions::new(&values(k * d, 2), &vec![0.0; k], d));
             let mut out = Vec::new();
-            Box::new(move || directions.project(&x, ROWS, &mut out, Ahead::default()))
+            Box::new(move || directions.project(&x, ROWS, &mut out, Prefetch::default()))
         };
         add(format!("projections, d={d} k={k}"), d, Box::new(make));
         let make = move || -> Work {
@@ -119,7 +119,7 @@ pub fn cases() -> Vec<Case> {
         let make = move || -> Work {
             let (x, directions, mut sums) = (values(ROWS * d, 1), values(k * d, 2), vec![0.0; k * d]);
             let mut weights = Vec::new();
-            Directions::new(&directions, &vec![0.0; k], d).project(&x, ROWS, &mut weights, Ahead::default());
+            Directions::new(&directions, &vec![0.0; k], d).project(&x, ROWS, &mut weights, Prefetch::default());
             Box::new(move || add_weighted_rows(&x, d, &weights, k, &mut sums))
         };
         add(format!("weighted rows, d={d} k={k}"), d, Box::new(make));

@@ -143,7 +143,7 @@ def _shortened(names: Sequence[str], largest: int = 8) -> str:
 
 
 def inspect(arguments: argparse.Namespace) -> None:
-    """Print what a saved network or an array holds."""
+    """Print the content of a saved network or an array."""
     path = arguments.path
     if path.suffix.lower() != ".npy":
         print(_table(ReLUNetwork.load(path)))
@@ -211,7 +211,7 @@ def distill(arguments: argparse.Namespace) -> None:
 
 
 def plan(arguments: argparse.Namespace) -> None:
-    """Print what a fit takes."""
+    """Print the estimated cost of a fit."""
     found = METHODS[arguments.method](
         arguments.rows,
         arguments.columns,

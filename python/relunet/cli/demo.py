@@ -134,7 +134,7 @@ def _folder(directory: Path | None, keep: bool, size: int) -> Iterator[Path]:
 class _PeakMemory:
     """The peak memory of this process while the context lasts, as text; empty if the system does not report it.
 
-    Anonymous memory is what the process has allocated itself; the rest are pages of files, mostly of libraries.
+    Anonymous memory is allocated by the process itself; the rest are pages of files, mostly of libraries.
     """
 
     def __init__(self) -> None:

@@ -47,7 +47,7 @@ def check_outputs(
     ArgumentError
         For a suffix of another format, for an output that is an input, and for one file as two outputs.
     FileError
-        For a folder that does not exist or cannot be written to, and for what is no regular file.
+        For a folder that does not exist or cannot be written to, and for a path that is not a regular file.
     """
     seen: dict[str, str] = {}
     for option, output, suffixes in outputs:

@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("y", help="file of the predictions, .npy, .csv or .parquet; it appears whole or not at all")
     predict.set_defaults(run=commands.predict)
 
-    inspect = subparsers.add_parser("inspect", help="print what a saved network or a .npy file holds")
+    inspect = subparsers.add_parser("inspect", help="print the content of a saved network or a .npy file")
     inspect.add_argument("path", type=Path, help="network, .safetensors, or array, .npy")
     inspect.set_defaults(run=commands.inspect)
 
@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
         help='find the smallest network with the values of a model (the extra "onnx")',
     )
     distill.add_argument("model", help="model with one output, .onnx")
-    distill.add_argument("-k", "--neurons", type=options.positive, metavar="K", help="at most so many neurons")
+    distill.add_argument("-k", "--neurons", type=options.positive, metavar="K", help="largest number of neurons")
     distill.add_argument(
         "--max-neurons", type=options.positive, default=32, metavar="K", help="bound without -k (default %(default)s)"
     )
@@ -230,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     distill.add_argument("-o", "--output", metavar="FILE", required=True, help="file of the network, .safetensors")
     distill.set_defaults(run=commands.distill)
 
-    planned = subparsers.add_parser("plan", help="print what a fit takes: sweeps, bytes, memory, time, machines")
+    planned = subparsers.add_parser("plan", help="estimate the cost of a fit: sweeps, bytes, memory, time, machines")
     planned.add_argument("--rows", type=options.count, required=True, metavar="N", help="number of rows, such as 1e9")
     planned.add_argument("--columns", type=options.count, required=True, metavar="D", help="number of input columns")
     planned.add_argument(

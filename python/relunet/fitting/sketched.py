@@ -30,20 +30,7 @@ class SketchedFit(Fit):
     directions that are found. Each projection of rows and each risk of a network takes a sweep. The first sweep reads
     means, scales and a sample of the labels.
 
-    Parameters
-    ----------
-    trace : Trace
-        The samples, whose sweeps are counted.
-    n_neurons : int
-        Largest number of neurons.
-    fit_bias : bool
-        Whether neurons have biases.
-    fit_linear : {"auto", True, False}
-        Whether the network has a linear part.
-    seed : int
-        Seed of the sample of rows and of the directions that searches try.
-    settings : Settings, default=DEFAULTS
-        Constants of the method.
+    The parameters are those of `InMemoryFit`.
     """
 
     def __init__(

@@ -191,10 +191,10 @@ class ReLUNetwork:
         - Every neuron has weights of Euclidean norm 1, and no two kinks lie on one hyperplane. Neurons without weights
           become part of the intercept.
         - A neuron can be flipped, by ``relu(t) = relu(-t) + t``, which moves an affine function to ``linear`` and
-          ``intercept``. Where some choice of orientations leaves no linear part, up to rounding, that choice is taken:
-          the function is then exactly its neurons and a constant. Of several such choices, the one with the smallest
-          intercept is taken, and then the first in lexicographic order. Where there is none, the first weight of every
-          neuron that is not zero is positive.
+          ``intercept``. If some choice of orientations leaves no linear part up to rounding, it is used: the function
+          is then a sum of its neurons and a constant. Of several such choices, the one with the smallest intercept is
+          used, and then the first in lexicographic order. If there is none, the first nonzero weight of every neuron is
+          positive.
         - Neurons are sorted by weights, then bias, in lexicographic order of the positive orientation.
 
         The values are the same up to rounding. Orientations are compared exhaustively for up to 40 neurons, and for any
@@ -221,9 +221,8 @@ class ReLUNetwork:
         """The correspondence of this network's neurons with another's that is best in total distance.
 
         The distance of two neurons is that of the functions ``output_weights |weights.x + bias| / 2`` under
-        x ~ N(mean, cov), computed exactly: what is left of a neuron when affine functions, which do not determine its
-        orientation, are taken away. The assignment is optimal (Kuhn 1955). Where the numbers of neurons differ, the
-        surplus is left unmatched.
+        x ~ N(mean, cov), computed exactly. These functions do not depend on the orientation of a neuron. The assignment
+        is optimal (Kuhn 1955). If the numbers of neurons differ, the surplus is left unmatched.
 
         Parameters
         ----------
@@ -689,10 +688,10 @@ class ReLUNetwork:
     def to_sklearn(self) -> MLPRegressor:
         """The network as a fitted multilayer perceptron of scikit-learn.
 
-        A perceptron has no linear part: ``t = relu(t) - relu(-t)`` makes two hidden units of that of each output, after
-        those of the neurons, or one in all where a neuron is along all linear parts and serves as the other. Its
-        ``predict`` gives the values of this network's up to rounding, (n,) where there is one output. It was never
-        trained: its loss means nothing.
+        A perceptron has no linear part: by ``t = relu(t) - relu(-t)``, the linear part of each output becomes two
+        hidden units after those of the neurons, or one unit if a neuron is parallel to all linear parts and serves as
+        the other. ``predict`` returns the values of this network up to rounding, of shape (n,) for one output. The
+        perceptron was not trained, so that its loss has no meaning.
 
         Returns
         -------

@@ -71,7 +71,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 class _UnreadableError(Exception):
-    """What is wrong with a file."""
+    """A defect of a file."""
 
 
 def _open_regular(path: str, flags: int) -> int:

@@ -1,4 +1,4 @@
-"""Planted networks on rows of the subspace itself are found, and found the same way on any number of threads."""
+"""The search inside the subspace finds planted networks, with the same result for any number of threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def planted(rng, n, vectors, signs, linear, fit_bias, noise=0.0):
 
 
 def lines(vectors, signs):
-    """Neurons in an order and orientation of their own."""
+    """Return neurons in a fixed order and orientation."""
     rows = vectors * np.sign(vectors[:, :1]) * 1.0
     return np.hstack([rows, signs[:, None]])[np.argsort(rows[:, 0])]
 

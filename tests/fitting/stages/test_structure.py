@@ -1,4 +1,4 @@
-"""Structure of the mean is told from structure of the variance."""
+"""Structure of the mean is distinguished from structure of the variance."""
 
 from __future__ import annotations
 
