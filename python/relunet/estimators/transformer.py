@@ -40,6 +40,16 @@ class ReLUSubspace(Output, FitRequest, Estimator):
     affine function belongs to the subspace, and is its first direction; `fit_linear=False` leaves it out. If a fit of
     the regressor is exact, the weights of its `network_` span the subspace exactly.
 
+    Few rows, at most `smooth_rows`, show more through a regression that needs no Gaussian inputs: an affine function
+    plus a Gaussian kernel, whose metric is the mean outer product of its own gradients, iterated [RBPB24]_. The
+    directions are then the eigenvectors of
+
+    .. math:: C = \frac{1}{n} \sum_i \nabla f(x_i) \nabla f(x_i)^\top
+
+    for features in units of their standard deviations, by decreasing eigenvalue; with `fit_linear=False` those of the
+    covariance of the gradient. Those are kept whose eigenvalue exceeds the mean squared leave-one-out residual, and at
+    least as many as slices show.
+
     Parameters
     ----------
     n_components : int, default=None
@@ -57,11 +67,15 @@ class ReLUSubspace(Output, FitRequest, Estimator):
     max_dense : int, default=1000
         Above this number of features, sketching is used: memory is linear in n_features. Correlations between features
         then blur the directions, and may show one on which the labels depend linearly.
+    smooth_rows : int, default=2048
+        Up to this number of rows, the directions are those of the gradients of a smooth fit, which takes seconds. More
+        rows cost in proportion; raise it for inputs that are far from Gaussian. 0 always uses slices.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components_, n_features_in_), float64
-        Directions: the slope, then the others in the order in which they stand out. On the rows of the fit,
+        Directions: the slope, then the others in the order in which they stand out; those of a smooth fit by what the
+        labels vary along them. On the rows of the fit,
         (x - mean_)·component has variance 1 and no two are correlated; above `max_dense` features this holds only if
         the features are uncorrelated.
     subspace_ : ndarray of shape (n_features_in_, n_components_), float64
@@ -83,6 +97,8 @@ class ReLUSubspace(Output, FitRequest, Estimator):
 
     References
     ----------
+    .. [RBPB24] Radhakrishnan, Beaglehole, Pandit, Belkin, "Mechanism for feature learning in neural networks and
+       backpropagation-free machine learning models", Science 383, 2024.
     .. [CDGKM23] Chen, Dou, Goel, Klivans, Meka, "Learning Narrow One-Hidden-Layer ReLU Networks", COLT 2023.
 
     Examples
@@ -117,6 +133,7 @@ class ReLUSubspace(Output, FitRequest, Estimator):
         n_jobs: int | None = None,
         verbose: int = 0,
         max_dense: int = 1000,
+        smooth_rows: int = 2048,
     ) -> None:
         self.n_components = n_components
         self.fit_linear = fit_linear
@@ -124,6 +141,7 @@ class ReLUSubspace(Output, FitRequest, Estimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.max_dense = max_dense
+        self.smooth_rows = smooth_rows
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Find the subspace.
@@ -163,6 +181,7 @@ class ReLUSubspace(Output, FitRequest, Estimator):
                 n_jobs=self.n_jobs,
                 progress=line if self.verbose else None,
                 max_dense=self.max_dense,
+                smooth_rows=self.smooth_rows,
             )
         self.components_ = found.components
         self.subspace_ = found.basis

@@ -27,7 +27,7 @@ def check_labelled(samples: Samples) -> None:
 def check_counts(optional: Mapping[str, int | None], **counts: object) -> None:
     """Require integers that are large enough; counts in `optional` may be None."""
     for name, value in {**counts, **{name: n for name, n in optional.items() if n is not None}}.items():
-        least = 0 if name in ("random_state", "verbose") else 1
+        least = 0 if name in ("random_state", "verbose", "smooth_rows") else 1
         boolean = isinstance(value, bool) and name != "verbose"
         if boolean or not isinstance(value, Integral) or not least <= int(value) < 2**63:
             raise ArgumentError(f"{name}: {value!r}, expected an integer of at least {least}")

@@ -70,6 +70,8 @@ class Settings:
         Rows of a slice for each feature. Fewer rows make the matrix of a slice noisier, more rows blur the label.
     max_slices : int
         Most slices of the label.
+    smooth_rows : int
+        Up to so many rows, a subspace that is asked for on its own is that of the gradients of a smooth fit.
     atom : float
         A label that more rows share than this part of a slice gets a slice of its own.
     block_sweeps : tuple of int
@@ -161,6 +163,7 @@ class Settings:
     rows_per_dimension: int = 4
     max_slices: int = 16
     atom: float = 0.5
+    smooth_rows: int = 2048
     block_sweeps: tuple[int, int] = (5, 16)
     block_moved: float = 0.05
     block_grown: float = 0.02

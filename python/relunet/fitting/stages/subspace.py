@@ -30,6 +30,7 @@ __all__ = [
     "Subspace",
     "find_subspace",
     "joint_span",
+    "orthonormal",
     "resolved_span",
     "sketch_subspace",
     "slice_edges",
@@ -300,14 +301,19 @@ def with_slope(directions: Array, n_visible: int, slope: Array, error: float) ->
     # Due to errors of the visible directions, a part of the slope lies off their span.
     new = beyond > max(error**2 * (n_off + 3 * np.sqrt(2 * n_off)), TURNED * size)
     first = inside if n_visible and not new else slope
+    n_shown = n_visible + new if n_visible else int(size > 0)
+    return orthonormal([first, *directions.T]), int(n_shown)
+
+
+def orthonormal(columns: Sequence[Array]) -> Array:
+    """Return columns made orthonormal one after another, without those that depend on earlier ones."""
     kept: list[Array] = []
-    for column in (first, *directions.T):
+    for column in columns:
         off = column - sum((np.sum(column * other) * other for other in kept), np.zeros(len(column)))
         norm = float(np.sqrt(np.sum(off**2)))
         if norm > DEPENDENT * np.sqrt(np.sum(column**2)):
             kept.append(off / norm)
-    n_shown = n_visible + new if n_visible else int(size > 0)
-    return np.stack(kept[: directions.shape[0]], axis=1), int(n_shown)
+    return np.stack(kept[: len(columns[0])], axis=1)
 
 
 def resolved_span(neurons: Array, gates: Array, weight: Array, rms: float, n_rows: float) -> Array:
