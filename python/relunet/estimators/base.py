@@ -15,6 +15,7 @@ import numpy.typing as npt
 from relunet.errors import ArgumentError, DataError, NotFittedError, warn
 from relunet.samples import Samples, scan_array
 from relunet.samples.names import feature_names
+from relunet.samples.protocol import is_samples
 from relunet.samples.reordered import reordered
 
 __all__ = ["Estimator", "not_fitted_error", "seed_of"]
@@ -99,7 +100,7 @@ class Estimator:
 
     def _labelled(self, X: Any, y: Any, sample_weight: Any) -> Samples:
         """Return labelled samples: `X` itself, or its rows with `y` and the weights."""
-        if isinstance(X, Samples):
+        if is_samples(X):
             if y is not None or sample_weight is not None:
                 raise ArgumentError("y, sample_weight: expected None beside Samples, which carry their own")
             if not X.has_labels:
@@ -144,7 +145,7 @@ class Estimator:
         elif names is None:
             warn(f"X does not have valid feature names, but {owner} was fitted with feature names")
         elif list(names) != list(seen):
-            if not isinstance(X, Samples) or sorted(names) != sorted(seen):
+            if not is_samples(X) or sorted(names) != sorted(seen):
                 raise _mismatch(names, seen)
             samples = reordered(samples, seen.tolist())
         if samples.n_columns != self.n_features_in_:

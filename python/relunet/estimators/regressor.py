@@ -16,6 +16,7 @@ from relunet.fitting.report import ClumpLevel, Report, StandardErrors
 from relunet.network import ReLUNetwork
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
+from relunet.samples.protocol import is_samples
 from relunet.threads import bounded
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
             infinity.
         """
         self._check_fitted()
-        samples = self._features_of(X, X if isinstance(X, Samples) else scan_array(X))
+        samples = self._features_of(X, X if is_samples(X) else scan_array(X))
         predicted = np.concatenate([predicted for _, predicted, _ in self._predictions(samples)])
         if not return_std:
             return predicted

@@ -14,7 +14,8 @@ from relunet.estimators.metadata import FitRequest
 from relunet.fitting.look import look
 from relunet.linalg import matmul
 from relunet.progress import ProgressLine, row_bytes
-from relunet.samples import Samples, scan_array
+from relunet.samples import scan_array
+from relunet.samples.protocol import is_samples
 from relunet.threads import bounded
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class ReLUSubspace(Output, FitRequest, Estimator):
             and if the fit has kept no component.
         """
         self._check_fitted()
-        samples = self._features_of(X, X if isinstance(X, Samples) else scan_array(X))
+        samples = self._features_of(X, X if is_samples(X) else scan_array(X))
         if self.n_components_ == 0:
             raise DataError(
                 f"{type(self).__name__}: no direction stood out of the noise in the fit, so there is no component to "

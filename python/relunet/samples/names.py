@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from relunet.errors import DataError, DataTypeError
-from relunet.samples.protocol import Samples
+from relunet.samples.protocol import is_samples
 
 __all__ = ["columns_of", "default_names", "feature_names", "listed", "order_of", "string_names"]
 
@@ -57,7 +57,7 @@ def feature_names(X: Any) -> tuple[str, ...] | None:
     >>> feature_names(frame), feature_names(scan_array(frame)), feature_names(scan_array(np.ones((2, 2))))
     (('heat', 'flow'), ('heat', 'flow'), None)
     """
-    if isinstance(X, Samples):
+    if is_samples(X):
         names: tuple[str, ...] | None = getattr(X, "feature_names", None)
         return names
     columns = columns_of(X) or []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from relunet._typing import Rows
 from relunet.errors import ArgumentError
 from relunet.samples.identity import block_rows, rows_hash
 
-__all__ = ["Samples", "SourceSamples", "SweepFile", "check_samples"]
+__all__ = ["Samples", "SourceSamples", "SweepFile", "check_samples", "is_samples"]
 
 Source: TypeAlias = ArraySource | NpySource | TableSource | RowReader
 
@@ -235,6 +235,23 @@ class SourceSamples:
         return f"<Samples from {self.origin}: {self.n_rows} {labels} rows, {self.n_columns} columns, {self.dtype}>"
 
 
+def is_samples(X: object) -> TypeGuard[Samples]:
+    """Tell whether an object is Samples, without evaluating its properties if it is not.
+
+    Before Python 3.12, ``isinstance`` with a protocol evaluates every property of the object that the protocol names,
+    which is slow or warns for other objects, such as the columns of a polars LazyFrame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array
+    >>> from relunet.samples.protocol import is_samples
+    >>> is_samples(scan_array(np.zeros((3, 2)))), is_samples(np.zeros((3, 2)))
+    (True, False)
+    """
+    return hasattr(type(X), "sweep") and isinstance(X, Samples)
+
+
 def check_samples(samples: object) -> None:
     """Require samples.
 
@@ -250,5 +267,5 @@ def check_samples(samples: object) -> None:
     >>> from relunet.samples.protocol import check_samples
     >>> check_samples(scan_array(np.zeros((3, 2))))
     """
-    if not isinstance(samples, Samples):
+    if not is_samples(samples):
         raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")

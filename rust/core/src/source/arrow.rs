@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow_array::cast::AsArray;
-use arrow_array::ffi_stream::RecordBatchStreamReader;
+use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::types::{
     ArrowPrimitiveType, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float16Type, Float32Type,
     Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -13,6 +13,7 @@ use arrow_schema::{DataType, Field};
 
 use super::columns::{Columns, Selection, Wanted};
 use super::numbers::{decimal_to_double, wide_decimal_to_double};
+use super::panics::quietly;
 use super::{Source, pandas, row_range};
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Error, Result};
@@ -35,11 +36,19 @@ pub struct ArrowStream {
 }
 
 impl ArrowStream {
-    /// The batches of `reader`, called `origin` in messages.
+    /// The batches of a stream, called `origin` in messages.
     ///
     /// # Errors
-    /// Columns that are missing or hold other than real numbers.
-    pub fn new(mut reader: RecordBatchStreamReader, wanted: &Wanted, origin: &str) -> Result<Self> {
+    /// Streams that cannot be read, columns that are missing or hold other than real numbers.
+    pub fn open(stream: FFI_ArrowArrayStream, wanted: &Wanted, origin: &str) -> Result<Self> {
+        guarded(origin, || {
+            let reader = RecordBatchStreamReader::try_new(stream)
+                .map_err(|error| Error::data(origin, format!("no Arrow stream can be read: {error}")))?;
+            Self::new(reader, wanted, origin)
+        })
+    }
+
+    fn new(mut reader: RecordBatchStreamReader, wanted: &Wanted, origin: &str) -> Result<Self> {
         let fields = reader.schema();
         let names: Vec<String> = fields.fields().iter().map(|field| field.name().clone()).collect();
         let index = pandas::index_columns(fields.metadata().get(pandas::KEY).map(String::as_str));
@@ -85,7 +94,7 @@ impl ArrowStream {
     pub fn next_table(&mut self) -> Result<Option<ArrowTable>> {
         let batch = match self.pending.take() {
             Some(batch) => batch,
-            None => match self.reader.next() {
+            None => match guarded(&self.schema.origin, || Ok(self.reader.next()))? {
                 Some(batch) => batch.map_err(|error| broken(&self.schema.origin, &error))?,
                 None => return Ok(None),
             },
@@ -107,6 +116,12 @@ impl ArrowStream {
         }
         Ok(ArrowTable::new(self.schema.clone(), first_row, batches))
     }
+}
+
+/// What `read` returns, with a panic of the Arrow library as an error about `origin`.
+fn guarded<T>(origin: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let damaged = |_| Err(Error::data(origin, "is damaged: its buffers do not fit its schema"));
+    quietly(read).unwrap_or_else(damaged)
 }
 
 fn broken(origin: &str, error: &impl std::fmt::Display) -> Error {
@@ -208,6 +223,17 @@ impl Source for ArrowTable {
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = row_range(&rows, self.n_rows())?.len();
         let Schema { origin, selection, .. } = &self.schema;
+        guarded(origin, || self.read(rows.clone(), buffer))?;
+        let place = |index: usize| (origin.clone(), self.first_row + rows.start + index as u64);
+        selection.block(buffer, n_rows, place)
+    }
+}
+
+impl ArrowTable {
+    /// Reads rows into `buffer`.
+    fn read(&self, rows: Range<u64>, buffer: &mut BlockBuffer) -> Result<()> {
+        let n_rows = (rows.end - rows.start) as usize;
+        let Schema { origin, selection, .. } = &self.schema;
         let mut staged: Vec<Vec<f64>> = vec![Vec::with_capacity(n_rows); selection.n_slots()];
         let mut values = Vec::new();
         let mut row = rows.start;
@@ -234,8 +260,7 @@ impl Source for ArrowTable {
             row = end;
         }
         selection.fill(&staged, buffer);
-        let place = |index: usize| (origin.clone(), self.first_row + rows.start + index as u64);
-        selection.block(buffer, n_rows, place)
+        Ok(())
     }
 }
 

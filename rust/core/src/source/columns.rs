@@ -1,6 +1,6 @@
 //! Selection of the input, label and weight columns of a table, and checks of their values.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::block::{Block, BlockBuffer};
@@ -36,43 +36,84 @@ pub struct Wanted {
     pub weight: Option<ColumnRef>,
 }
 
+/// Where each name of a table stands, so that a lookup among many columns takes constant time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Places(HashMap<String, Place>);
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    first: usize,
+    is_repeated: bool,
+}
+
+impl Places {
+    /// The places of these names.
+    pub(super) fn of(names: &[String]) -> Self {
+        let mut places = Self::default();
+        names.iter().enumerate().for_each(|(column, name)| places.insert(name, column));
+        places
+    }
+
+    fn insert(&mut self, name: &str, column: usize) {
+        let place = self.0.entry(name.to_owned());
+        place.and_modify(|place| place.is_repeated = true).or_insert(Place { first: column, is_repeated: false });
+    }
+
+    /// The first column of a name.
+    pub(super) fn first(&self, name: &str) -> Option<usize> {
+        self.0.get(name).map(|place| place.first)
+    }
+}
+
 /// The columns of a table, in the order in which they are stored.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
     /// Names; empty if columns have no names.
     names: Vec<String>,
+    places: Places,
     /// Number of stored columns, without those defined by names of folders.
     n_stored: usize,
-    /// Columns of an index, which are inputs only if requested by name.
+    /// Columns of an index, in ascending order, which are inputs only if requested by name.
     index: Vec<usize>,
+    /// Number of columns for negative indices, which do not count the index that pandas stores after the columns.
+    n_counted: usize,
 }
 
 impl Columns {
     /// Columns without names.
     pub(super) fn unnamed(n_columns: usize) -> Self {
-        Self { names: Vec::new(), n_stored: n_columns, index: Vec::new() }
+        let (names, places) = (Vec::new(), Places::default());
+        Self { names, places, n_stored: n_columns, index: Vec::new(), n_counted: n_columns }
     }
 
     /// Stored columns with names.
     pub(super) fn named(names: Vec<String>) -> Self {
-        Self { n_stored: names.len(), names, index: Vec::new() }
+        let (n_stored, places) = (names.len(), Places::of(&names));
+        Self { names, places, n_stored, index: Vec::new(), n_counted: n_stored }
     }
 
     /// The same columns, with those of an index excluded from the default inputs.
     pub(super) fn with_index(mut self, is_index: impl Fn(usize, &str) -> bool) -> Self {
         let columns = self.names.iter().enumerate().filter(|(column, name)| is_index(*column, name));
         self.index = columns.map(|(column, _)| column).collect();
+        let last = (0..self.n_stored).rposition(|column| !self.is_index(column));
+        self.n_counted = last.map_or(0, |last| last + 1);
         self
     }
 
     /// The same columns, followed by those that names of folders define.
     pub(super) fn with_keys<'a>(mut self, keys: impl Iterator<Item = &'a str>) -> Self {
         for key in keys {
-            if !self.names.iter().any(|name| name == key) {
+            if self.places.first(key).is_none() {
+                self.places.insert(key, self.names.len());
                 self.names.push(key.to_owned());
             }
         }
         self
+    }
+
+    fn is_index(&self, column: usize) -> bool {
+        self.index.binary_search(&column).is_ok()
     }
 
     fn len(&self) -> usize {
@@ -83,9 +124,7 @@ impl Columns {
     fn resolve(&self, argument: &str, column: &ColumnRef, origin: &str) -> Result<(usize, Option<usize>)> {
         match column {
             ColumnRef::Index(index) => {
-                // pandas stores the index after the columns; negative indices do not count it
-                let n_columns =
-                    (0..self.n_stored).rposition(|column| !self.index.contains(&column)).map_or(0, |last| last + 1);
+                let n_columns = self.n_counted;
                 let from_first = if *index < 0 {
                     n_columns.checked_add_signed(*index as isize)
                 } else {
@@ -110,13 +149,12 @@ impl Columns {
     }
 
     fn position(&self, argument: &str, name: &str, origin: &str) -> Result<Option<usize>> {
-        let mut found = self.names.iter().enumerate().filter(|(_, known)| *known == name).map(|(index, _)| index);
-        match (found.next(), found.next()) {
-            (Some(_), Some(_)) => {
+        match self.places.0.get(name) {
+            Some(Place { is_repeated: true, .. }) => {
                 let message = format!("{origin} has more than one column '{name}'; give its number");
                 Err(Error::argument(argument, message))
             }
-            (first, _) => Ok(first),
+            place => Ok(place.map(|place| place.first)),
         }
     }
 
@@ -139,7 +177,7 @@ fn element_of(name: &str) -> Option<(&str, usize)> {
 const MAX_ELEMENTS: usize = 1 << 20;
 
 /// An input, label or weight: a column, or an element of a column of lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Slot {
     /// Place of the column in the table.
     column: usize,
@@ -236,14 +274,15 @@ impl Selection {
         match &wanted.columns {
             None => {
                 let whole = |column: &usize| [target, weight].iter().flatten().all(|slot| slot.column != *column);
-                for column in (0..columns.len()).filter(|column| !columns.index.contains(column)).filter(whole) {
+                for column in (0..columns.len()).filter(|column| !columns.is_index(*column)).filter(whole) {
                     slots.extend(slots_of("columns", (column, None))?);
                 }
             }
             Some(wanted) => {
+                let mut used = HashSet::new();
                 for column in wanted {
                     for slot in slots_of("columns", columns.resolve("columns", column, origin)?)? {
-                        if taken(&slot) || slots.contains(&slot) {
+                        if taken(&slot) || !used.insert(slot) {
                             return Err(Error::argument("columns", format!("column {column} is used twice")));
                         }
                         slots.push(slot);

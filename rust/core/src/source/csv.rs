@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use super::columns::{ColumnRef, Columns, Selection, Wanted};
+use super::columns::{ColumnRef, Columns, Places, Selection, Wanted};
 use super::cursors::Cursors;
 use super::gzip::TextFile;
 use super::stable_file::{Address, StableFile};
@@ -103,14 +103,11 @@ impl CsvSource {
                     first.insert(selection)
                 }
             };
+            let places = Places::of(&names);
             let find = |&column: &usize| {
                 let name = &selection.names()[column];
                 // if a name is repeated, columns must be in the order of the first file
-                let place = if names.get(column) == Some(name) {
-                    Some(column)
-                } else {
-                    names.iter().position(|other| other == name)
-                };
+                let place = if names.get(column) == Some(name) { Some(column) } else { places.first(name) };
                 match place {
                     Some(place) => Ok(Column::Field(place)),
                     None if path.has_key(name) => path.key(name).map(Column::Key),

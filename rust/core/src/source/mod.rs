@@ -10,6 +10,7 @@ mod gzip;
 mod npy;
 mod numbers;
 mod pandas;
+mod panics;
 mod parquet;
 mod stable_file;
 mod table_file;

@@ -2,10 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::ffi_stream::FFI_ArrowArrayStream;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
-use relunet_core::error::Error;
 use relunet_core::source;
 
 use super::table::{ColumnArgument, TableSource, wanted};
@@ -33,12 +32,8 @@ impl ArrowStream {
         // SAFETY: a capsule of this name holds a valid stream, by the protocol. It is moved out, and what is left in
         // its place is one that is released already, so that the capsule does not release it again.
         let stream = unsafe { FFI_ArrowArrayStream::from_raw(stream.as_ptr()) };
-        let open = || {
-            let reader = RecordBatchStreamReader::try_new(stream)
-                .map_err(|error| Error::data(origin, format!("no Arrow stream can be read: {error}")))?;
-            source::ArrowStream::new(reader, &wanted, origin)
-        };
-        py.detach(open).map(|stream| Self(Mutex::new(stream))).map_err(|error| to_python(py, error))
+        let opened = py.detach(|| source::ArrowStream::open(stream, &wanted, origin));
+        opened.map(|stream| Self(Mutex::new(stream))).map_err(|error| to_python(py, error))
     }
 
     /// The next batch and where its first input lies in memory; None at the end.

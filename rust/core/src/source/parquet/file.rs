@@ -1,9 +1,7 @@
 //! Access to Parquet files by position, footers, and conversion of panics of the decoder over damaged bytes to errors.
 
-use std::cell::Cell;
 use std::io::{self, Read};
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -14,14 +12,15 @@ use super::ParquetResult;
 use super::thrift::{Fault, check_footer, check_page_header};
 use crate::error::{Error, Result};
 use crate::memory;
+use crate::source::panics::quietly;
 use crate::source::stable_file::StableFile;
 
 /// First and last bytes of every Parquet file.
 const MAGIC: &[u8; 4] = b"PAR1";
 /// First and last bytes of a file whose footer is encrypted.
 const ENCRYPTED: &[u8; 4] = b"PARE";
-const ENCRYPTION: &str = "is encrypted, which cannot be read here; read it with pyarrow and its keys, \
-                          and pass the table to scan_arrow";
+const ENCRYPTION: &str =
+    "which cannot be read here; read the file with pyarrow and its keys, and pass the table to scan_arrow";
 
 /// Reads the metadata of row groups and columns from the footer of a file.
 pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
@@ -33,7 +32,7 @@ pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
         let mut magic = [0; 4];
         let n_read = file.read_at(&mut magic, offset)?;
         if magic == *ENCRYPTED {
-            return Err(refuse(ENCRYPTION.into()));
+            return Err(refuse(format!("is encrypted, {ENCRYPTION}")));
         }
         if magic != *MAGIC {
             let cause = if end == "end" { "is truncated or damaged: it " } else { "" };
@@ -45,6 +44,9 @@ pub(super) fn read_metadata(file: &Arc<StableFile>) -> Result<ParquetMetaData> {
     }
     let footer = read_footer(file)?;
     if let Err(fault) = check_footer(&footer) {
+        if fault == Fault::Encrypted {
+            return Err(refuse(format!("has encrypted columns, {ENCRYPTION}")));
+        }
         return Err(refuse(format!("footer: is damaged: {}", described(fault))));
     }
     let metadata = guarded(file, || "footer: ".into(), || ParquetMetaDataReader::decode_metadata(&footer))?;
@@ -79,6 +81,7 @@ fn described(fault: Fault) -> &'static str {
     match fault {
         Fault::Truncated => "it claims more than it holds",
         Fault::Refused(found) => found,
+        Fault::Encrypted => "it is encrypted",
     }
 }
 
@@ -109,29 +112,6 @@ fn missing_memory(error: &ParquetError) -> Option<usize> {
         Error::Memory { n_bytes } => Some(*n_bytes),
         _ => None,
     }
-}
-
-thread_local! {
-    /// Whether this thread is decoding bytes on which the Parquet reader may panic.
-    static DECODING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `decode` and returns its result or its panic, without printing a message about the panic.
-fn quietly<T>(decode: impl FnOnce() -> T) -> std::thread::Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !DECODING.get() {
-                usual(info);
-            }
-        }));
-    });
-    DECODING.set(true);
-    // the cursor is dropped after a panic, so that no inconsistent state is used
-    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
-    DECODING.set(false);
-    decoded
 }
 
 /// A file that several threads read at different positions.

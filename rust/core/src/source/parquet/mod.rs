@@ -2,6 +2,7 @@
 
 mod decode;
 mod file;
+mod pages;
 mod thrift;
 
 use std::iter::repeat_with;
@@ -11,11 +12,11 @@ use std::sync::Arc;
 use ::parquet::column::reader::get_column_reader;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
-use ::parquet::file::reader::SerializedPageReader;
 
 use self::decode::{Decode, Kind, Layout, Refused, decoder, is_list};
 use self::file::{PositionalFile, guarded, read_metadata};
-use super::columns::{Columns, Part, Selection, Wanted};
+use self::pages::Pages;
+use super::columns::{Columns, Part, Places, Selection, Wanted};
 use super::cursors::Cursors;
 use super::stable_file::{Address, StableFile};
 use super::table_file::TableFile;
@@ -101,7 +102,7 @@ impl ParquetSource {
                 let column = if schema.names.get(part.column) == Some(name) {
                     Some(part.column)
                 } else {
-                    schema.names.iter().position(|other| other == name)
+                    schema.places.first(name)
                 };
                 match column {
                     Some(column) => schema.leaf(column, part.n_elements).map(Column::Stored),
@@ -201,7 +202,7 @@ impl ParquetSource {
                         let message = format!("{} values in {} rows", chunk.num_values(), group.num_rows());
                         return Err(ParquetError::General(message));
                     }
-                    let pages = SerializedPageReader::new(source.clone(), chunk, group.num_rows() as usize, None)?;
+                    let pages = Pages::new(source, chunk, group.num_rows(), leaf.layout.n_elements)?;
                     let reader = get_column_reader(schema.column(leaf.index), Box::new(pages));
                     decoder(reader, leaf.kind, leaf.layout)
                         .ok_or_else(|| ParquetError::General("another type in the schema".into()))
@@ -242,12 +243,22 @@ struct Schema<'a> {
     metadata: &'a ParquetMetaData,
     file: &'a TableFile,
     names: Vec<String>,
+    places: Places,
+    /// The first leaf of each column, and how many leaves it has.
+    leaves: Vec<(usize, usize)>,
 }
 
 impl<'a> Schema<'a> {
     fn new(metadata: &'a ParquetMetaData, file: &'a TableFile) -> Self {
-        let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
-        Self { metadata, file, names: fields.iter().map(|field| field.name().to_owned()).collect() }
+        let schema = metadata.file_metadata().schema_descr();
+        let fields = schema.root_schema().get_fields();
+        let names: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
+        let mut leaves = vec![(0, 0); fields.len()];
+        for leaf in (0..schema.num_columns()).rev() {
+            let (first, n_leaves) = &mut leaves[schema.get_column_root_idx(leaf)];
+            (*first, *n_leaves) = (leaf, *n_leaves + 1);
+        }
+        Self { metadata, file, places: Places::of(&names), names, leaves }
     }
 
     fn columns(&self, keys: &[(String, String)]) -> Columns {
@@ -267,9 +278,8 @@ impl<'a> Schema<'a> {
     fn find(&self, column: usize) -> Result<(usize, bool)> {
         let schema = self.metadata.file_metadata().schema_descr();
         let field = &schema.root_schema().get_fields()[column];
-        let mut leaves = (0..schema.num_columns()).filter(|&leaf| schema.get_column_root_idx(leaf) == column);
         let nested = || self.refuse(format!("column '{}' holds nested values; {NUMBERS}", self.names[column]));
-        let (Some(leaf), None) = (leaves.next(), leaves.next()) else {
+        let (leaf, 1) = self.leaves[column] else {
             return Err(nested());
         };
         match is_list(field, &schema.column(leaf)) {

@@ -14,6 +14,8 @@ pub(super) enum Fault {
     Truncated,
     /// The bytes are not a structure that can be read.
     Refused(&'static str),
+    /// They tell how columns are encrypted.
+    Encrypted,
 }
 
 /// Largest depth of nested structures; the format itself needs eight.
@@ -27,7 +29,7 @@ const MAX_PATH_RATIO: usize = 64;
 /// Uncompressed size of a page that is accepted for any compressed size.
 const PLAIN_PAGE_BYTES: u64 = 1 << 24;
 /// Largest number of uncompressed bytes per compressed byte of a larger page.
-const MAX_COMPRESSION: u64 = 1000;
+const MAX_COMPRESSION: u64 = 100;
 
 /// The type of a field that the reader knows.
 #[derive(Clone, Copy)]
@@ -41,6 +43,8 @@ enum Shape {
     Binary,
     List(&'static Shape),
     Struct(Fields),
+    /// The algorithm that columns are encrypted with.
+    Algorithm,
     /// The list of the elements of the schema, which nest.
     Elements,
 }
@@ -48,7 +52,7 @@ enum Shape {
 /// Known fields of a structure by their numbers.
 type Fields = &'static [(i16, Shape)];
 
-use Shape::{Binary, Bool, Byte, Double, Elements, I16, I32, I64, List, Struct};
+use Shape::{Algorithm, Binary, Bool, Byte, Double, Elements, I16, I32, I64, List, Struct};
 
 const FILE: Fields = &[
     (1, I32),
@@ -58,6 +62,7 @@ const FILE: Fields = &[
     (5, List(&Struct(KEY_VALUE))),
     (6, Binary),
     (7, List(&Struct(COLUMN_ORDER))),
+    (8, Algorithm),
     (9, Binary),
 ];
 const SCHEMA_ELEMENT: Fields = &[
@@ -158,15 +163,19 @@ impl Shape {
             Double => 7,
             Binary => 8,
             List(_) | Elements => 9,
-            Struct(_) => 12,
+            Struct(_) | Algorithm => 12,
         }
     }
 }
 
 /// Checks the footer of a file: its length and structure, and how its schema nests.
 pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Fault> {
-    let mut walk = Walk { rest: bytes, schema: Schema::default() };
-    walk.fields(FILE, 0)?;
+    let mut walk = Walk { rest: bytes, schema: Schema::default(), is_encrypted: false };
+    let walked = walk.fields(FILE, 0);
+    if walk.is_encrypted {
+        return Err(Fault::Encrypted);
+    }
+    walked?;
     let schema = walk.schema;
     if schema.path_bytes > MAX_PATH_RATIO * bytes.len() {
         return Err(Fault::Refused("names of nested columns take more memory than the file"));
@@ -179,7 +188,7 @@ pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Fault> {
 
 /// Checks the header of a page at the start of `bytes`; returns its length and the uncompressed size of the page.
 pub(super) fn check_page_header(bytes: &[u8]) -> Result<(usize, u64), Fault> {
-    let mut walk = Walk { rest: bytes, schema: Schema::default() };
+    let mut walk = Walk { rest: bytes, schema: Schema::default(), is_encrypted: false };
     let found = walk.fields(PAGE, 0)?;
     // the reader truncates these numbers to 32 bits
     let size = |field: usize| match u32::try_from(found[field]) {
@@ -187,10 +196,15 @@ pub(super) fn check_page_header(bytes: &[u8]) -> Result<(usize, u64), Fault> {
         _ => Err(Fault::Refused("a page of impossible size")),
     };
     let (uncompressed, compressed) = (size(UNCOMPRESSED)?, size(COMPRESSED)?);
-    if uncompressed > PLAIN_PAGE_BYTES.max(compressed.saturating_mul(MAX_COMPRESSION)) {
+    if uncompressed > most_uncompressed(compressed) {
         return Err(Fault::Refused("a page that claims to be far larger than its compressed bytes can hold"));
     }
     Ok((bytes.len() - walk.rest.len(), uncompressed))
+}
+
+/// Largest uncompressed size of a page of `compressed` bytes.
+pub(super) fn most_uncompressed(compressed: u64) -> u64 {
+    PLAIN_PAGE_BYTES.max(compressed.saturating_mul(MAX_COMPRESSION))
 }
 
 /// The groups of a schema whose children are not complete.
@@ -230,6 +244,7 @@ impl Schema {
 struct Walk<'a> {
     rest: &'a [u8],
     schema: Schema,
+    is_encrypted: bool,
 }
 
 /// Values of the integers, and lengths of the strings, of the fields below this number.
@@ -318,6 +333,10 @@ impl Walk<'_> {
                 Ok(0)
             }
             Struct(fields) => self.fields(fields, depth + 1).map(|_| 0),
+            Algorithm => {
+                self.is_encrypted = true;
+                self.any(shape.code(), depth)
+            }
             I16 | I32 | I64 => self.zigzag(),
             shape => self.any(shape.code(), depth),
         }
