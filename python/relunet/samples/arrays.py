@@ -11,7 +11,7 @@ from relunet._relunet import ArrowStream
 from relunet.errors import DataError, DataTypeError
 from relunet.samples.names import columns_of
 
-__all__ = ["as_matrix", "as_real", "as_vector"]
+__all__ = ["as_matrix", "as_real", "as_vector", "check_arrow"]
 
 
 def as_matrix(values: Any, name: str) -> NDArray[Any]:
@@ -64,6 +64,24 @@ def as_real(values: Any, name: str) -> NDArray[Any]:
         raise DataTypeError(f"{name}{place}; expected real numbers: {error}") from error
 
 
+def check_arrow(values: Any, name: str) -> None:
+    """Require that the buffers of a table of pyarrow fit its schema.
+
+    Tables from files of Arrow's IPC format are not checked by pyarrow when they are read, and the interface by which
+    they are handed over does not tell the sizes of buffers.
+
+    Raises
+    ------
+    DataError
+        Buffers that are too short, or indices and offsets that lead out of them.
+    """
+    if type(values).__module__.partition(".")[0] == "pyarrow" and hasattr(values, "validate"):
+        try:
+            values.validate(full=True)
+        except (ValueError, IndexError) as error:
+            raise DataError(f"{name}: is damaged: {error}") from error
+
+
 def _in_memory(values: Any, name: str) -> Any:
     """Return an object of which NumPy can make an array."""
     if hasattr(values, "__array__"):
@@ -77,6 +95,7 @@ def _in_memory(values: Any, name: str) -> Any:
     if hasattr(values, "to_numpy"):
         return values.to_numpy()
     if hasattr(values, "__arrow_c_stream__"):
+        check_arrow(values, name)
         table = ArrowStream(values.__arrow_c_stream__(), name).table()
         if table.n_rows == 0:
             raise DataError(f"{name}: 0 rows; at least 1 is needed")

@@ -13,7 +13,7 @@ import numpy as np
 
 from relunet._relunet import ArraySource, ArrowStream, RowReader, TableSource
 from relunet.errors import ArgumentError, DataError
-from relunet.samples.arrays import as_matrix, as_vector
+from relunet.samples.arrays import as_matrix, as_vector, check_arrow
 from relunet.samples.arrow import ArrowTables
 from relunet.samples.batches import IndexedBatches
 from relunet.samples.files import scan_npy
@@ -134,6 +134,7 @@ def scan_arrow(
         "columns": checked_columns("columns", columns),
         "weight": checked_column("weight", weight),
     }
+    check_arrow(obj, kind)
     tables = ArrowTables(obj, kind, wanted)
     stream = tables.open()
     if spill is not None and spill is not False:

@@ -43,6 +43,34 @@ pub fn require(n_bytes: usize) -> Result<()> {
     reserved
 }
 
+/// Checks that the system has address space for `n_bytes` more bytes, which a new thread needs even where blocks of the heap
+/// are free: the C library ends the process where a thread finds no room for its own variables.
+///
+/// # Errors
+/// [`Error::Memory`].
+#[cfg(unix)]
+pub fn require_space(n_bytes: usize) -> Result<()> {
+    // SAFETY: a new private mapping that nothing refers to, of a size that the call below gives back whole.
+    let space = unsafe {
+        libc::mmap(ptr::null_mut(), n_bytes, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+    };
+    if space == libc::MAP_FAILED {
+        return Err(missing::<u8>(n_bytes));
+    }
+    // SAFETY: the mapping made above, and nobody else knows of it.
+    unsafe { libc::munmap(space, n_bytes) };
+    Ok(())
+}
+
+/// Checks that there is memory for `n_bytes` more bytes.
+///
+/// # Errors
+/// [`Error::Memory`].
+#[cfg(not(unix))]
+pub fn require_space(n_bytes: usize) -> Result<()> {
+    require(n_bytes)
+}
+
 fn missing<T>(n: usize) -> Error {
     Error::Memory { n_bytes: n.saturating_mul(size_of::<T>()) }
 }
@@ -144,6 +172,8 @@ mod tests {
         assert!(matches!(filled(0.0, usize::MAX / 16), Err(Error::Memory { .. })));
         assert!(matches!(filled(0.0, usize::MAX), Err(Error::Memory { .. })));
         assert!(matches!(require(isize::MAX as usize), Err(Error::Memory { .. })));
+        assert!(matches!(require_space(isize::MAX as usize), Err(Error::Memory { .. })));
+        assert!(require_space(1 << 20).is_ok());
         assert_eq!(filled(1_u8, 3).unwrap(), [1, 1, 1]);
     }
 

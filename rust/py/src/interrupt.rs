@@ -161,7 +161,7 @@ fn no_result(reason: &str) -> Error {
 /// Checks that there is memory for a thread, and for ending the computation in order if the rest runs out.
 fn room() -> Result<()> {
     memory::restore()?;
-    memory::require(THREAD_BYTES)
+    memory::require_space(THREAD_BYTES)
 }
 
 fn no_thread(error: &std::io::Error) -> Error {

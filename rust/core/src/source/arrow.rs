@@ -364,7 +364,11 @@ fn append(array: &dyn Array, rows: Range<usize>, out: &mut Vec<f64>) -> std::res
             if values.is_empty() || part.is_empty() {
                 return if part.is_empty() { Ok(()) } else { Err(rows.start) };
             }
-            for (row, key) in dictionary.normalized_keys().into_iter().enumerate() {
+            let mut keys = Vec::new();
+            append(dictionary.keys(), 0..part.len(), &mut keys).map_err(|row| rows.start + row)?;
+            for (row, key) in keys.into_iter().enumerate() {
+                // a key outside of the values panics, as other damaged buffers do, and becomes an error
+                let key = if key < 0.0 { values.len() } else { key as usize };
                 append(values.as_ref(), key..key + 1, out).map_err(|_| rows.start + row)?;
             }
         }

@@ -40,12 +40,12 @@ impl Pools {
     }
 }
 
-/// Address space of a thread: its stack and the arena that the allocator of the C library reserves for it.
-const THREAD_BYTES: usize = 16 << 20;
+/// Address space that a thread needs to start.
+const THREAD_BYTES: usize = 4 << 20;
 
 /// The error for threads that were not started: the system reports too many threads and lack of memory alike.
 fn not_started(n_threads: usize, error: &ThreadPoolBuildError) -> Error {
-    match memory::require(n_threads.max(1) * THREAD_BYTES) {
+    match memory::require(4 * n_threads.max(1) * THREAD_BYTES) {
         Err(missing) => missing,
         Ok(()) => Error::argument("n_jobs", format!("cannot start the threads: {error}")),
     }
@@ -56,19 +56,22 @@ fn not_started(n_threads: usize, error: &ThreadPoolBuildError) -> Error {
 /// The threads of a pool that is no longer kept end when its last user drops it.
 ///
 /// # Errors
-/// Threads that the system refuses to start.
+/// Threads that the system refuses to start, [`Error::Memory`].
 pub fn pool(n_threads: Option<usize>) -> Result<Arc<ThreadPool>> {
     let n_threads = n_threads.unwrap_or(0).min(MAX_THREADS);
     let mut kept = Pools::of_this_process().kept.lock().unwrap_or_else(PoisonError::into_inner);
     let found = kept.iter().position(|(n, _)| *n == n_threads).map(|place| kept.remove(place).1);
     let pool = match found {
         Some(pool) => pool,
-        None => ThreadPoolBuilder::new()
-            .num_threads(n_threads)
-            .thread_name(|index| format!("relunet-{index}"))
-            .build()
-            .map(Arc::new)
-            .map_err(|error| not_started(n_threads, &error))?,
+        None => {
+            memory::require_space(n_threads.max(1) * THREAD_BYTES)?;
+            ThreadPoolBuilder::new()
+                .num_threads(n_threads)
+                .thread_name(|index| format!("relunet-{index}"))
+                .build()
+                .map(Arc::new)
+                .map_err(|error| not_started(n_threads, &error))?
+        }
     };
     if kept.len() == KEPT {
         kept.remove(0);
