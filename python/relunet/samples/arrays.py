@@ -44,7 +44,7 @@ def as_real(values: Any, name: str) -> NDArray[Any]:
     original, values = values, _in_memory(values, name)
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
         raise DataError(f"{name}: no array can be made of this {type(values).__name__}: {error}") from error
     if array.dtype.kind == "c":
         raise DataError(f"{name}: Complex data not supported (dtype {array.dtype}); expected real numbers")
@@ -84,6 +84,7 @@ def check_arrow(values: Any, name: str) -> None:
 
 def _in_memory(values: Any, name: str) -> Any:
     """Return an object of which NumPy can make an array."""
+    check_arrow(values, name)
     if hasattr(values, "__array__"):
         if hasattr(values, "detach"):
             values = values.detach().cpu()
@@ -95,7 +96,6 @@ def _in_memory(values: Any, name: str) -> Any:
     if hasattr(values, "to_numpy"):
         return values.to_numpy()
     if hasattr(values, "__arrow_c_stream__"):
-        check_arrow(values, name)
         table = ArrowStream(values.__arrow_c_stream__(), name).table()
         if table.n_rows == 0:
             raise DataError(f"{name}: 0 rows; at least 1 is needed")
