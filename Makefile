@@ -30,10 +30,10 @@ test: $(BIN)/maturin
 	$(call install,test)
 	$(PYTHON_RUN) -m pytest -q
 
-# The Python tests that are not slow, within a minute once built.
+# The Python tests that are not slow, on all cores: within a minute once built.
 test-fast: $(BIN)/maturin
 	$(call install,test)
-	$(PYTHON_RUN) -m pytest -q -m "not slow"
+	$(PYTHON_RUN) -m pytest -q -n auto -m "not slow"
 
 # Formatting, clippy, ruff, mypy, stubs, the rules of the architecture.
 lint: $(BIN)/maturin

@@ -86,6 +86,7 @@ class Frame:
         return types.SimpleNamespace(toLocalIterator=lambda: iter(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["Ray", "Spark"])
 def test_recipes_fit_what_one_machine_fits(engine, teacher, data):
     space = {"learn": relunet.learn}
@@ -176,6 +177,7 @@ def test_stored_accumulators_are_read_as_documented(data):
     np.testing.assert_array_equal(np.reshape(read[8][7], (3, 4))[1:], sketch.products[0])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["uses", "networks"])
 def test_pages_run_from_top_to_bottom(name, tmp_path, monkeypatch):

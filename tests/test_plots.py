@@ -138,6 +138,7 @@ def test_errors_sweep_by_sweep():
     assert ax.get_yscale() == "log"
 
 
+@pytest.mark.slow
 def test_picture_of_a_fit(tmp_path):
     rng = np.random.default_rng(2)
     X = rng.standard_normal((3000, 4))
@@ -150,6 +151,7 @@ def test_picture_of_a_fit(tmp_path):
     assert again.get_suptitle() == figure.get_suptitle()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.5])
 @pytest.mark.parametrize("slope", [0.0, 1.0])
 def test_networks_without_neurons_and_with_noise_have_pictures(noise, slope):

@@ -18,6 +18,7 @@ CODE = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 COMMANDS = re.findall(r"^\$ relunet (.*)$", TEXT, flags=re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_code_and_commands_do_what_they_say(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert (len(CODE), len(COMMANDS)) == (2, 3)

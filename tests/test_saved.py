@@ -151,6 +151,7 @@ def test_a_fit_begins_with_a_network(teacher):
         relunet.learn(samples, n_neurons=1, start=plain.network)
 
 
+@pytest.mark.slow
 def test_a_fit_with_noise_begins_with_a_network(teacher):
     X, y = teacher.sample(8000, rng=0)
     y = y + 0.05 * np.random.default_rng(1).standard_normal(len(y))

@@ -99,6 +99,7 @@ def test_demo(tmp_path, monkeypatch, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["demo.png"], "the samples are gone"
 
 
+@pytest.mark.slow
 def test_demo_keeps_samples_on_demand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = "--size 1MB --features 5 --directory . --picture demo.png --keep"

@@ -89,6 +89,7 @@ def test_containers_of_transformed_rows(planted, container):
         plain.set_output(transform="excel")
 
 
+@pytest.mark.slow
 def test_weights_are_routed(planted, routed):
     X, y = planted
     weight = np.random.default_rng(1).uniform(size=len(y))
@@ -137,6 +138,7 @@ def test_not_fitted_is_the_error_of_both_libraries(planted):
         assert str(again) == str(caught.value)
 
 
+@pytest.mark.slow
 def test_not_fitted_before_scikit_learn_is_imported():
     code = """
 import sys, numpy as np, relunet

@@ -21,7 +21,7 @@ from relunet import (
 from relunet.fitting.settings import Settings
 
 # Searches of noisy labels spend their whole budget; a small one suffices for these small networks.
-SMALL_BUDGET = {"efforts": (200_000_000, 400_000_000, 800_000_000), "last_effort": 200_000_000}
+SMALL_BUDGET = {"efforts": (100_000_000, 200_000_000), "last_effort": 100_000_000}
 
 
 def exactly(result, teacher, at_most=1e-11):
@@ -215,6 +215,7 @@ def test_other_arguments_that_are_none(generic):
 # The affine part.
 
 
+@pytest.mark.slow
 def test_linear_part_is_kept_where_the_data_demand_it(generic):
     teacher, x, y = generic
     slope = np.array([1.0, 0.5, 0.0, -0.3, 0.2, 0.1])
@@ -230,6 +231,7 @@ def test_linear_part_is_kept_where_the_data_demand_it(generic):
     assert not without.network.linear.any()
 
 
+@pytest.mark.slow
 def test_linear_part_that_is_not_there(generic):
     teacher, x, y = generic
     for fit_linear in ("auto", False):
@@ -361,6 +363,7 @@ def test_values_that_are_not_finite(generic, place, value):
 # Noise.
 
 
+@pytest.mark.slow
 def test_noise_alone_has_no_structure():
     for seed in range(5):
         rng = np.random.default_rng(seed)

@@ -26,12 +26,13 @@ DENSE_OR_SKETCHED = pytest.mark.parametrize("max_dense", [1000, 1])
 @pytest.fixture(scope="module")
 def planted():
     teacher = teachers.generic(6, 3, rng=0)
-    return teacher, *teacher.sample(6000, rng=1)
+    return teacher, *teacher.sample(4000, rng=1)
 
 
 # Types of numbers.
 
 
+@pytest.mark.slow
 @DENSE_OR_SKETCHED
 @pytest.mark.parametrize("x_type", ["f2", "f4", "f8", "i4"])
 @pytest.mark.parametrize("y_type", ["f4", "f8"])
@@ -48,6 +49,7 @@ def test_neurons_are_as_many_for_every_type(planted, x_type, y_type, max_dense):
         assert any("few digits" in message for message in report.messages) == rounded
 
 
+@pytest.mark.slow
 def test_labels_in_single_precision_of_a_larger_network():
     x, y = teachers.generic(10, 3, rng=0).sample(20_000, rng=1)
     report = learn(scan_array(x, y.astype(np.float32))).report
@@ -123,6 +125,7 @@ def test_rows_without_weight_are_not_counted(max_dense):
     assert (result.report.status, result.network.n_neurons) == ("no structure", 0)
 
 
+@pytest.mark.slow
 @DENSE_OR_SKETCHED
 @pytest.mark.parametrize("kind", ["few", "exponential", "lognormal"])
 def test_weights_do_not_make_structure_of_noise(kind, max_dense):
@@ -235,6 +238,7 @@ def test_every_sweep_takes_the_threads_that_it_is_given(planted, monkeypatch):
 # What the user is told.
 
 
+@pytest.mark.slow
 def test_warnings_point_to_the_line_of_the_user(planted):
     _, x, y = planted
     labels = np.random.default_rng(0).standard_normal(len(y))

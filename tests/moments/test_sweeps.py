@@ -19,6 +19,7 @@ from support.kinds import KINDS, data
 
 
 class TestSameBits:
+    @pytest.mark.slow
     def test_threads_sources_and_layouts(self, tmp_path):
         n, d = 7001, 63  # four blocks
         X, y, w = data(n, d)

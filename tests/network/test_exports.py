@@ -227,6 +227,7 @@ def n_units(model):
     return next(tensor.dims[0] for tensor in model.graph.initializer if tensor.name == "weights")
 
 
+@pytest.mark.slow
 @given(network=networks(), low=st.floats(-3, 3), width=st.floats(0, 4))
 def test_onnx_graph_with_bounds_has_one_unit_for_a_linear_part(tmp_path_factory, network, low, width):
     path = tmp_path_factory.getbasetemp() / "bounded.onnx"
@@ -321,6 +322,7 @@ def test_perceptron_has_the_values(network):
     assert perceptron.hidden_layer_sizes == (n_units_of(network),)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 5), st.booleans(), st.integers(0, 2**32 - 1))
 def test_the_width_in_one_dimension_is_that_of_the_theorem(n_kinks, free, seed):
     """N kinks need n units where some orientation leaves no linear part, otherwise n + 1, and 2 for affine functions.

@@ -246,6 +246,7 @@ def network_pairs(draw):
     return draw(networks(d)), draw(networks(d))
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(network_pairs())
 def test_it_is_an_inner_product(pair):
@@ -258,6 +259,7 @@ def test_it_is_an_inner_product(pair):
     assert f.gaussian_distance(g) ** 2 == pytest.approx(square, abs=1e-12 * (sizes[0] + sizes[1]) ** 2 + 1e-300)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(networks())
 def test_the_distance_from_the_canonical_form_is_rounding(f):

@@ -70,6 +70,7 @@ def test_models_that_are_not_such_networks(table, make, message):
         ReLUNetwork.from_sklearn(model)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4), st.integers(0, 4), st.sampled_from([None, 2]), st.integers(0, 2**32 - 1))
 def test_files_of_our_own_come_back(tmp_path_factory, d, k, m, seed):
     rng = np.random.default_rng(seed)

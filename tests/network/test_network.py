@@ -392,6 +392,7 @@ def test_a_failed_save_leaves_what_was_there(tmp_path, monkeypatch):
         f.save(tmp_path / "missing" / "network.safetensors")
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_number_of_threads():
     program = """
 import numpy as np

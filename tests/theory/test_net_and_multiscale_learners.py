@@ -47,6 +47,7 @@ def test_exact_moments(learner, family, n_features, n_neurons):
     assert found.cost.log10_paths > np.log10(found.cost.tried) - 1, "the whole tree has more paths than were tried"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_more_tuples_than_can_be_tried_go_through_a_beam(learner):
     teacher = teachers.generic(10, 4, 3).network
@@ -93,6 +94,7 @@ def test_networks_that_need_no_search(learner):
     assert opposite.risk < 1e-20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize(("family", "n_neurons", "epsilon"), [("close_pair", 2, 0.1), ("level_fan", 4, 0.3)])
 def test_samples(learner, family, n_neurons, epsilon):
@@ -116,6 +118,7 @@ def test_rows_that_any_network_fits_validate_none(learner):
         learner(2).learn(SampleMoments(scan_array([[1.0, 0.5], [2.0, -1.0]], [1.0, 2.0])))
 
 
+@pytest.mark.slow
 def test_noise_is_allowed_for_where_its_variance_is_known():
     teacher = teachers.generic(4, 2, 0)
     samples = scan_array(*teacher.sample(100_000, rng=1, noise=0.1))

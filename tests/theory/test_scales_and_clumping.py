@@ -43,6 +43,7 @@ def test_gapped_means_close_or_far(v, gamma):
         assert scales.is_detectable(i, gamma) == (len(scales.close(i, gamma)) > 0.5)
 
 
+@pytest.mark.slow
 @given(CLUMPED)
 @settings(max_examples=200)
 def test_rounds_are_the_sets_of_lemma_18(v):

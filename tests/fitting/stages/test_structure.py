@@ -11,6 +11,7 @@ Z = np.random.default_rng(0).standard_normal((3000, 5))
 NOISE = np.random.default_rng(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     "size",

@@ -30,6 +30,7 @@ def residual_of_affine(x, y):
     return y - z @ np.linalg.lstsq(z, y, rcond=None)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "d"), [(300, 1), (400, 2), (2000, 10), (3000, 40)])
 def test_noise_shows_nothing(n, d):
     for seed in range(20):
@@ -65,6 +66,7 @@ def test_a_contraction_sees_a_level_fan_that_the_slices_do_not(seed):
     assert np.all(np.linalg.norm(axes @ found.directions[:, : found.n_visible], axis=1) > 0.8)
 
 
+@pytest.mark.slow
 def test_a_neuron_stands_out_from_about_the_visible_share_on():
     n, d = 4000, 20
     for seed in range(10):
