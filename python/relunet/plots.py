@@ -194,7 +194,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _empty(ax: Axes, text: str) -> Axes:
-    """Write what there is nothing of in the middle of axes without ticks."""
+    """Write a note in the middle of axes that have nothing to show, and remove their ticks."""
     ax.set(xticks=[], yticks=[])
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=_BULK)
     return ax
@@ -221,7 +221,7 @@ def _joins(report: Report) -> list[tuple[int, int, float]]:
 
 
 def _signs(network: ReLUNetwork, report: Report) -> npt.NDArray[np.float64]:
-    """Return the sign of each leaf's neuron in the network, 0 where there is no telling which that is."""
+    """Return the sign of the output weight of the neuron of each leaf, or 0 if the neuron is not known."""
     chosen = next((level for level in report.scales if level.chosen), report.scales[0])
     totals = np.sum(np.atleast_2d(network.output_weights), axis=0)
     if sorted(set(chosen.labels)) != list(range(network.n_neurons)):
@@ -231,7 +231,7 @@ def _signs(network: ReLUNetwork, report: Report) -> npt.NDArray[np.float64]:
 
 
 def _mark_levels(ax: Axes, report: Report, floor: float, gap: float = 0.045) -> None:
-    """Draw a line at each level, with a label where there is room: labels are `gap` of the height of the axes apart."""
+    """Draw a line at each level, and labels that are at least `gap` times the height of the axes apart."""
     marked: list[float] = []
     low, high = np.log(ax.get_ylim())
     for level in sorted(report.scales, key=lambda level: not level.chosen):

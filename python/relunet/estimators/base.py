@@ -206,7 +206,7 @@ def not_fitted_error(message: str) -> NotFittedError:
 @cache
 def _not_fitted_class() -> type[NotFittedError]:
     try:
-        # Only now, where it is caught if anywhere: importing relunet does not import scikit-learn.
+        # Imported only when the error is raised, so that importing relunet does not import scikit-learn.
         from sklearn.exceptions import NotFittedError as OfSklearn
     except ImportError:
         return NotFittedError

@@ -11,7 +11,7 @@ from relunet._typing import Rows
 
 __all__ = ["block_rows", "rows_hash"]
 
-# Numbers of a block that is hashed: as many rows as have them, or one.
+# Numbers in a block that is hashed; a block has at least one row.
 BLOCK_NUMBERS = 1 << 19
 
 

@@ -21,7 +21,7 @@ def default_names(n_columns: int) -> tuple[str, ...]:
 
 
 def columns_of(X: Any) -> list[Any] | None:
-    """Return what a data frame or table calls its columns, None for an object without such names."""
+    """Return the names of the columns of a data frame or table, or None for an object without such names."""
     if hasattr(X, "collect_schema"):
         return list(X.collect_schema().names())
     names = getattr(X, "column_names", None)
