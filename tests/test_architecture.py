@@ -36,6 +36,10 @@ FIT_FLOORS = (
     {"trace", "arguments"},
     {"fit"},
     {"in_memory", "sketched"},
+    {"joint.outputs", "joint.polish", "joint.choice", "joint.uncertainty"},
+    {"joint.search"},
+    {"joint.fit"},
+    {"joint.driver", "joint.look", "joint"},
     {"learn", "look"},
 )
 # Rooms whose results have the same bits everywhere: their products and factorisations are those of `relunet.linalg`.

@@ -17,6 +17,8 @@ __all__ = [
     "CurvatureMoments",
     "GradientMoments",
     "InputMoments",
+    "JointGradientMoments",
+    "LabelMap",
     "NpySource",
     "RiskMoments",
     "RowReader",
@@ -58,6 +60,8 @@ class _Source:
     def dtype(self) -> Literal["float32", "float64"]: ...
     @property
     def has_labels(self) -> bool: ...
+    @property
+    def n_outputs(self) -> int: ...
     def read(
         self, start: int, stop: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
@@ -71,6 +75,7 @@ class ArraySource(_Source):
         sample_weight: NDArray[np.float32] | NDArray[np.float64] | None = None,
         *,
         names: Sequence[str] | None = None,
+        label_names: Sequence[str] | None = None,
     ) -> ArraySource: ...
 
 @final
@@ -80,7 +85,7 @@ class NpySource(_Source):
         x_paths: Sequence[str | os.PathLike[str]],
         y_paths: Sequence[str | os.PathLike[str]] | None = None,
         *,
-        target: int | None = None,
+        target: int | Sequence[int] | None = None,
         columns: Sequence[int] | None = None,
         weight: int | Sequence[str | os.PathLike[str]] | None = None,
     ) -> NpySource: ...
@@ -97,7 +102,7 @@ class TableSource(_Source):
 def open_parquet(
     files: Sequence[tuple[str, Sequence[tuple[str, str]]]],
     *,
-    target: int | str | None = None,
+    target: int | str | Sequence[int | str] | None = None,
     columns: Sequence[int | str] | None = None,
     weight: int | str | None = None,
 ) -> TableSource: ...
@@ -107,7 +112,7 @@ def open_csv(
     names: Sequence[str] | None = None,
     header: bool | None = None,
     *,
-    target: int | str | None = None,
+    target: int | str | Sequence[int | str] | None = None,
     columns: Sequence[int | str] | None = None,
     weight: int | str | None = None,
 ) -> TableSource: ...
@@ -119,7 +124,7 @@ class ArrowStream:
         capsule: object,
         origin: str,
         *,
-        target: int | str | None = None,
+        target: int | str | Sequence[int | str] | None = None,
         columns: Sequence[int | str] | None = None,
         weight: int | str | None = None,
     ) -> ArrowStream: ...
@@ -136,7 +141,7 @@ class RowReader(_Source):
         n_rows: int,
         n_columns: int,
         single: bool,
-        has_labels: bool,
+        n_outputs: int,
         sequential: bool,
         names: Sequence[str] | None = None,
     ) -> RowReader: ...
@@ -161,7 +166,7 @@ class Accumulator:
 
 @final
 class InputMoments(Accumulator):
-    def __new__(cls, n_features: int) -> Self: ...
+    def __new__(cls, n_features: int, n_outputs: int = 1) -> Self: ...
     @property
     def weight(self) -> float: ...
     @property
@@ -174,6 +179,30 @@ class InputMoments(Accumulator):
     def label_var(self) -> float: ...
     @property
     def label_cov(self) -> _Array: ...
+    @property
+    def label_means(self) -> _Array: ...
+    @property
+    def label_covariance(self) -> _Array: ...
+    @property
+    def cross_covariance(self) -> _Array: ...
+
+@final
+class JointGradientMoments(Accumulator):
+    def __new__(cls, network: ReLUNetwork) -> Self: ...
+    @property
+    def squares(self) -> _Array: ...
+    @property
+    def hidden(self) -> _Array: ...
+    @property
+    def output_weights(self) -> _Array: ...
+    @property
+    def affine(self) -> _Array: ...
+
+@final
+class LabelMap(Accumulator):
+    def __new__(cls, accumulator: Accumulator, vectors: ArrayLike) -> Self: ...
+    @property
+    def accumulator(self) -> Accumulator: ...
 
 @final
 class ContractionMoments(Accumulator):
@@ -235,7 +264,14 @@ class RiskMoments(Accumulator):
 
 @final
 class RowSample(Accumulator):
-    def __new__(cls, n_features: int, threshold: int, seed: int, directions: ArrayLike | None = None) -> Self: ...
+    def __new__(
+        cls,
+        n_features: int,
+        threshold: int,
+        seed: int,
+        directions: ArrayLike | None = None,
+        n_outputs: int = 1,
+    ) -> Self: ...
     def rows(self, *, held_out: int | None = None) -> tuple[NDArray[np.uint64], _Array, _Array, _Array]: ...
 
 @final

@@ -18,8 +18,9 @@ from relunet.moments import Accumulator
 from relunet.samples import Rows, Samples, scan_array
 from relunet.samples.identity import block_rows, rows_hash
 from relunet.samples.names import default_names, feature_names, order_of
-from relunet.samples.paths import checked_column, checked_columns
-from relunet.samples.protocol import SweepFile
+from relunet.samples.paths import checked_column, checked_columns, checked_target
+from relunet.samples.pieces import width_of
+from relunet.samples.protocol import SweepFile, n_outputs
 
 __all__ = ["DaskSamples", "scan_dask"]
 
@@ -91,16 +92,14 @@ def scan_dask(
         raise ArgumentError(f"weight: {weight!r}, expected None if sample_weight is given")
     parts, lengths = _partitions(X, y, sample_weight)
     names = checked_columns("columns", columns)
-    chosen = _Chosen(
-        checked_column("target", target), checked_column("weight", weight), None if names is None else tuple(names)
-    )
+    chosen = _Chosen(checked_target(target), checked_column("weight", weight), None if names is None else tuple(names))
     partitions = [_Partition(number, *part, chosen) for number, part in enumerate(parts)]
     if lengths is None:
         facts = list(dask.compute(*(dask.delayed(_facts)(*partition) for partition in partitions)))
     else:
         # The metadata of an array suffices: no partition has to be computed.
         columns_of_X = default_names(X.shape[1])
-        facts = [_Facts(length, columns_of_X, False, X.dtype == np.float32, y is not None) for length in lengths]
+        facts = [_Facts(length, columns_of_X, False, X.dtype == np.float32, width_of(y)) for length in lengths]
     filled = [number for number, fact in enumerate(facts) if fact.n_rows]
     if not filled:
         raise DataError(f"X: no rows in {len(facts)} partitions, expected at least one")
@@ -113,7 +112,7 @@ def scan_dask(
             partitions[number] = partitions[number]._replace(chosen=chosen)
         elif (facts[number].columns, facts[number].has_names) != (first.columns, first.has_names):
             raise DataError(f"X: partition {number} has {facts[number]}, partition {filled[0]} {first}")
-        if facts[number].has_labels != first.has_labels:
+        if facts[number].n_outputs != first.n_outputs:
             raise DataError(f"X: partition {number} has {facts[number]}, partition {filled[0]} {first}")
     single = all(facts[number].is_single for number in filled)
     return DaskSamples(
@@ -121,7 +120,7 @@ def scan_dask(
         [facts[number].n_rows for number in filled],
         first.columns,
         np.dtype(np.float32 if single else np.float64),
-        first.has_labels,
+        first.n_outputs,
         first.columns if first.has_names else None,
     )
 
@@ -141,8 +140,8 @@ class DaskSamples:
         Names of the input columns.
     dtype : dtype
         Type of the inputs, float32 or float64.
-    has_labels : bool
-        Whether the rows have labels.
+    n_outputs : int
+        Number of labels of each row; 0 if rows have none.
     feature_names : tuple of str or None, default=None
         Names of the input columns if the data frames name them; None if the names in `columns` are generated.
 
@@ -170,12 +169,13 @@ class DaskSamples:
         lengths: list[int],
         columns: tuple[str, ...],
         dtype: np.dtype[Any],
-        has_labels: bool,
+        n_outputs: int,
         feature_names: tuple[str, ...] | None = None,
     ) -> None:
         self._partitions, self._lengths = partitions, lengths
         self.n_rows, self.n_columns, self.columns = sum(lengths), len(columns), columns
-        self.dtype, self.has_labels, self.feature_names = dtype, has_labels, feature_names
+        self.dtype, self.n_outputs, self.feature_names = dtype, n_outputs, feature_names
+        self.has_labels = n_outputs > 0
 
     @property
     def can_resume(self) -> bool:
@@ -219,7 +219,8 @@ class DaskSamples:
         """Return a hash of all rows: that of each partition is computed where it is."""
         import dask
 
-        facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
+        labels = self.n_outputs if self.n_outputs > 1 else self.has_labels
+        facts = self.n_rows, self.n_columns, str(self.dtype), labels
         hashes = dask.compute(*(dask.delayed(_rows_hash)(*partition) for partition in self._partitions))
         return hashlib.sha256(repr((facts, hashes)).encode()).digest()
 
@@ -323,6 +324,8 @@ def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | N
             if sum(values.chunks[0]) != sum(lengths):
                 raise DataError(f"{name}: {sum(values.chunks[0])} rows, expected {sum(lengths)} as in X")
             values = values.rechunk({0: lengths})
+        if values.ndim == 2:
+            values = values.rechunk({1: -1})
         delayed = values.to_delayed().ravel().tolist()
     else:
         delayed = values.to_delayed()
@@ -334,7 +337,7 @@ def _like(values: Any, name: str, parts: list[Any], lengths: tuple[int, ...] | N
 class _Chosen(NamedTuple):
     """Names of the columns of labels, weights and inputs in data frames; None where no name was given."""
 
-    target: int | str | None
+    target: int | str | list[int | str] | None
     weight: int | str | None
     columns: tuple[int | str, ...] | None
 
@@ -356,10 +359,10 @@ class _Facts(NamedTuple):
     columns: tuple[str, ...]
     has_names: bool
     is_single: bool
-    has_labels: bool
+    n_outputs: int
 
     def __str__(self) -> str:
-        return f"columns {', '.join(self.columns)} and {'' if self.has_labels else 'no '}labels"
+        return f"columns {', '.join(self.columns)} and {self.n_outputs or 'no'} labels"
 
 
 def _scanned(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -> Samples | None:
@@ -367,7 +370,8 @@ def _scanned(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -
     if isinstance(X, tuple):
         X, y, sample_weight = (*X, None, None)[:3]
     if hasattr(X, "columns"):
-        outputs = [name for name in (chosen.target, chosen.weight) if name is not None]
+        targets = chosen.target if isinstance(chosen.target, list) else [chosen.target]
+        outputs = [name for name in (*targets, chosen.weight) if name is not None]
         missing = [name for name in (*outputs, *(chosen.columns or ())) if name not in X.columns]
         if missing:
             raise DataError(f"X: partition {number} has no column {missing[0]!r}")
@@ -386,9 +390,9 @@ def _facts(*partition: Any) -> _Facts:
     """Return the metadata of a partition."""
     samples = _scanned(*partition)
     if samples is None:
-        return _Facts(0, (), False, True, False)
+        return _Facts(0, (), False, True, 0)
     has_names = feature_names(samples) is not None
-    return _Facts(samples.n_rows, samples.columns, has_names, samples.dtype == np.float32, samples.has_labels)
+    return _Facts(samples.n_rows, samples.columns, has_names, samples.dtype == np.float32, n_outputs(samples))
 
 
 def _rows_hash(number: int, X: Any, y: Any, sample_weight: Any, chosen: _Chosen) -> bytes:

@@ -22,7 +22,7 @@ from relunet.fitting.stages.subspace import find_subspace, span
 from relunet.moments import Accumulator, CurvatureMoments, GradientMoments, InputMoments, RowSample, SliceMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import Rows, scan_array
-from relunet.samples.protocol import SweepFile
+from relunet.samples.protocol import SweepFile, n_outputs
 
 __all__ = ["SavedSubspace", "fit", "step", "subspace"]
 
@@ -234,6 +234,7 @@ class _KeptRows:
         self._rows = scan_array(x, y, weight)
         self.n_rows, self.n_columns, self.columns = self._rows.n_rows, self._rows.n_columns, self._rows.columns
         self.dtype, self.has_labels, self.can_resume = self._rows.dtype, True, False
+        self.n_outputs = n_outputs(self._rows)
 
     def blocks(self, size: int = 65_536) -> Iterator[Rows]:
         return self._rows.blocks(size)

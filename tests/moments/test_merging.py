@@ -173,8 +173,8 @@ class TestBytes:
         stored = InputMoments(2).to_bytes()
         with pytest.raises(ArgumentError, match="expected a stored RowSample, got InputMoments"):
             RowSample.from_bytes(stored)
-        with pytest.raises(DataError, match="format version 4, expected 3"):
-            Accumulator.from_bytes(sealed(stored[:8] + (4).to_bytes(4, "little") + stored[12:-8]))
+        with pytest.raises(DataError, match="format version 5, expected 4"):
+            Accumulator.from_bytes(sealed(stored[:8] + (5).to_bytes(4, "little") + stored[12:-8]))
         with pytest.raises(DataError, match="unknown kind 99"):
             Accumulator.from_bytes(sealed(stored[:12] + (99).to_bytes(4, "little") + stored[16:-8]))
         with pytest.raises(DataError, match="not a stored accumulator"):

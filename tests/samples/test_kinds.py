@@ -130,10 +130,10 @@ def test_lists_that_cannot_be_features(
 
 
 @pytest.mark.parametrize("scan", SCANS)
-def test_lists_are_no_labels(tmp_path: Path, scan: Callable[..., Samples]) -> None:
+def test_lists_are_no_weights(tmp_path: Path, scan: Callable[..., Samples]) -> None:
     table = pa.table({"x": pa.array(X.tolist()), "y": Y})
-    with pytest.raises(ArgumentError, match="^target: column 'x' holds lists of 3 numbers; expected one a row"):
-        scan(tmp_path, table, target="x")
+    with pytest.raises(ArgumentError, match="^weight: column 'x' holds lists of 3 numbers; expected one a row"):
+        scan(tmp_path, table, target="y", weight="x")
     with pytest.raises(ArgumentError, match="element 3 of column 'x'"):
         scan(tmp_path, table, columns=["x[3]"])
     nested = pa.table({"x": pa.array([[[1.0]]] * 4), "y": [1.0] * 4})

@@ -310,7 +310,7 @@ def test_batches_in_other_orders(indexed: bool) -> None:
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("target", ["y"]), ("target", 1.5), ("target", True), ("weight", ["a"]), ("columns", [["a"]])],
+    [("target", 1.5), ("target", True), ("weight", ["a"]), ("columns", [["a"]])],
 )
 def test_columns_that_are_none(tmp_path: Path, argument: str, value: Any) -> None:
     df = frame()

@@ -38,7 +38,7 @@ def fit(arguments: argparse.Namespace) -> None:
     inputs = InputFiles(
         paths=arguments.x or arguments.samples,
         labels=arguments.y or (),
-        target=arguments.target,
+        target=arguments.target or (),
         columns=_columns(arguments.columns),
         weight=arguments.weight,
         format=arguments.format,

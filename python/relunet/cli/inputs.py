@@ -29,8 +29,10 @@ class InputFiles:
         Files, folders or patterns with inputs, and labels unless `labels` are given.
     labels : sequence of str
         Files with labels, .npy.
-    target, weight : str or None
-        Columns of the labels and of the weights, by name or number; `weight` may also be a file, .npy.
+    target : sequence of str
+        Columns of the labels, by name or number, one for each output.
+    weight : str or None
+        Column of the weights, by name or number, or a file, .npy.
     columns : sequence of str or int, or None
         Columns of the inputs, by name or number; None means all the others.
     format : {"npy", "parquet", "csv"} or None
@@ -43,7 +45,7 @@ class InputFiles:
 
     paths: Sequence[str]
     labels: Sequence[str] = ()
-    target: str | None = None
+    target: Sequence[str] = ()
     columns: Sequence[str | int] | None = None
     weight: str | None = None
     format: str | None = None
@@ -87,7 +89,7 @@ class InputFiles:
         if self.labels:
             raise ArgumentError(f"--y: labels of a .{kind} file are one of its columns: name it with --target")
         wanted: dict[str, Any] = {
-            "target": None if self.target is None else column(self.target),
+            "target": [column(name) for name in self.target] or None,
             "weight": None if self.weight is None else column(self.weight),
             "columns": self.columns,
         }
@@ -100,7 +102,7 @@ class InputFiles:
     def _scan_npy(self) -> Samples:
         weight = self.weight
         wanted: dict[str, Any] = {
-            "target": None if self.target is None else column_number(self.target, "--target"),
+            "target": [column_number(name, "--target") for name in self.target] or None,
             "columns": None
             if self.columns is None
             else [column_number(str(name), "--columns") for name in self.columns],

@@ -138,8 +138,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--x", nargs="+", metavar="FILE", help="the same, or inputs alone, (rows, features), .npy")
     labels = fit.add_mutually_exclusive_group(required=True)
-    labels.add_argument("--y", nargs="+", metavar="FILE", help="labels, (rows,), .npy, beside inputs in .npy")
-    labels.add_argument("--target", metavar="COLUMN", help="column of the labels, by name or number")
+    labels.add_argument(
+        "--y", nargs="+", metavar="FILE", help="labels, (rows,) or (rows, outputs), .npy, beside inputs in .npy"
+    )
+    labels.add_argument(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="column of the labels, by name or number; once for each of several outputs",
+    )
     fit.add_argument(
         "--columns", type=options.names, metavar="A,B,...", help="columns of the inputs (default: all the others)"
     )

@@ -75,7 +75,8 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
     report_ : Report
         How the fit ended and what it saw; `print` it.
     standard_errors_ : StandardErrors or None
-        Standard errors of the parameters of `network_`, its neurons scaled so that output weights are 1 or -1, from a
+        Standard errors of the parameters of `network_`, its neurons scaled so that output weights are 1 or -1, or with
+        several outputs so that weights have length 1, from a
         sandwich covariance that is right for noise of uneven size. None where the fit is exact, or has too many
         features or parameters.
     n_features_in_ : int
@@ -138,8 +139,8 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
             Inputs. `Samples`, which the `scan_*` functions return, carry their labels and weights, and are streamed if
             they are larger than memory.
-        y : array_like of shape (n_rows,), default=None
-            Labels; required unless `X` is `Samples`.
+        y : array_like of shape (n_rows,) or (n_rows, n_outputs), default=None
+            Labels; required unless `X` is `Samples`. Several outputs share one hidden layer.
         sample_weight : array_like of shape (n_rows,), default=None
             Weights, not negative. A row of weight 2 counts as two rows.
 
@@ -198,9 +199,9 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
 
         Returns
         -------
-        ndarray of shape (n_rows,), float64
+        ndarray of shape (n_rows,) or (n_rows, n_outputs), float64
             f(x) for each row.
-        ndarray of shape (n_rows,), float64
+        ndarray of shape (n_rows,) or (n_rows, n_outputs), float64
             Standard error of f(x) for each row, if `return_std`: zero where the fit is exact, NaN where it has too many
             features or parameters for their covariance.
 
@@ -218,7 +219,7 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         if not return_std:
             return predicted
         if self._uncertainty is None:
-            return predicted, np.full(len(predicted), 0.0 if self.report_.status == "exact" else np.nan)
+            return predicted, np.full(predicted.shape, 0.0 if self.report_.status == "exact" else np.nan)
         uncertainty = self._uncertainty
         blocks = (np.asarray(X, dtype=np.float64) for X, *_ in samples.blocks())
         return predicted, np.concatenate([uncertainty.deviations(block) for block in blocks])
@@ -230,7 +231,7 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         ----------
         X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
             Inputs.
-        y : array_like of shape (n_rows,), default=None
+        y : array_like of shape (n_rows,) or (n_rows, n_outputs), default=None
             Labels; required unless `X` is `Samples`.
         sample_weight : array_like of shape (n_rows,), default=None
             Weights, not negative.
@@ -238,7 +239,8 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         Returns
         -------
         float
-            At most 1. For constant labels it is 1 if the predictions equal them exactly, and 0 otherwise.
+            At most 1; with several outputs the mean over them, as in scikit-learn. For constant labels it is 1 if the
+            predictions equal them exactly, and 0 otherwise.
 
         Raises
         ------
@@ -255,20 +257,19 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         if not np.any(counted):
             raise DataError("sample_weight: all weights are zero, expected some positive ones")
         labels, predicted, weight = labels[counted], predicted[counted], weight[counted] / weight.max()
-        # In units of their range: the squares of the labels themselves may overflow or underflow.
-        unit = np.ptp(labels)
-        if unit == 0.0:
-            return float(np.array_equal(labels, predicted))
-        off_mean = (labels - np.average(labels, weights=weight)) / unit
-        return 1.0 - float(np.sum(weight * ((labels - predicted) / unit) ** 2) / np.sum(weight * off_mean**2))
+        if labels.shape != predicted.shape:
+            raise DataError(f"y: shape {labels.shape}, expected {predicted.shape} as in the fit")
+        if labels.ndim == 1:
+            return _determination(labels, predicted, weight)
+        return float(np.mean([_determination(*pair, weight) for pair in zip(labels.T, predicted.T, strict=True)]))
 
     def __sklearn_tags__(self) -> Tags:
-        """Return the tags of scikit-learn: a regressor of one output."""
+        """Return the tags of scikit-learn: a regressor of one or several outputs."""
         from sklearn.utils import RegressorTags, Tags, TargetTags
 
         return Tags(
             estimator_type="regressor",
-            target_tags=TargetTags(required=True),
+            target_tags=TargetTags(required=True, multi_output=True),
             regressor_tags=RegressorTags(),
         )
 
@@ -277,4 +278,18 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         for X, y, weight in samples.blocks():
             with bounded(self.n_jobs):
                 predicted = self.network_.predict(X)
-            yield np.zeros(len(X)) if y is None else y, predicted, np.ones(len(X)) if weight is None else weight
+            yield (
+                np.zeros(predicted.shape) if y is None else y,
+                predicted,
+                np.ones(len(X)) if weight is None else weight,
+            )
+
+
+def _determination(labels: _Column, predicted: _Column, weight: _Column) -> float:
+    """Return the coefficient of determination of one output."""
+    # In units of their range: the squares of the labels themselves may overflow or underflow.
+    unit = np.ptp(labels)
+    if unit == 0.0:
+        return float(np.array_equal(labels, predicted))
+    off_mean = (labels - np.average(labels, weights=weight)) / unit
+    return 1.0 - float(np.sum(weight * ((labels - predicted) / unit) ** 2) / np.sum(weight * off_mean**2))

@@ -152,8 +152,8 @@ class ReLUSubspace(Output, FitRequest, Estimator):
         X : array_like of shape (n_rows, n_features), data frame, Arrow table or Samples
             Inputs. `Samples`, which the `scan_*` functions return, carry their labels and weights, and are streamed if
             they are larger than memory.
-        y : array_like of shape (n_rows,), default=None
-            Labels; required unless `X` is `Samples`.
+        y : array_like of shape (n_rows,) or (n_rows, n_outputs), default=None
+            Labels; the directions are those that any of them depends on. Required unless `X` is `Samples`.
         sample_weight : array_like of shape (n_rows,), default=None
             Weights, not negative. They count in every mean and in the noise level, but not in the edges of slices.
 

@@ -42,14 +42,16 @@ def checked_choice(name: str, value: object, *choices: Any) -> Any:
     raise ArgumentError(f"{name}: {value!r}, expected {', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}")
 
 
-def check_start(start: ReLUNetwork | None, n_features: int, at_most: int) -> None:
+def check_start(start: ReLUNetwork | None, n_features: int, at_most: int, n_outputs: int = 1) -> None:
     """Require a network from which a fit of these samples can start."""
     if start is None:
         return
     if not isinstance(start, ReLUNetwork):
         raise ArgumentError(f"start: {type(start).__name__}, expected a ReLUNetwork")
-    if start.output_weights.ndim != 1:
-        raise ArgumentError(f"start: {start.n_outputs} outputs, expected one")
+    outputs = () if n_outputs == 1 else (n_outputs,)
+    if start.output_weights.shape[:-1] != outputs:
+        expected = "one" if n_outputs == 1 else str(n_outputs)
+        raise ArgumentError(f"start: {start.n_outputs} outputs, expected {expected}")
     if start.n_features != n_features or start.n_neurons > at_most:
         expected = f"{n_features} features and at most {at_most} neurons"
         raise ArgumentError(f"start: {start.n_features} features and {start.n_neurons} neurons, expected {expected}")

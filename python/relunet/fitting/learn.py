@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from relunet._typing import Array
 from relunet.fitting.arguments import check_counts, check_labelled, check_start, checked_choice
 from relunet.fitting.fit import Fit
 from relunet.fitting.in_memory import InMemoryFit
+from relunet.fitting.joint.driver import learn_jointly
+from relunet.fitting.joint.uncertainty import JointUncertainty
 from relunet.fitting.report import ClumpLevel, Report, Status
 from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.sketched import SketchedFit
@@ -22,6 +25,7 @@ from relunet.network import ReLUNetwork
 from relunet.progress import Progress, ProgressLine, row_bytes
 from relunet.samples import Samples
 from relunet.samples.names import feature_names
+from relunet.samples.protocol import n_outputs
 
 __all__ = ["FitResult", "learn"]
 
@@ -41,7 +45,7 @@ class FitResult(NamedTuple):
         Eigenvalues of the matrix that shows the subspace, descending.
     scales : list of ClumpLevel
         The clumps of neurons from the finest scale to the coarsest that was tried.
-    uncertainty : Uncertainty or None
+    uncertainty : Uncertainty, JointUncertainty or None
         Covariance of the parameters; None if the fit is exact or has too many features or parameters.
     """
 
@@ -50,7 +54,7 @@ class FitResult(NamedTuple):
     subspace: Array
     spectrum: Array
     scales: list[ClumpLevel]
-    uncertainty: Uncertainty | None = None
+    uncertainty: Uncertainty | JointUncertainty | None = None
 
 
 def learn(
@@ -143,10 +147,24 @@ def learn(
     at_most = int(max_neurons if n_neurons is None else n_neurons)
     fit_bias = checked_choice("fit_bias", fit_bias, True, False)
     fit_linear = checked_choice("fit_linear", fit_linear, True, False, "auto")
-    check_start(start, samples.n_columns, at_most)
+    check_start(start, samples.n_columns, at_most, n_outputs(samples))
     if progress is None and verbose:
         progress = ProgressLine(row_bytes=row_bytes(samples))
     trace = Trace(samples, n_jobs, progress, checkpoint)
+    if n_outputs(samples) > 1:
+        joint = learn_jointly(
+            trace,
+            n_neurons,
+            fit_bias=fit_bias,
+            fit_linear=fit_linear,
+            max_neurons=int(max_neurons),
+            random_state=random_state,
+            start=start,
+            settings=replace(settings, max_dense=int(max_dense)),
+        )
+        if verbose >= 2:
+            print(joint.report)  # noqa: T201
+        return FitResult(*joint._replace(network=_named(joint.network, feature_names(samples))))
 
     with trace.stage("inputs"):
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit

@@ -10,6 +10,7 @@ from relunet._typing import Array
 from relunet.errors import DataError
 from relunet.fitting.arguments import check_counts, check_labelled
 from relunet.fitting.in_memory import InMemoryFit
+from relunet.fitting.joint.look import look_jointly
 from relunet.fitting.rows import effective_rows
 from relunet.fitting.settings import DEFAULTS
 from relunet.fitting.sketched import SketchedFit
@@ -19,6 +20,7 @@ from relunet.fitting.trace import Trace
 from relunet.linalg import matmul
 from relunet.progress import Progress
 from relunet.samples import Samples
+from relunet.samples.protocol import n_outputs
 
 __all__ = ["FirstLook", "look"]
 
@@ -110,6 +112,9 @@ def look(
         {"n_components": n_components}, max_dense=max_dense, random_state=random_state, smooth_rows=smooth_rows
     )
     trace = Trace(samples, n_jobs, progress)
+    if n_outputs(samples) > 1:
+        found = look_jointly(trace, n_components, fit_linear=fit_linear, random_state=random_state, max_dense=max_dense)
+        return FirstLook(*found)
     with trace.stage("inputs"):
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
         fit = kind(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)

@@ -13,6 +13,9 @@ __all__ = ["ClumpLevel", "Report", "Stage", "StandardErrors", "Status"]
 
 Status = Literal["exact", "noise floor", "budget", "no structure"]
 
+# Outputs whose errors are printed.
+SHOWN_OUTPUTS = 12
+
 _MEANING = {
     "exact": "the labels are this network up to rounding",
     "noise floor": "what is left of the labels shows no structure",
@@ -42,22 +45,27 @@ class Stage(NamedTuple):
 class StandardErrors(NamedTuple):
     """Standard errors of the parameters of a network whose neurons are scaled so that output weights are 1 or -1.
 
+    With several outputs, neurons are scaled so that weights have length 1, and output weights have errors of their own.
+
     Attributes
     ----------
     weights : ndarray of shape (k, d)
         Those of the weights, neuron by neuron.
     biases : ndarray of shape (k,)
         Those of the biases.
-    linear : ndarray of shape (d,)
+    linear : ndarray of shape (d,) or (m, d)
         Those of the linear part.
-    intercept : float
+    intercept : float or ndarray of shape (m,)
         That of the intercept.
+    output_weights : ndarray of shape (m, k) or None
+        Those of the output weights of several outputs; None for one output.
     """
 
     weights: Array
     biases: Array
     linear: Array
-    intercept: float
+    intercept: float | Array
+    output_weights: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,10 @@ class Report:
     scales : tuple of ClumpLevel
         The clumps of neurons from the finest scale to the coarsest; empty for a network without neurons.
     risk : float
-        Mean squared error of `risk_network`, from leave-one-out residuals if rows are kept in memory.
+        Mean squared error of `risk_network`, from leave-one-out residuals if rows are kept in memory; with several
+        outputs the sum over them.
+    output_risks : tuple of float
+        Mean squared error of each output, if there are several.
     risk_interval : tuple of float or None
         Lower and upper end of the interval for the risk at `risk_level`, None if no rows are kept in memory.
     risk_level : float
@@ -174,6 +185,7 @@ class Report:
     risk_interval: tuple[float, float] | None = None
     risk_level: float = 0.95
     risk_network: str
+    output_risks: tuple[float, ...] = ()
     sweeps: int
     rows_read: int
     stages: tuple[Stage, ...] = ()
@@ -223,6 +235,10 @@ class Report:
         rms = self.risk**0.5
         relative = f", {rms / self.label_rms:.2g} of the labels'" if self.label_rms > 0 else ""
         lines.append(f"  error      rms {rms:.2g}{relative}")
+        if self.output_risks:
+            errors = [f"{risk**0.5:.2g}" for risk in self.output_risks[:SHOWN_OUTPUTS]]
+            more = ", ..." if len(self.output_risks) > SHOWN_OUTPUTS else ""
+            lines.append(f"  outputs    {len(self.output_risks)}, rms {', '.join(errors)}{more}")
         if self.stages:
             total = sum(stage.seconds for stage in self.stages)
             each = ", ".join(f"{stage.name} {stage.seconds:.2g} s" for stage in self.stages)

@@ -58,7 +58,7 @@ class HeldRows:
     ----------
     x : ndarray of shape (n, d)
         Inputs, or projections of them.
-    y : ndarray of shape (n,)
+    y : ndarray of shape (n,) or (n, m)
         Labels.
     weight : ndarray of shape (n,)
         Row weights, all positive.
@@ -108,7 +108,7 @@ class SampledRows:
     ----------
     x : ndarray of shape (n, d)
         Inputs, or projections of them.
-    y : ndarray of shape (n,)
+    y : ndarray of shape (n,) or (n, m)
         Labels.
     weight : ndarray of shape (n,)
         Row weights, all positive.
@@ -226,7 +226,9 @@ def sampled(sample: RowSample, held_out_every: int, n_jobs: int | None, total: f
     n_sampled = effective_rows(weight)
     n_rows = n_sampled if total is None else n_sampled * total / float(np.sum(weight))
     # Equal rows have equal hashes, and are next to each other.
-    first = np.append(True, (hashes[1:] != hashes[:-1]) | np.any(x[1:] != x[:-1], axis=1) | (y[1:] != y[:-1]))
+    labels = y.reshape(len(y), -1)
+    differ = np.any(x[1:] != x[:-1], axis=1) | np.any(labels[1:] != labels[:-1], axis=1)
+    first = np.append(True, (hashes[1:] != hashes[:-1]) | differ)
     if not np.all(first):
         starts = np.flatnonzero(first)
         weight = np.add.reduceat(weight, starts)

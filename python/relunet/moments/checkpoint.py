@@ -12,7 +12,7 @@ from relunet._typing import Rows
 from relunet.atomic import replacing
 from relunet.errors import ArgumentError, DataError, FileError
 from relunet.samples.names import feature_names
-from relunet.samples.protocol import Samples, SweepFile
+from relunet.samples.protocol import Samples, SweepFile, n_outputs
 
 __all__ = ["CheckpointedSamples"]
 
@@ -58,6 +58,7 @@ class CheckpointedSamples:
         self.n_rows, self.n_columns, self.columns = samples.n_rows, samples.n_columns, samples.columns
         self.feature_names = feature_names(samples)
         self.dtype, self.has_labels, self.can_resume = samples.dtype, samples.has_labels, False
+        self.n_outputs = n_outputs(samples)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:

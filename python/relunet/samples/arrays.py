@@ -11,7 +11,7 @@ from relunet._relunet import ArrowStream
 from relunet.errors import DataError, DataTypeError
 from relunet.samples.names import columns_of
 
-__all__ = ["as_matrix", "as_real", "as_vector", "check_arrow"]
+__all__ = ["as_labels", "as_matrix", "as_real", "as_vector", "check_arrow"]
 
 
 def as_matrix(values: Any, name: str) -> NDArray[Any]:
@@ -32,6 +32,18 @@ def as_vector(values: Any, name: str) -> NDArray[Any]:
         array = array[:, 0]
     if array.ndim != 1:
         raise DataError(f"{name}: shape {array.shape}; expected (n_rows,): one value a row")
+    return array
+
+
+def as_labels(values: Any, name: str) -> NDArray[Any]:
+    """Return `values` as labels: (n,) for one a row, (n, m) for m > 1."""
+    array = as_real(values, name)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2):
+        raise DataError(f"{name}: shape {array.shape}; expected (n_rows,) or (n_rows, n_outputs)")
+    if array.ndim == 2 and array.shape[1] == 0:
+        raise DataError(f"{name}: shape {array.shape}; expected at least one column of labels")
     return array
 
 

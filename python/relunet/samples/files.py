@@ -12,9 +12,11 @@ from relunet.samples.paths import (
     Column,
     File,
     PathLike,
+    Target,
     absolute,
     checked_column,
     checked_columns,
+    checked_target,
     files_of,
     origin_of,
 )
@@ -27,7 +29,7 @@ def scan_npy(
     x: PathLike | Iterable[PathLike],
     y: PathLike | Iterable[PathLike] | None = None,
     *,
-    target: int | None = None,
+    target: int | Sequence[int] | None = None,
     columns: Sequence[int] | None = None,
     weight: int | PathLike | Iterable[PathLike] | None = None,
 ) -> Samples:
@@ -43,9 +45,9 @@ def scan_npy(
         File of shape (n_rows, n_columns), a folder, a pattern with ``*``, ``?``, ``**``, or several of them, whose rows
         follow each other.
     y : path or sequence of paths, optional
-        Labels, files of shape (n_rows,) or (n_rows, 1). They need not be cut as those of `x` are.
-    target : int, optional
-        Column of `x` that holds the labels, instead of `y`; -1 is the last.
+        Labels, files of shape (n_rows,) or (n_rows, n_outputs). They need not be cut as those of `x` are.
+    target : int or sequence of int, optional
+        Column of `x` that holds the labels, instead of `y`, or one column for each output; -1 is the last.
     columns : sequence of int, optional
         Columns of `x` that are the inputs, in this order; by default all but `target` and `weight`.
     weight : int, path or sequence of paths, optional
@@ -86,7 +88,11 @@ def scan_npy(
         weights = files_of(weight, (".npy",), "weight")
     files = files_of(x, (".npy",), "x"), None if y is None else files_of(y, (".npy",), "y"), weights
     wanted = [_number("columns", column) for column in columns] if columns is not None else None
-    return _npy(*files, origin_of(x), _number("target", target), wanted)
+    labels = checked_target(target)
+    numbers = (
+        [_number("target", column) for column in labels] if isinstance(labels, list) else _number("target", labels)
+    )
+    return _npy(*files, origin_of(x), numbers, wanted)
 
 
 def _number(argument: str, column: Any) -> int | None:
@@ -101,7 +107,7 @@ def _npy(
     y: list[File] | None,
     weight: int | list[File] | None,
     origin: str,
-    target: int | None,
+    target: Any,
     columns: list[Any] | None,
 ) -> SourceSamples:
     def paths(files: list[File]) -> list[str]:
@@ -122,7 +128,7 @@ def _npy(
 def scan_parquet(
     path: PathLike | Iterable[PathLike],
     *,
-    target: Column | None,
+    target: Target,
     columns: Sequence[Column] | None = None,
     weight: Column | None = None,
 ) -> Samples:
@@ -140,9 +146,10 @@ def scan_parquet(
         A file, a folder (all ``.parquet`` files in it and below, by name; names that start with a dot or an underscore
         are passed over), or a pattern with ``*``, ``?``, ``**``. All files have the columns of the first, in any order.
         Folders ``key=value`` below the given one, or below the first wildcard, are a column ``key`` of numbers.
-    target : str, int or None
-        Column of the labels: its name, or its number, where -1 is the last. None for rows without labels. Numbers count
-        the columns that the files store, without an index of pandas after them.
+    target : str, int, sequence of these, or None
+        Column of the labels: its name, or its number, where -1 is the last; a sequence has one column for each output,
+        and a column of lists is one output for each of their numbers. None for rows without labels. Numbers count the
+        columns that the files store, without an index of pandas after them.
     columns : sequence of str or int, optional
         Columns that are the inputs, in this order; by default all but `target`, `weight` and an index of pandas.
     weight : str or int, optional
@@ -182,7 +189,7 @@ def _parquet(files: list[File], origin: str, wanted: dict[str, Any]) -> SourceSa
 
 def _wanted(target: Any, columns: Any, weight: Any) -> dict[str, Any]:
     return {
-        "target": checked_column("target", target),
+        "target": checked_target(target),
         "columns": checked_columns("columns", columns),
         "weight": checked_column("weight", weight),
     }
@@ -203,7 +210,7 @@ def _of_table(source: TableSource, origin: str, again: Callable[[], Samples], ha
 def scan_csv(
     path: PathLike | Iterable[PathLike],
     *,
-    target: Column | None,
+    target: Target,
     columns: Sequence[Column] | None = None,
     weight: Column | None = None,
     names: Sequence[str] | None = None,
@@ -221,7 +228,7 @@ def scan_csv(
     path : path or sequence of paths
         A file, a folder (all ``.csv`` and ``.csv.gz`` files in it and below, by name, and ``.tsv`` where tabs delimit),
         or a pattern, as for `scan_parquet`. All files have the columns of the first, in any order.
-    target, columns, weight : str or int
+    target, columns, weight : str, int or sequence of these
         As for `scan_parquet`.
     names : sequence of str, optional
         Names of all columns, for files without a row of names.

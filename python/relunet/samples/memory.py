@@ -13,12 +13,12 @@ import numpy as np
 
 from relunet._relunet import ArraySource, ArrowStream, RowReader, TableSource
 from relunet.errors import ArgumentError, DataError
-from relunet.samples.arrays import as_matrix, as_vector, check_arrow
+from relunet.samples.arrays import as_labels, as_matrix, as_vector, check_arrow
 from relunet.samples.arrow import ArrowTables
 from relunet.samples.batches import IndexedBatches
 from relunet.samples.files import scan_npy
 from relunet.samples.names import columns_of, default_names, string_names
-from relunet.samples.paths import Column, PathLike, checked_column, checked_columns
+from relunet.samples.paths import Column, PathLike, Target, checked_column, checked_columns, checked_target
 from relunet.samples.pieces import OnwardReader, Piece, Shape, pieces_of
 from relunet.samples.protocol import Samples, SourceSamples
 from relunet.samples.sliced import SlicedArrays, is_sliced
@@ -42,8 +42,8 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
     ----------
     X : array_like of shape (n_rows, n_columns)
         Inputs: an array, nested lists, a data frame, whose column names are kept, or an array that is read by slices.
-    y : array_like of shape (n_rows,) or (n_rows, 1), optional
-        Labels.
+    y : array_like of shape (n_rows,) or (n_rows, n_outputs), optional
+        Labels; each column is an output. A single column is the same as one dimension.
     sample_weight : array_like of shape (n_rows,), optional
         Weights of at least 0; None gives each row the weight 1.
 
@@ -73,17 +73,18 @@ def scan_array(X: Any, y: Any = None, sample_weight: Any = None) -> Samples:
         return SourceSamples(reader, default_names(sliced.shape.n_columns), f"a {type(X).__name__}", again)
     names = string_names(X)
     inputs = as_matrix(X, "X")
-    labels = None if y is None else as_vector(y, "y")
+    labels = None if y is None else as_labels(y, "y")
     weight = None if sample_weight is None else as_vector(sample_weight, "sample_weight")
     columns = names or _columns(X, inputs.shape[1])
-    source = ArraySource(inputs, labels, weight, names=names)
+    label_names = string_names(y) if labels is not None and labels.ndim == 2 else None
+    source = ArraySource(inputs, labels, weight, names=names, label_names=label_names)
     return SourceSamples(source, columns, "arrays", again, feature_names=names)
 
 
 def scan_arrow(
     obj: Any,
     *,
-    target: Column | None,
+    target: Target,
     columns: Sequence[Column] | None = None,
     weight: Column | None = None,
     spill: Spill = None,
@@ -101,7 +102,7 @@ def scan_arrow(
     ----------
     obj : object with ``__arrow_c_stream__``
         It has to give the same rows each time: sort a query whose rows come in no certain order.
-    target, columns, weight : str or int
+    target, columns, weight : str, int or sequence of these
         As for `scan_parquet`.
     spill : path or True, optional
         Write the rows to ``.npy`` files first, in this folder, or in a temporary one that goes away with the samples:
@@ -130,7 +131,7 @@ def scan_arrow(
     if not hasattr(obj, "__arrow_c_stream__"):
         raise ArgumentError(f"obj: {kind} has no __arrow_c_stream__; expected a table or data frame that speaks Arrow")
     wanted: dict[str, Any] = {
-        "target": checked_column("target", target),
+        "target": checked_target(target),
         "columns": checked_columns("columns", columns),
         "weight": checked_column("weight", weight),
     }
@@ -156,7 +157,7 @@ def scan_arrow(
     n_same = min(first.n_rows, other.n_rows, 64)
     if not np.array_equal(first.read(0, n_same)[0], other.read(0, n_same)[0]):
         raise ArgumentError(_one_shot("obj", kind, "sort the query, or pass a table"))
-    shape = Shape(first.n_columns, np.dtype(first.dtype), first.has_labels, weight is not None)
+    shape = Shape(first.n_columns, np.dtype(first.dtype), first.n_outputs, weight is not None)
     reader = _row_reader(OnwardReader(tables, n_rows, kind), kind, n_rows, shape, sequential=True)
     return SourceSamples(reader, names, origin, again, is_sequential=True, feature_names=names)
 
@@ -256,7 +257,7 @@ def _row_reader(
         n_rows=n_rows,
         n_columns=shape.n_columns,
         single=shape.dtype == np.float32,
-        has_labels=shape.has_labels,
+        n_outputs=shape.n_outputs,
         sequential=sequential,
         names=shape.names,
     )

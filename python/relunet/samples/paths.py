@@ -12,10 +12,23 @@ from urllib.parse import unquote
 
 from relunet.errors import ArgumentError, FileError
 
-__all__ = ["Column", "File", "PathLike", "absolute", "checked_column", "checked_columns", "files_of", "origin_of"]
+__all__ = [
+    "Column",
+    "File",
+    "PathLike",
+    "Target",
+    "absolute",
+    "checked_column",
+    "checked_columns",
+    "checked_target",
+    "files_of",
+    "origin_of",
+]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Column: TypeAlias = int | str
+Target: TypeAlias = Column | Sequence[Column] | None
+"""The column of the labels, or one column for each output."""
 File: TypeAlias = tuple[str, list[tuple[str, str]]]
 """A path, and the columns and values that the names of its folders tell."""
 
@@ -134,3 +147,19 @@ def checked_columns(argument: str, columns: Any) -> list[Column] | None:
         raise ArgumentError(f"{argument}: {found}; expected a sequence of columns")
     checked = [checked_column(argument, column) for column in columns]
     return [column for column in checked if column is not None]
+
+
+def checked_target(target: Any) -> Column | list[Column] | None:
+    """Return the column of the labels, or a list of at least one such column; None for rows without labels.
+
+    Raises
+    ------
+    ArgumentError
+        No columns, and something that is no column.
+    """
+    if target is None or isinstance(target, str) or hasattr(target, "__index__") or not isinstance(target, Iterable):
+        return checked_column("target", target)
+    columns = checked_columns("target", target)
+    if not columns or None in list(target):
+        raise ArgumentError(f"target: {target!r}; expected a column, or a sequence of at least one")
+    return columns

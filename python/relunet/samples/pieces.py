@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Rows
 from relunet.errors import DataError
-from relunet.samples.arrays import as_matrix, as_vector
+from relunet.samples.arrays import as_labels, as_matrix, as_vector
 from relunet.samples.names import order_of, string_names
 
-__all__ = ["N_CACHED", "Batch", "OnwardReader", "Piece", "Shape", "as_piece", "joined", "pieces_of"]
+__all__ = ["N_CACHED", "Batch", "OnwardReader", "Piece", "Shape", "as_piece", "joined", "pieces_of", "width_of"]
 
 N_CACHED = (os.cpu_count() or 1) + 1
 """Pieces in memory: one for each thread of a sweep, and the one that is left."""
@@ -39,7 +40,7 @@ class Shape:
 
     n_columns: int
     dtype: np.dtype[Any]
-    has_labels: bool
+    n_outputs: int
     has_weights: bool
     names: tuple[str, ...] | None = None
     """Names of the columns where they have names of their own."""
@@ -48,13 +49,18 @@ class Shape:
     def of(cls, rows: Rows, names: tuple[str, ...] | None = None) -> Self:
         """Return the shape of rows."""
         X, y, weight = rows
-        return cls(X.shape[1], X.dtype, y is not None, weight is not None, names)
+        return cls(X.shape[1], X.dtype, width_of(y), weight is not None, names)
 
     def __str__(self) -> str:
         parts = [f"{self.n_columns} columns of {self.dtype}{'' if self.names is None else ' with names'}"]
-        parts += ["labels"] if self.has_labels else []
+        parts += ["labels" if self.n_outputs == 1 else f"{self.n_outputs} labels a row"] if self.n_outputs else []
         parts += ["weights"] if self.has_weights else []
         return ", ".join(parts)
+
+
+def width_of(y: NDArray[Any] | None) -> int:
+    """Return the number of labels a row."""
+    return 0 if y is None else 1 if y.ndim == 1 else y.shape[1]
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,8 @@ def as_piece(batch: Any, name: str, shape: Shape | None = None) -> Batch:
     X = as_matrix(parts[0], f"{name}, X")
     vectors = []
     for part, which in zip(parts[1:], ("y", "sample_weight"), strict=False):
-        vector = None if part is None else as_vector(part, f"{name}, {which}")
+        as_values = as_labels if which == "y" else as_vector
+        vector = None if part is None else as_values(part, f"{name}, {which}")
         if vector is not None and len(vector) != len(X):
             raise DataError(f"{name}, {which}: {len(vector)} values for {len(X)} rows of X")
         vectors.append(vector)

@@ -15,7 +15,7 @@ from relunet._typing import Rows
 from relunet.errors import ArgumentError
 from relunet.samples.identity import block_rows, rows_hash
 
-__all__ = ["Samples", "SourceSamples", "SweepFile", "check_samples", "is_samples"]
+__all__ = ["Samples", "SourceSamples", "SweepFile", "check_samples", "is_samples", "n_outputs"]
 
 Source: TypeAlias = ArraySource | NpySource | TableSource | RowReader
 
@@ -70,7 +70,10 @@ class Samples(Protocol):
 
     @property
     def has_labels(self) -> bool:
-        """Whether rows carry labels."""
+        """Whether rows carry labels.
+
+        Samples with several labels a row have their number in a further attribute, ``n_outputs``.
+        """
 
     @property
     def can_resume(self) -> bool:
@@ -87,7 +90,7 @@ class Samples(Protocol):
         Yields
         ------
         X : array of shape (rows, n_columns) and type `dtype`
-        y : array of shape (rows,) and type float64, or None without labels
+        y : array of shape (rows,) or (rows, n_outputs) and type float64, or None without labels
         weight : array of shape (rows,) and type float64, or None where every row counts once
 
         Raises
@@ -178,6 +181,11 @@ class SourceSamples:
         """Whether rows carry labels."""
         return self.source.has_labels
 
+    @property
+    def n_outputs(self) -> int:
+        """Number of labels of each row; 0 if rows have none."""
+        return self.source.n_outputs
+
     def identity(self) -> bytes:
         """Return a hash of all rows, for which they are read once.
 
@@ -191,7 +199,9 @@ class SourceSamples:
         >>> scan_array(x).identity() == scan_array(x + 1).identity()
         False
         """
-        facts = self.n_rows, self.n_columns, str(self.dtype), self.has_labels
+        # True for one label, so that the hash is that of samples of one label in earlier versions.
+        labels = self.n_outputs if self.n_outputs > 1 else self.has_labels
+        facts = self.n_rows, self.n_columns, str(self.dtype), labels
         return rows_hash(facts, self.blocks(block_rows(self.n_columns)))
 
     @property
@@ -232,7 +242,8 @@ class SourceSamples:
 
     def __repr__(self) -> str:
         labels = "labelled" if self.has_labels else "unlabelled"
-        return f"<Samples from {self.origin}: {self.n_rows} {labels} rows, {self.n_columns} columns, {self.dtype}>"
+        shape = f"{self.n_columns} columns" + (f", {self.n_outputs} outputs" if self.n_outputs > 1 else "")
+        return f"<Samples from {self.origin}: {self.n_rows} {labels} rows, {shape}, {self.dtype}>"
 
 
 def is_samples(X: object) -> TypeGuard[Samples]:
@@ -269,3 +280,17 @@ def check_samples(samples: object) -> None:
     """
     if not is_samples(samples):
         raise ArgumentError(f"samples: {type(samples).__name__}, expected Samples, as scan_array(X, y) gives")
+
+
+def n_outputs(samples: Samples) -> int:
+    """Return the number of labels of each row of samples: their `n_outputs`, else 1 where they have labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from relunet import scan_array
+    >>> from relunet.samples.protocol import n_outputs
+    >>> n_outputs(scan_array(np.zeros((3, 2)), np.zeros((3, 4)))), n_outputs(scan_array(np.zeros((3, 2))))
+    (4, 0)
+    """
+    return int(getattr(samples, "n_outputs", samples.has_labels))

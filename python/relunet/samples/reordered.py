@@ -13,7 +13,7 @@ from relunet._typing import Rows
 from relunet.errors import DataError
 from relunet.samples.names import feature_names, listed, order_of
 from relunet.samples.pieces import Batch, OnwardReader
-from relunet.samples.protocol import Samples, SourceSamples
+from relunet.samples.protocol import Samples, SourceSamples, n_outputs
 
 __all__ = ["reordered"]
 
@@ -68,7 +68,7 @@ def reordered(samples: Samples, names: Sequence[str]) -> Samples:
         n_rows=samples.n_rows,
         n_columns=samples.n_columns,
         single=samples.dtype == np.float32,
-        has_labels=samples.has_labels,
+        n_outputs=n_outputs(samples),
         sequential=is_sequential,
         names=names,
     )

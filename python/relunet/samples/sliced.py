@@ -9,7 +9,7 @@ import numpy as np
 
 from relunet._typing import Rows
 from relunet.errors import DataError
-from relunet.samples.arrays import as_matrix, as_vector
+from relunet.samples.arrays import as_labels, as_matrix, as_vector
 from relunet.samples.pieces import N_CACHED, Batch, Shape, joined
 
 __all__ = ["SlicedArrays", "is_sliced"]
@@ -55,7 +55,7 @@ class SlicedArrays:
         X, y, weight = (None if array is None else array[start:stop] for _, array in self._arrays)
         return (
             as_matrix(X, "X"),
-            None if y is None else as_vector(y, "y"),
+            None if y is None else as_labels(y, "y"),
             None if weight is None else as_vector(weight, "sample_weight"),
         )
 

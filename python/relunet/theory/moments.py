@@ -28,6 +28,7 @@ from relunet.moments import (
 )
 from relunet.network import ReLUNetwork
 from relunet.samples import Samples
+from relunet.samples.protocol import n_outputs
 from relunet.theory.form import absolute_products
 
 __all__ = ["Correlations", "Moments", "PopulationMoments", "SampleMoments"]
@@ -278,6 +279,11 @@ class SampleMoments:
         if search_rows < 1:
             raise ArgumentError(f"search_rows: {search_rows}, expected at least 1")
         for name, given in (("samples", samples), ("validation", validation)):
+            if given is not None and n_outputs(given) > 1:
+                raise DataError(
+                    f"{name}: {n_outputs(given)} labels a row, expected one: the published learners have one output; "
+                    "pass the columns of y one after another"
+                )
             if given is not None and not given.has_labels:
                 raise DataError(f"{name}: no labels, expected labelled samples")
         if validation is not None and validation.n_columns != samples.n_columns:

@@ -5,12 +5,14 @@
 pub struct Block<'a> {
     /// Inputs, `(n_rows, n_features)` row-major.
     pub x: &'a [f64],
-    /// Labels, one per row; empty if the source has none.
+    /// Labels, `(n_rows, n_outputs)` row-major; empty if the source has none.
     pub y: &'a [f64],
     /// Weights of the rows; `None` if all are 1.
     pub weight: Option<&'a [f64]>,
     /// Number of input columns.
     pub n_features: usize,
+    /// Number of labels of each row.
+    pub n_outputs: usize,
     /// Number of rows.
     pub n_rows: usize,
 }

@@ -65,6 +65,38 @@ impl Network {
     }
 }
 
+/// A network with any number of outputs that share the hidden layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedNetwork {
+    /// Number of inputs.
+    pub n_features: usize,
+    /// Weights of the neurons, `(n_neurons, n_features)` row-major.
+    pub weights: Vec<f64>,
+    /// Biases of the neurons.
+    pub biases: Vec<f64>,
+    /// Output weights, `(n_outputs, n_neurons)` row-major.
+    pub output_weights: Vec<f64>,
+    /// Linear parts, `(n_outputs, n_features)` row-major.
+    pub linear: Vec<f64>,
+    /// Constant terms, one per output.
+    pub intercept: Vec<f64>,
+}
+
+impl SharedNetwork {
+    /// Borrows the network.
+    #[must_use]
+    pub fn view(&self) -> NetworkView<'_> {
+        NetworkView {
+            n_features: self.n_features,
+            weights: &self.weights,
+            biases: &self.biases,
+            output_weights: &self.output_weights,
+            linear: &self.linear,
+            intercept: &self.intercept,
+        }
+    }
+}
+
 /// A borrowed network with any number of outputs that share the hidden layer.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkView<'a> {
@@ -91,6 +123,19 @@ impl<'a> NetworkView<'a> {
     /// Number of outputs.
     pub fn n_outputs(&self) -> usize {
         self.intercept.len()
+    }
+
+    /// The same network, owned.
+    #[must_use]
+    pub fn to_owned(&self) -> SharedNetwork {
+        SharedNetwork {
+            n_features: self.n_features,
+            weights: self.weights.to_vec(),
+            biases: self.biases.to_vec(),
+            output_weights: self.output_weights.to_vec(),
+            linear: self.linear.to_vec(),
+            intercept: self.intercept.to_vec(),
+        }
     }
 
     /// Weights of one neuron.

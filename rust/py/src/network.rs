@@ -4,7 +4,7 @@ use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyA
 use pyo3::prelude::*;
 use relunet_core::control::Control;
 use relunet_core::error::Error;
-use relunet_core::network::{Network, NetworkView, ROWS_PER_TASK};
+use relunet_core::network::{Network, NetworkView, ROWS_PER_TASK, SharedNetwork};
 
 use crate::error::to_python;
 use crate::interrupt::pooled;
@@ -23,6 +23,16 @@ pub fn from_python(network: &Bound<'_, PyAny>) -> PyResult<Network> {
     let copy = <[f64]>::to_vec;
     Network::new(copy(view.weights), copy(view.biases), copy(view.output_weights), copy(view.linear), intercept)
         .map_err(|error| to_python(network.py(), error))
+}
+
+/// The core's network with the parameters of a `relunet.ReLUNetwork` of any number of outputs.
+pub fn shared_from_python(network: &Bound<'_, PyAny>) -> PyResult<SharedNetwork> {
+    if !network.hasattr("parameters")? {
+        let message = format!("{}, expected a ReLUNetwork", network.get_type().name()?);
+        return Err(to_python(network.py(), Error::argument("network", message)));
+    }
+    let parameters: Parameters<'_> = network.getattr("parameters")?.extract()?;
+    Ok(parameters.view()?.to_owned())
 }
 
 /// The parameters of a network as Python passes them, a `relunet.network.parameters.Parameters`: weights (k, d), biases (k,), output weights (m, k),

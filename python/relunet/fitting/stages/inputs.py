@@ -15,7 +15,7 @@ from relunet.linalg import eigh, matmul
 from relunet.moments import GradientMoments, InputMoments, SketchMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Inputs", "inputs_of", "scaled_inputs_of", "shrunk"]
+__all__ = ["Inputs", "check_size", "inputs_of", "scaled_inputs_of", "shrunk"]
 
 # Eigenvalues of the correlation matrix below RANK_TOLERANCE times the largest are rounding errors. A feature is
 # constant if its standard deviation is below CONSTANT times its mean.
@@ -148,9 +148,9 @@ def inputs_of(moments: InputMoments, n_rows: float, *, fit_bias: bool) -> Inputs
     DataError
         Values too large or too small to compute with.
     """
-    _check_size("sample_weight", moments.weight / max(n_rows, 1))
-    _check_size("X", moments.mean, np.diagonal(moments.cov))
-    _check_size("y", moments.label_mean, moments.label_var)
+    check_size("sample_weight", moments.weight / max(n_rows, 1))
+    check_size("X", moments.mean, np.diagonal(moments.cov))
+    check_size("y", moments.label_mean, moments.label_var)
     scale = np.sqrt(np.maximum(np.diagonal(moments.cov), 0.0))
     varies = scale > CONSTANT * np.abs(moments.mean)
     unit = np.where(varies, scale, 1.0)
@@ -225,10 +225,10 @@ def scaled_inputs_of(sums: SketchMoments, gradient: GradientMoments, n_rows: flo
         Values too large or too small to compute with.
     """
     weight = sums.weights[0]
-    _check_size("sample_weight", weight / gradient.n_rows)
+    check_size("sample_weight", weight / gradient.n_rows)
     mean, squares, against_labels = sums.vectors[0] / weight, sums.squares / weight, gradient.gradient[0]
-    _check_size("X", mean, squares)
-    _check_size("y", against_labels[-1], gradient.risk)
+    check_size("X", mean, squares)
+    check_size("y", against_labels[-1], gradient.risk)
     variance = squares - mean**2
     # The variance of constant features due to rounding of the sums.
     rounding = 4 * np.finfo(np.float64).eps * max(LEAF_ROWS, gradient.n_rows / LEAVES)
@@ -248,7 +248,7 @@ def scaled_inputs_of(sums: SketchMoments, gradient: GradientMoments, n_rows: flo
     )
 
 
-def _check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> None:
+def check_size(name: str, mean: Array | float, square: Array | float = 0.0) -> None:
     """Refuse values whose mean, or mean square, is too large or too small to compute with."""
     size = np.max(np.maximum(np.abs(mean), np.sqrt(np.maximum(square, 0.0))))
     if not (size == 0 or SMALLEST <= size <= LARGEST):

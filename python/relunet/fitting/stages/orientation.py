@@ -15,7 +15,7 @@ from relunet.fitting.stages.whitening import Whitening
 from relunet.linalg import lstsq, matmul, svd
 from relunet.network import ReLUNetwork
 
-__all__ = ["orient"]
+__all__ = ["nearest_to_zero", "orient"]
 
 
 def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFAULTS) -> ReLUNetwork:
@@ -40,7 +40,7 @@ def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFA
     kept = s > 1e-12 * s[0] if s[0] > 0 else s > 0
     moves = u[:, kept] * s[kept]
     rest = matmul(seen[k:], vt[kept].T)[0]
-    turned = _subset(moves, rest, settings.exhaustive_orientations)
+    turned = nearest_to_zero(moves, rest, settings.exhaustive_orientations)
     sign = np.where(turned, -1.0, 1.0)
     linear = network.linear + np.sum(jumps[turned], axis=0)
     intercept = float(network.intercept) + float(np.sum((network.output_weights * network.biases)[turned]))
@@ -49,7 +49,7 @@ def orient(network: ReLUNetwork, whitening: Whitening, settings: Settings = DEFA
     )
 
 
-def _subset(moves: Array, rest: Array, exhaustive: int) -> NDArray[np.bool_]:
+def nearest_to_zero(moves: Array, rest: Array, exhaustive: int) -> NDArray[np.bool_]:
     """Return the rows of `moves` whose sum with `rest` is closest to zero."""
     k = len(moves)
     if k <= exhaustive:

@@ -25,7 +25,7 @@ from relunet.moments import CurvatureMoments, GradientMoments
 from relunet.network import ReLUNetwork
 from relunet.samples import scan_array
 
-__all__ = ["Free", "Polished", "accelerate", "gauss_newton", "newton", "polish", "preconditioner"]
+__all__ = ["Free", "Polished", "accelerate", "combined", "gauss_newton", "newton", "polish", "preconditioner"]
 
 # Range of the relative damping of a normal matrix.
 MIN_DAMPING, MAX_DAMPING = 1e-13, 1e4
@@ -411,11 +411,11 @@ def accelerate(
         if np.sum(step * gradient) <= tolerance * risk or np.sqrt(risk) < ROUNDING * label_rms:
             break
         past = [*past[-settings.anderson_memory :], (theta, step, gradient)]
-        theta = _combined(past)
+        theta = combined(past)
     return Polished(_network(best[1], signs), best[0], tuple(history))
 
 
-def _combined(past: list[tuple[Array, Array, Array]]) -> Array:
+def combined(past: list[tuple[Array, Array, Array]]) -> Array:
     """Return Σ α_i (θ_i + step_i) for the α with Σ α_i = 1 that minimise Σ α_i step_i in the norm <step, gradient>."""
     theta, step, gradient = past[-1]
     earlier = past[:-1]

@@ -28,6 +28,7 @@ from relunet.network import ReLUNetwork
 
 __all__ = [
     "Subspace",
+    "find_joint_subspace",
     "find_subspace",
     "joint_span",
     "orthonormal",
@@ -103,37 +104,61 @@ def find_subspace(
     settings : Settings, default=DEFAULTS
         The statistics that are used.
     """
-    n_rows = slices.n_rows if n_rows is None else n_rows
-    weights, vectors, grams = slices.weights, slices.vectors, slices.grams
+    return find_joint_subspace([slices], whitening, n_rows, settings)
+
+
+def find_joint_subspace(
+    all_slices: Sequence[SliceMoments], whitening: Whitening, n_rows: float | None = None, settings: Settings = DEFAULTS
+) -> Subspace:
+    """Find the directions that the slices of several labels of the same rows show together.
+
+    Parameters
+    ----------
+    all_slices : sequence of SliceMoments
+        Moments of the raw inputs x in slices of each label, the labels about uncorrelated.
+    whitening : Whitening
+        Mean and covariance of the inputs.
+    n_rows : float, default=None
+        How many rows of equal weight tell as much; None means that weights are equal.
+    settings : Settings, default=DEFAULTS
+        Which statistics are used.
+    """
+    n_rows = all_slices[0].n_rows if n_rows is None else n_rows
     r, mean = whitening.rank, whitening.mean
     if r == 0:
         return Subspace(np.zeros(0), np.zeros((0, 0)), 0.0, 0, np.inf)
-    filled = np.flatnonzero(weights > 0)
-    share = weights[filled] / weights.sum()
-    k, contractions = np.zeros((r, r)), np.zeros((2, r, r))
-    edge = 0.0
-    scores = _normal_scores(share)
-    for h, p, score in zip(filled, share, scores, strict=True):
-        v = vectors[h] / weights[h]
-        centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
-        excess = whitening.transform(whitening.transform(centred).T.copy()) - np.eye(r)
-        m = whitening.transform((v - mean)[None, :])[0]
-        k += p * (m[:, None] * m + matmul(excess, excess) / 2)
-        contractions += (p * score)[:, None, None] * excess
-        # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
-        edge += p * ((r + 1) / 2 + 1) / (p * n_rows)
+    used, n_labels = [], len(all_slices)
+    k, edge, n_filled, radius = np.zeros((r, r)), 0.0, 0, np.inf
+    for slices in all_slices:
+        weights, vectors, grams = slices.weights, slices.vectors, slices.grams
+        filled = np.flatnonzero(weights > 0)
+        share = weights[filled] / weights.sum()
+        contractions = np.zeros((2, r, r))
+        scores = _normal_scores(share)
+        for h, p, score in zip(filled, share, scores, strict=True):
+            v = vectors[h] / weights[h]
+            centred = grams[h] / weights[h] - v[:, None] * mean - mean[:, None] * v + mean[:, None] * mean
+            excess = whitening.transform(whitening.transform(centred).T.copy()) - np.eye(r)
+            m = whitening.transform((v - mean)[None, :])[0]
+            k += p * (m[:, None] * m + matmul(excess, excess) / 2)
+            contractions += (p * score)[:, None, None] * excess
+            # For n_h rows without structure E[M_h²] = (r + 1)/n_h I and E[m_h m_hᵀ] = I/n_h.
+            edge += p * ((r + 1) / 2 + 1) / (p * n_rows)
+        radii = _contraction_edges(share, scores, r, n_rows)
+        used += [
+            c / radius
+            for name, c, radius in zip(("C_1", "C_2"), contractions, radii, strict=True)
+            if name in settings.statistics
+        ]
+        n_filled, radius = n_filled + len(filled), min(radius, float(radii[0]))
+    if n_labels > 1:
+        k, edge = k / n_labels, edge / n_labels
     # The squares of independent matrices average: their eigenvalues spread by a semicircle of radius 2/√H.
-    edge *= 1 + 2 / np.sqrt(len(filled)) + 3 * r ** (-2 / 3)
-    radii = _contraction_edges(share, scores, r, n_rows)
-    used = [
-        c / radius
-        for name, c, radius in zip(("C_1", "C_2"), contractions, radii, strict=True)
-        if name in settings.statistics
-    ]
+    edge *= 1 + 2 / np.sqrt(n_filled) + 3 * r ** (-2 / 3)
     directions, n_visible = _standing_out(used, k / edge if "K" in settings.statistics else np.zeros((r, r)))
     spectrum, _ = eigh((k + k.T) / 2)
     # E[y (z zᵀ - I)] = λ √(2/π) u uᵀ for the neuron λ |u·z|, which explains λ² (1 - 2/π) beside an affine function.
-    visible_share = float(min(edge * (np.pi - 2), radii[0] ** 2 * (np.pi / 2 - 1)))
+    visible_share = float(min(edge * (np.pi - 2), radius**2 * (np.pi / 2 - 1)))
     return Subspace(spectrum[::-1].copy(), directions, edge, n_visible, visible_share)
 
 

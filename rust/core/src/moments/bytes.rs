@@ -9,7 +9,7 @@ use crate::memory;
 use crate::network::Network;
 
 const MAGIC: &[u8; 8] = b"RELUNETm";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes of magic, version and kind.
 const HEAD: usize = 16;
 /// The kind that is no accumulator but the checkpoint of a sweep, which holds accumulators.

@@ -81,6 +81,10 @@ impl Accumulator for CurvatureMoments {
         false
     }
 
+    fn n_outputs(&self) -> usize {
+        0
+    }
+
     fn empty(&self) -> Self {
         let grams = WeightedGrams::new(self.network.n_features, self.grams.n_weights(), Precision::Double);
         Self { network: self.network.clone(), residual: self.residual.clone(), n_rows: 0, grams }

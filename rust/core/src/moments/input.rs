@@ -1,18 +1,19 @@
-//! Mean and covariance of inputs and label, merged by the method of Chan, Golub and LeVeque without cancellation.
+//! Mean and covariance of inputs and labels, merged by the method of Chan, Golub and LeVeque without cancellation.
 
 use super::bytes::{Reader, Writer};
 use super::residual::row_weight;
-use super::{Accumulator, Scratch, check_features, check_room};
+use super::{Accumulator, Scratch, check_features, check_outputs, check_room};
 use crate::block::Block;
 use crate::error::Result;
 use crate::gram::{Precision, Rows, WeightedGrams};
 use crate::simd::ZERO;
 use crate::skinny::add_weighted_rows;
 
-/// Weighted mean and centred second moments of the columns (x, y), where y is 0 for rows without labels.
+/// Weighted mean and centred second moments of the columns (x, y), where labels y are 0 for rows without them.
 #[derive(Clone, Debug)]
 pub struct InputMoments {
     n_features: usize,
+    n_outputs: usize,
     n_rows: u64,
     weight: f64,
     mean: Vec<f64>,
@@ -21,19 +22,20 @@ pub struct InputMoments {
 }
 
 impl InputMoments {
-    /// Creates an empty accumulator for `n_features` columns and a label.
+    /// Creates an empty accumulator for `n_features` columns and `n_outputs` labels.
     ///
     /// # Errors
     /// There are no columns, or the sums do not fit into memory.
-    pub fn new(n_features: usize) -> Result<Self> {
+    pub fn new(n_features: usize, n_outputs: usize) -> Result<Self> {
         check_features(n_features)?;
-        check_room(n_features, 1)?;
-        Ok(Self::sized(n_features))
+        check_outputs(n_outputs)?;
+        check_room(n_features.saturating_add(n_outputs - 1), 1)?;
+        Ok(Self::sized(n_features, n_outputs))
     }
 
-    fn sized(n_features: usize) -> Self {
-        let c = n_features + 1;
-        Self { n_features, n_rows: 0, weight: 0.0, mean: vec![0.0; c], scatter: vec![0.0; c * c] }
+    fn sized(n_features: usize, n_outputs: usize) -> Self {
+        let c = n_features + n_outputs;
+        Self { n_features, n_outputs, n_rows: 0, weight: 0.0, mean: vec![0.0; c], scatter: vec![0.0; c * c] }
     }
 
     /// Sum of the row weights.
@@ -42,13 +44,13 @@ impl InputMoments {
         self.weight
     }
 
-    /// Mean of the columns, with the label last.
+    /// Mean of the columns, with the labels last.
     #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// Covariance of the columns, with the label last: the scatter divided by the sum of the weights.
+    /// Covariance of the columns, with the labels last: the scatter divided by the sum of the weights.
     #[must_use]
     pub fn covariance(&self) -> Vec<f64> {
         self.scatter.iter().map(|v| if self.weight > 0.0 { v / self.weight } else { 0.0 }).collect()
@@ -90,8 +92,12 @@ impl Accumulator for InputMoments {
         false
     }
 
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
     fn empty(&self) -> Self {
-        Self::sized(self.n_features)
+        Self::sized(self.n_features, self.n_outputs)
     }
 
     fn n_bytes(&self) -> usize {
@@ -100,17 +106,18 @@ impl Accumulator for InputMoments {
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
-        self.n_features == other.n_features
+        (self.n_features, self.n_outputs) == (other.n_features, other.n_outputs)
     }
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
-        let (d, c) = (self.n_features, self.n_features + 1);
+        let (d, m) = (self.n_features, self.n_outputs);
+        let c = d + m;
         self.n_rows += block.n_rows as u64;
         let weight: f64 = (0..block.n_rows).map(|p| row_weight(block, p)).sum();
         if weight == 0.0 {
             return;
         }
-        let label = |p: usize| block.y.get(p).copied().unwrap_or(0.0);
+        let label = |p: usize, j: usize| block.y.get(p * m + j).copied().unwrap_or(0.0);
         let Scratch { lanes, rows, weights, pack, prefetch, .. } = scratch;
         weights.clear();
         weights.extend((0..block.n_rows).map(|p| row_weight(block, p)));
@@ -118,7 +125,9 @@ impl Accumulator for InputMoments {
         lanes.iter_mut().zip(&*weights).for_each(|(lane, w)| lane.0[0] = *w);
         let mut mean = vec![0.0; c];
         add_weighted_rows(block.x, d, lanes, 1, &mut mean[..d]);
-        mean[d] = weights.iter().enumerate().map(|(p, w)| w * label(p)).sum();
+        for j in 0..m {
+            mean[d + j] = weights.iter().enumerate().map(|(p, w)| w * label(p, j)).sum();
+        }
         mean.iter_mut().for_each(|m| *m /= weight);
         rows.resize(block.x.len(), 0.0);
         for (to, from) in rows.chunks_exact_mut(d).zip(block.x.chunks_exact(d)) {
@@ -126,25 +135,30 @@ impl Accumulator for InputMoments {
         }
         let mut gram = WeightedGrams::new(d, 1, Precision::Double);
         gram.update(0, Rows::all(rows, d).prefetching(std::mem::take(prefetch)), weights, pack);
-        // The row of the label: Σ w (y - mean)(x - mean), Σ w (y - mean)², Σ w (y - mean).
-        let mut label_row = vec![0.0; c];
-        let mut label_rest = 0.0;
-        for (p, (lane, w)) in lanes.iter_mut().zip(&*weights).enumerate() {
-            let centred = label(p) - mean[d];
-            lane.0[0] = w * centred;
-            label_rest += w * centred;
-            label_row[d] += w * centred * centred;
-        }
-        add_weighted_rows(rows, d, lanes, 1, &mut label_row[..d]);
         let mut scatter = vec![0.0; c * c];
         for (to, from) in scatter.chunks_exact_mut(c).zip(gram.matrix(0).chunks_exact(d)) {
             to[..d].copy_from_slice(from);
         }
-        for (j, &value) in label_row.iter().enumerate() {
-            (scatter[d * c + j], scatter[j * c + d]) = (value, value);
+        // The row of each label: Σ w (y - mean)(x - mean), Σ w (y - mean)(y' - mean') for labels y' up to y; and the
+        // rest Σ w (y - mean).
+        let mut label_rests = vec![0.0; m];
+        for o in 0..m {
+            let mut label_row = vec![0.0; c];
+            for (p, (lane, w)) in lanes.iter_mut().zip(&*weights).enumerate() {
+                let centred = label(p, o) - mean[d + o];
+                lane.0[0] = w * centred;
+                label_rests[o] += w * centred;
+                for j in 0..=o {
+                    label_row[d + j] += w * centred * (label(p, j) - mean[d + j]);
+                }
+            }
+            add_weighted_rows(rows, d, lanes, 1, &mut label_row[..d]);
+            for (j, &value) in label_row[..=d + o].iter().enumerate() {
+                (scatter[(d + o) * c + j], scatter[j * c + d + o]) = (value, value);
+            }
         }
         // The mean of the block is rounded, so that its centred rows sum to nearly but not exactly zero.
-        let rest: Vec<f64> = gram.vector(0).iter().chain([&label_rest]).map(|v| v / weight).collect();
+        let rest: Vec<f64> = gram.vector(0).iter().chain(&label_rests).map(|v| v / weight).collect();
         mean.iter_mut().zip(&rest).for_each(|(m, r)| *m += r);
         self.add(weight, &mean, |at| scatter[at] - weight * rest[at / c] * rest[at % c]);
     }
@@ -156,6 +170,7 @@ impl Accumulator for InputMoments {
 
     fn write(&self, writer: &mut Writer) {
         writer.integer(self.n_features as u64);
+        writer.integer(self.n_outputs as u64);
         writer.integer(self.n_rows);
         writer.float(self.weight);
         writer.floats(&self.mean);
@@ -163,10 +178,10 @@ impl Accumulator for InputMoments {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let n_features = reader.size()?;
-        let columns = n_features.checked_add(1);
+        let (n_features, n_outputs) = (reader.size()?, reader.size()?);
+        let columns = n_features.checked_add(n_outputs);
         reader.expect(columns.and_then(|c| c.checked_mul(c)?.checked_add(c)))?;
-        let mut moments = Self::new(n_features)?;
+        let mut moments = Self::new(n_features, n_outputs)?;
         moments.n_rows = reader.n_rows()?;
         moments.weight = reader.float()?;
         reader.floats_into(&mut moments.mean)?;

@@ -5,6 +5,8 @@ mod contraction;
 mod curvature;
 mod gradient;
 mod input;
+mod joint_gradient;
+mod label_map;
 mod residual;
 mod risk;
 mod rows;
@@ -15,6 +17,8 @@ pub use contraction::ContractionMoments;
 pub use curvature::CurvatureMoments;
 pub use gradient::GradientMoments;
 pub use input::InputMoments;
+pub use joint_gradient::JointGradientMoments;
+pub use label_map::LabelMap;
 pub use risk::RiskMoments;
 pub use rows::RowSample;
 pub use sketch::SketchMoments;
@@ -53,6 +57,10 @@ trait Accumulator: Sized {
     fn n_rows(&self) -> u64;
     /// Whether labels are needed.
     fn needs_labels(&self) -> bool;
+    /// Number of labels a row that it reads, where rows have labels; 0 if it reads none.
+    fn n_outputs(&self) -> usize {
+        1
+    }
     /// Returns an accumulator of the same configuration, without rows.
     fn empty(&self) -> Self;
     /// Bytes of its sums, and of what an update or a merge needs beside them, about; 0 where they are few.
@@ -108,6 +116,12 @@ macro_rules! moments {
             #[must_use]
             pub fn needs_labels(&self) -> bool {
                 match self { $(Self::$variant(m) => m.needs_labels(),)* }
+            }
+
+            /// Number of labels a row that it reads, where rows have labels; 0 if it reads none.
+            #[must_use]
+            pub fn n_outputs(&self) -> usize {
+                match self { $(Self::$variant(m) => m.n_outputs(),)* }
             }
 
             /// Returns an accumulator of the same configuration, without rows.
@@ -207,6 +221,10 @@ moments! {
     Rows(RowSample),
     /// Products of moments with few directions.
     Sketch(SketchMoments),
+    /// Gradient of the risk of a network of several outputs.
+    JointGradient(JointGradientMoments),
+    /// Another accumulator of linear combinations of the labels.
+    Mapped(LabelMap),
 }
 
 /// Checks a number of features.
@@ -215,6 +233,17 @@ fn check_features(n_features: usize) -> Result<()> {
         return Err(Error::argument("n_features", "expected at least 1, got 0"));
     }
     Ok(())
+}
+
+/// Most labels of a row.
+const MAX_OUTPUTS: usize = 1 << 20;
+
+/// Checks a number of labels a row.
+fn check_outputs(n_outputs: usize) -> Result<()> {
+    if (1..=MAX_OUTPUTS).contains(&n_outputs) {
+        return Ok(());
+    }
+    Err(Error::argument("n_outputs", format!("expected 1 to {MAX_OUTPUTS}, got {n_outputs}")))
 }
 
 /// Checks the number of features of a network whose residuals are summed.
@@ -246,6 +275,7 @@ fn check_room(n_features: usize, n_matrices: usize) -> Result<()> {
 pub(crate) mod tests {
     use super::*;
     use crate::gram::Precision;
+    use crate::network::SharedNetwork;
     use proptest::prelude::*;
 
     /// An accumulator of every kind, with and without a network.
@@ -253,10 +283,19 @@ pub(crate) mod tests {
         let value = |i: usize| f64::from((i * 31 % 17) as u32) / 8.0 - 1.0;
         let values = |from: usize, length: usize| (from..from + length).map(value).collect::<Vec<f64>>();
         let network = || Network::new(values(0, 3 * d), values(5, 3), values(2, 3), values(1, d), 0.5).unwrap();
+        let shared = || SharedNetwork {
+            n_features: d,
+            weights: values(0, 3 * d),
+            biases: values(5, 3),
+            output_weights: values(2, 6),
+            linear: values(1, 2 * d),
+            intercept: values(4, 2),
+        };
         let mut g = vec![0.0; d];
         g[d - 1] = 1.0;
         vec![
-            InputMoments::new(d).unwrap().into(),
+            InputMoments::new(d, 1).unwrap().into(),
+            InputMoments::new(d, 3).unwrap().into(),
             ContractionMoments::new(d, &g, true, &[2, 3, 6], None, Precision::Double).unwrap().into(),
             ContractionMoments::new(d, &g, false, &[4], Some(network()), Precision::Mixed).unwrap().into(),
             SliceMoments::new(d, &[-0.5, 0.25], None, Precision::Mixed).unwrap().into(),
@@ -264,10 +303,15 @@ pub(crate) mod tests {
             GradientMoments::new(network()).into(),
             CurvatureMoments::new(network()).unwrap().into(),
             RiskMoments::new(network()).into(),
-            RowSample::new(d, u64::MAX / 2, 3, None).unwrap().into(),
-            RowSample::new(d, u64::MAX / 2, 3, Some(values(7, 2 * d))).unwrap().into(),
+            RowSample::new(d, 1, u64::MAX / 2, 3, None).unwrap().into(),
+            RowSample::new(d, 2, u64::MAX / 2, 3, Some(values(7, 2 * d))).unwrap().into(),
             SketchMoments::new(d, vec![], vec![], vec![1.0], None).unwrap().into(),
             SketchMoments::new(d, values(3, 9 * d), vec![-0.5, 0.25], values(1, 6), Some(network())).unwrap().into(),
+            JointGradientMoments::new(shared()).unwrap().into(),
+            LabelMap::new(SliceMoments::new(d, &[0.5], None, Precision::Double).unwrap().into(), &values(2, 2), 2)
+                .unwrap()
+                .into(),
+            LabelMap::new(JointGradientMoments::new(shared()).unwrap().into(), &values(2, 6), 3).unwrap().into(),
         ]
     }
 
@@ -289,7 +333,12 @@ pub(crate) mod tests {
                 let mut sum = |from: usize, to: usize| {
                     let (x, y, weight) = (&x[from * d..to * d], &y[from..to], Some(&weight[from..to]));
                     let mut moments = empty.clone();
-                    moments.update(&Block { x, y, weight, n_features: d, n_rows: to - from }, &mut scratch);
+                    let m = moments.n_outputs().max(1);
+                    // As many labels as it takes, made of the one that there is.
+                    let labels: Vec<f64> = y.iter().flat_map(|v| (0..m).map(move |j| v * j as f64 + 0.5)).collect();
+                    let y = if m > 1 { &labels } else { y };
+                    let block = Block { x, y, weight, n_features: d, n_outputs: m, n_rows: to - from };
+                    moments.update(&block, &mut scratch);
                     moments
                 };
                 let (whole, first, second) = (sum(0, n), sum(0, cut), sum(cut, n));
@@ -328,9 +377,9 @@ pub(crate) mod tests {
 
     #[test]
     fn sums_beyond_memory_are_refused() {
-        assert!(matches!(InputMoments::new(usize::MAX), Err(Error::Argument { .. })));
+        assert!(matches!(InputMoments::new(usize::MAX, 1), Err(Error::Argument { .. })));
         assert!(SliceMoments::new(1 << 40, &[], None, Precision::Double).is_err());
-        assert!(matches!(InputMoments::new(1 << 28), Err(Error::Memory { .. })));
+        assert!(matches!(InputMoments::new(1 << 28, 1), Err(Error::Memory { .. })));
     }
 
     #[test]
@@ -344,11 +393,12 @@ pub(crate) mod tests {
             writer.finish()
         };
         for (kind, numbers) in [
-            (1, &[1 << 20, 0, 0][..]),
-            (1, &[u64::MAX, 0, 0]),
+            (1, &[1 << 20, 1, 0, 0][..]),
+            (1, &[u64::MAX, 1, 0, 0]),
+            (1, &[1, 1 << 20, 0, 0]),
             (3, &[20_000, 0, 0, 0, 0]),
             (3, &[1 << 40, 0, 0, 0, 0]),
-            (7, &[1 << 50, 0, 0, 1, 0, u64::MAX, 0, 0]),
+            (7, &[1 << 50, 1, 0, 0, 1, 0, u64::MAX, 0, 0]),
             (8, &[1 << 40, 0, 0, 0, 0, 0, 0, 0, 0]),
             (8, &[1 << 61, 0, 0, 0, 0, 0, 0, 0, 0]),
         ] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bytes::{Reader, Writer, damaged};
 use super::residual::row_weight;
-use super::{Accumulator, Scratch, check_features};
+use super::{Accumulator, Scratch, check_features, check_outputs};
 use crate::block::Block;
 use crate::error::{Error, Result};
 use crate::gram::Prefetch;
@@ -20,6 +20,7 @@ use crate::skinny::Directions;
 #[derive(Clone, Debug)]
 pub struct RowSample {
     n_features: usize,
+    n_outputs: usize,
     threshold: u64,
     seed: u64,
     /// Row-major.
@@ -34,7 +35,7 @@ pub struct RowSample {
 #[derive(Clone, Debug, Default)]
 struct Part {
     hashes: Vec<u64>,
-    /// Inputs or projections, label (zero where rows have none) and weight.
+    /// Inputs or projections, labels (zero where rows have none) and weight.
     rows: Vec<f64>,
 }
 
@@ -48,7 +49,7 @@ pub struct ChosenRows {
     pub hashes: Vec<u64>,
     /// Inputs, or their projections, row-major.
     pub x: Vec<f64>,
-    /// Labels.
+    /// Labels, row-major.
     pub y: Vec<f64>,
     /// Row weights.
     pub weight: Vec<f64>,
@@ -61,14 +62,21 @@ impl RowSample {
     ///
     /// # Errors
     /// There are no columns, or directions are incomplete or not finite.
-    pub fn new(n_features: usize, threshold: u64, seed: u64, directions: Option<Vec<f64>>) -> Result<Self> {
+    pub fn new(
+        n_features: usize,
+        n_outputs: usize,
+        threshold: u64,
+        seed: u64,
+        directions: Option<Vec<f64>>,
+    ) -> Result<Self> {
         check_features(n_features)?;
+        check_outputs(n_outputs)?;
         if directions.as_ref().is_some_and(|v| v.len() % n_features != 0 || v.iter().any(|v| !v.is_finite())) {
             return Err(Error::argument("directions", format!("expected rows of {n_features} finite numbers")));
         }
         let offsets = |directions: &Vec<f64>| vec![0.0; directions.len() / n_features];
         let projection = directions.as_ref().map(|rows| Directions::new(rows, &offsets(rows), n_features));
-        Ok(Self { n_features, threshold, seed, directions, projection, n_rows: 0, parts: Vec::new() })
+        Ok(Self { n_features, n_outputs, threshold, seed, directions, projection, n_rows: 0, parts: Vec::new() })
     }
 
     /// Number of stored inputs or projections per row.
@@ -80,11 +88,11 @@ impl RowSample {
     /// Returns the chosen rows; if `held_out` is m > 0, about one in m of them, chosen by hash, comes after the others.
     #[must_use]
     pub fn chosen(&self, held_out: u64) -> ChosenRows {
-        let d = self.n_columns();
+        let (d, m) = (self.n_columns(), self.n_outputs);
         // The low bits of a hash are independent of the comparison with the threshold, which depends on the high bits.
         let is_held_out = |hash: u64| (hash >> 3).checked_rem(held_out) == Some(0);
         let mut order: Vec<(bool, u64, &[f64])> = (self.parts.iter())
-            .flat_map(|part| part.hashes.iter().zip(part.rows.chunks_exact(d + 2)))
+            .flat_map(|part| part.hashes.iter().zip(part.rows.chunks_exact(d + m + 1)))
             .map(|(&hash, row)| (is_held_out(hash), hash, row))
             .collect();
         // Rows of equal hash are equal except by accident; comparing their content makes the order unique.
@@ -95,14 +103,14 @@ impl RowSample {
         let mut last: Option<&(bool, u64, &[f64])> = None;
         for row in &order {
             // Equal rows of different blocks or parts become one row, so that the rows do not depend on the grouping.
-            let is_repeated = last.is_some_and(|last| last.1 == row.1 && last.2[..=d] == row.2[..=d]);
+            let is_repeated = last.is_some_and(|last| last.1 == row.1 && last.2[..d + m] == row.2[..d + m]);
             match chosen.weight.last_mut().filter(|_| is_repeated) {
-                Some(weight) => *weight += row.2[d + 1],
+                Some(weight) => *weight += row.2[d + m],
                 None => {
                     chosen.hashes.push(row.1);
                     chosen.x.extend_from_slice(&row.2[..d]);
-                    chosen.y.push(row.2[d]);
-                    chosen.weight.push(row.2[d + 1]);
+                    chosen.y.extend_from_slice(&row.2[d..d + m]);
+                    chosen.weight.push(row.2[d + m]);
                 }
             }
             last = Some(row);
@@ -112,7 +120,7 @@ impl RowSample {
 
     /// Returns a part with room for another row.
     fn open_part(&mut self) -> Option<&mut Part> {
-        let size = self.n_columns() + 2;
+        let size = self.n_columns() + self.n_outputs + 1;
         let open = |part: &mut Arc<Part>| {
             Arc::get_mut(part).is_some_and(|part| part.rows.len() + size <= part.rows.capacity())
         };
@@ -125,10 +133,10 @@ impl RowSample {
 }
 
 /// Hashes a row; words are mixed in by multiplications in four independent chains, which the processor overlaps.
-fn hash(seed: u64, x: &[f64], y: f64) -> u64 {
+fn hash(seed: u64, x: &[f64], y: &[f64]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut chains = [seed, seed ^ ODD, seed.rotate_left(32), !seed];
-    for (i, v) in x.iter().chain([&y]).enumerate() {
+    for (i, v) in x.iter().chain(y).enumerate() {
         // Adding zero maps -0 to 0.
         let chain = &mut chains[i % 4];
         *chain = (*chain ^ (v + 0.0).to_bits()).wrapping_mul(ODD);
@@ -156,19 +164,24 @@ impl Accumulator for RowSample {
         false
     }
 
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
     fn empty(&self) -> Self {
         let (directions, projection) = (self.directions.clone(), self.projection.clone());
         Self { directions, projection, n_rows: 0, parts: Vec::new(), ..*self }
     }
 
     fn same_configuration(&self, other: &Self) -> bool {
-        (self.n_features, self.threshold, self.seed, &self.directions)
-            == (other.n_features, other.threshold, other.seed, &other.directions)
+        (self.n_features, self.n_outputs, self.threshold, self.seed, &self.directions)
+            == (other.n_features, other.n_outputs, other.threshold, other.seed, &other.directions)
     }
 
     fn update(&mut self, block: &Block<'_>, scratch: &mut Scratch) {
         self.n_rows += block.n_rows as u64;
-        let label = |p: usize| block.y.get(p).copied().unwrap_or(0.0);
+        let (m, none) = (self.n_outputs, vec![0.0; self.n_outputs]);
+        let label = |p: usize| block.y.get(p * m..(p + 1) * m).unwrap_or(&none);
         let rows = block.x.chunks_exact(self.n_features).enumerate();
         let hashes = rows.map(|(p, row)| (p, hash(self.seed, row, label(p))));
         let chosen: Vec<(usize, u64)> = hashes.filter(|(_, hash)| *hash <= self.threshold).collect();
@@ -198,7 +211,8 @@ impl Accumulator for RowSample {
             } else {
                 part.rows.extend_from_slice(&block.x[p * n_columns..][..n_columns]);
             }
-            part.rows.extend([label(p), weights[i]]);
+            part.rows.extend_from_slice(label(p));
+            part.rows.push(weights[i]);
         }
     }
 
@@ -209,31 +223,37 @@ impl Accumulator for RowSample {
 
     fn write(&self, writer: &mut Writer) {
         writer.integer(self.n_features as u64);
+        writer.integer(self.n_outputs as u64);
         writer.integer(self.threshold);
         writer.integer(self.seed);
         writer.integer(u64::from(self.directions.is_some()));
         writer.floats(self.directions.as_deref().unwrap_or_default());
         writer.integer(self.n_rows);
         // In the order and form of the chosen rows, so that the bytes do not depend on the grouping either.
-        let (d, chosen) = (self.n_columns(), self.chosen(0));
+        let (d, m, chosen) = (self.n_columns(), self.n_outputs, self.chosen(0));
         writer.integers(&chosen.hashes);
-        let outputs = chosen.y.iter().zip(&chosen.weight);
-        let rows =
-            outputs.enumerate().flat_map(|(i, (&y, &w))| chosen.x[i * d..(i + 1) * d].iter().copied().chain([y, w]));
-        writer.floats(&rows.collect::<Vec<f64>>());
+        let mut rows = Vec::with_capacity(chosen.hashes.len() * (d + m + 1));
+        for (i, &w) in chosen.weight.iter().enumerate() {
+            rows.extend_from_slice(&chosen.x[i * d..(i + 1) * d]);
+            rows.extend_from_slice(&chosen.y[i * m..(i + 1) * m]);
+            rows.push(w);
+        }
+        writer.floats(&rows);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let (n_features, threshold, seed) = (reader.size()?, reader.integer()?, reader.integer()?);
+        let (n_features, n_outputs) = (reader.size()?, reader.size()?);
+        let (threshold, seed) = (reader.integer()?, reader.integer()?);
         let (is_projected, directions) = (reader.integer()? != 0, reader.floats()?);
-        let mut moments = Self::new(n_features, threshold, seed, is_projected.then_some(directions))?;
+        let mut moments = Self::new(n_features, n_outputs, threshold, seed, is_projected.then_some(directions))?;
         moments.n_rows = reader.n_rows()?;
         let part = Part { hashes: reader.integers()?, rows: reader.floats()? };
         let is_chosen = |hash: &u64| *hash <= threshold;
         if !part.hashes.iter().all(is_chosen) || part.hashes.len() as u64 > moments.n_rows {
             return Err(damaged("damaged: rows that the threshold does not choose"));
         }
-        let size = moments.n_columns().checked_add(2).and_then(|columns| columns.checked_mul(part.hashes.len()));
+        let columns = moments.n_columns().checked_add(n_outputs).and_then(|columns| columns.checked_add(1));
+        let size = columns.and_then(|columns| columns.checked_mul(part.hashes.len()));
         if size != Some(part.rows.len()) {
             return Err(damaged("damaged: sizes do not fit"));
         }

@@ -52,6 +52,16 @@ impl<'a> Matrix<'a> {
     }
 }
 
+impl<'a> From<Vector<'a>> for Matrix<'a> {
+    /// The matrix whose only column is the vector.
+    fn from(vector: Vector<'a>) -> Self {
+        match vector {
+            Vector::F32(view) => Self::F32(view.insert_axis(Axis(1))),
+            Vector::F64(view) => Self::F64(view.insert_axis(Axis(1))),
+        }
+    }
+}
+
 impl<'a> Vector<'a> {
     fn len(&self) -> usize {
         match self {
@@ -64,10 +74,7 @@ impl<'a> Vector<'a> {
     where
         'a: 'b,
     {
-        match self {
-            Self::F32(view) => Matrix::F32(view.insert_axis(Axis(1))).rows(rows, copy),
-            Self::F64(view) => Matrix::F64(view.insert_axis(Axis(1))).rows(rows, copy),
-        }
+        Matrix::from(self).rows(rows, copy)
     }
 }
 
@@ -96,18 +103,20 @@ fn copied<'a, T: Copy + Into<f64>>(view: ArrayView2<'_, T>, copy: &'a mut Vec<f6
 #[derive(Clone, Copy, Debug)]
 pub struct ArraySource<'a> {
     x: Matrix<'a>,
-    y: Option<Vector<'a>>,
+    y: Option<Matrix<'a>>,
     weight: Option<Vector<'a>>,
     /// Names of the columns of `x` for messages; empty if they have none.
     names: &'a [String],
+    /// Names of the columns of `y`, for messages; empty where they have none.
+    label_names: &'a [String],
 }
 
 impl<'a> ArraySource<'a> {
-    /// A source of the rows of `x` with their labels `y` and weights `weight`.
+    /// A source of the rows of `x` with their labels `y`, one column for each output, and weights `weight`.
     ///
     /// # Errors
     /// No rows, no columns, or lengths that differ.
-    pub fn new(x: Matrix<'a>, y: Option<Vector<'a>>, weight: Option<Vector<'a>>) -> Result<Self> {
+    pub fn new(x: Matrix<'a>, y: Option<Matrix<'a>>, weight: Option<Vector<'a>>) -> Result<Self> {
         let (n_rows, n_columns) = x.dim();
         let data = |name: &str, message| Error::data(name, message);
         if n_rows == 0 {
@@ -116,12 +125,22 @@ impl<'a> ArraySource<'a> {
         if n_columns == 0 {
             return Err(data("X", format!("0 columns (shape ({n_rows}, {n_columns})); at least 1 is needed")));
         }
-        for (name, vector) in [("y", &y), ("sample_weight", &weight)] {
-            if let Some(length) = vector.as_ref().map(Vector::len).filter(|&length| length != n_rows) {
+        let labels = y.as_ref().map(Matrix::dim);
+        for (name, length) in [("y", labels.map(|dim| dim.0)), ("sample_weight", weight.as_ref().map(Vector::len))] {
+            if let Some(length) = length.filter(|&length| length != n_rows) {
                 return Err(data(name, format!("{length} values for {n_rows} rows of X")));
             }
         }
-        Ok(Self { x, y, weight, names: &[] })
+        if let Some((_, 0)) = labels {
+            return Err(data("y", format!("0 columns (shape ({n_rows}, 0)); at least 1 is needed")));
+        }
+        Ok(Self { x, y, weight, names: &[], label_names: &[] })
+    }
+
+    /// The same source, whose columns of labels have these names in messages.
+    #[must_use]
+    pub fn with_label_names(self, label_names: &'a [String]) -> Self {
+        Self { label_names, ..self }
     }
 
     /// The same source with names of its columns for messages.
@@ -140,8 +159,8 @@ impl Source for ArraySource<'_> {
         self.x.dim().1
     }
 
-    fn has_labels(&self) -> bool {
-        self.y.is_some()
+    fn n_outputs(&self) -> usize {
+        self.y.as_ref().map_or(0, |y| y.dim().1)
     }
 
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
@@ -153,14 +172,19 @@ impl Source for ArraySource<'_> {
         let row = |index: usize| first_row + index as u64;
         let column = |column: usize| self.names.get(column).cloned().map_or(Column::Index(column), Column::Name);
         require_finite(x, |at| ("X".into(), row(at / n_features), Some(column(at % n_features))))?;
+        let n_outputs = self.n_outputs();
         let y = match &self.y {
             Some(y) => y.rows(rows.clone(), &mut buffer.y),
             None => &[],
         };
-        require_finite(y, |at| ("y".into(), row(at), None))?;
+        let output = |at: usize| match self.label_names.get(at) {
+            Some(name) => Some(Column::Name(name.clone())),
+            None => (n_outputs > 1).then_some(Column::Index(at)),
+        };
+        require_finite(y, |at| ("y".into(), row(at / n_outputs), output(at % n_outputs)))?;
         let weight = self.weight.as_ref().map(|weight| weight.rows(rows, &mut buffer.weight));
         require_weights(weight.unwrap_or_default(), |at| ("sample_weight".into(), row(at), None))?;
-        Ok(Block { x, y, weight, n_features, n_rows })
+        Ok(Block { x, y, weight, n_features, n_outputs, n_rows })
     }
 
     fn in_memory(&self, rows: Range<u64>) -> &[f64] {
@@ -215,7 +239,7 @@ mod tests {
     fn contiguous_doubles_are_lent() {
         let x = matrix(5, 3);
         let y = Array1::from_iter((0..5).map(f64::from));
-        let source = ArraySource::new(Matrix::F64(x.view()), Some(Vector::F64(y.view())), None).unwrap();
+        let source = ArraySource::new(Matrix::F64(x.view()), Some(Vector::F64(y.view()).into()), None).unwrap();
         let mut buffer = BlockBuffer::default();
         let block = source.block(2..5, &mut buffer).unwrap();
         assert_eq!(block.x.as_ptr(), x.slice(s![2.., ..]).as_ptr());
@@ -227,7 +251,7 @@ mod tests {
         let x = matrix(9, 2);
         let y = Array1::from_iter((0..18).map(f64::from));
         let weight = Array1::from_iter((0..9).map(|i| i as f32));
-        let labels = Vector::F64(y.slice(s![..;-2]));
+        let labels = Matrix::from(Vector::F64(y.slice(s![..;-2])));
         let source = ArraySource::new(Matrix::F64(x.view()), Some(labels), Some(Vector::F32(weight.view()))).unwrap();
         let mut buffer = BlockBuffer::default();
         let block = source.block(3..6, &mut buffer).unwrap();
@@ -241,7 +265,7 @@ mod tests {
         let mut y = Array1::zeros(100);
         let mut weight = Array1::ones(100);
         let message = |x: &Array2<f64>, y: &Array1<f64>, weight: &Array1<f64>, rows| {
-            let (labels, weights) = (Some(Vector::F64(y.view())), Some(Vector::F64(weight.view())));
+            let (labels, weights) = (Some(Vector::F64(y.view()).into()), Some(Vector::F64(weight.view())));
             let source = ArraySource::new(Matrix::F64(x.view()), labels, weights).unwrap();
             source.block(rows, &mut BlockBuffer::default()).unwrap_err().to_string()
         };
@@ -265,7 +289,7 @@ mod tests {
         for view in [x.slice(s![..0, ..]), x.slice(s![.., ..0])] {
             assert!(matches!(ArraySource::new(Matrix::F64(view), None, None), Err(Error::Data { .. })));
         }
-        let error = ArraySource::new(Matrix::F64(x.view()), Some(Vector::F64(short.view())), None).unwrap_err();
+        let error = ArraySource::new(Matrix::F64(x.view()), Some(Vector::F64(short.view()).into()), None).unwrap_err();
         assert_eq!(error.to_string(), "y: 3 values for 4 rows of X");
         let error = ArraySource::new(Matrix::F64(x.view()), None, Some(Vector::F64(short.view()))).unwrap_err();
         assert_eq!(error.to_string(), "sample_weight: 3 values for 4 rows of X");

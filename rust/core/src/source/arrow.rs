@@ -216,8 +216,8 @@ impl Source for ArrowTable {
         self.schema.selection.n_features()
     }
 
-    fn has_labels(&self) -> bool {
-        self.schema.selection.label().is_some()
+    fn n_outputs(&self) -> usize {
+        self.schema.selection.n_outputs()
     }
 
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 
 use crate::block::{Block, BlockBuffer};
 use crate::error::{Column, Error, Result};
@@ -28,8 +29,8 @@ impl fmt::Display for ColumnRef {
 /// The columns requested by the caller as labels, inputs and weights.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// The column of labels.
-    pub target: Option<ColumnRef>,
+    /// The columns of labels, one for each output; none for rows without labels.
+    pub target: Vec<ColumnRef>,
     /// The inputs in order; by default every column that is neither label nor weight.
     pub columns: Option<Vec<ColumnRef>>,
     /// The column of weights.
@@ -218,7 +219,7 @@ pub(super) struct Selection {
     slots: Vec<Slot>,
     parts: Vec<Part>,
     n_features: usize,
-    label: Option<usize>,
+    n_outputs: usize,
     weight: Option<usize>,
 }
 
@@ -255,25 +256,33 @@ impl Selection {
             };
             Ok(elements.into_iter().map(|element| Slot { column, element }).collect::<Vec<_>>())
         };
-        let mut single = |argument: &str, column: &Option<ColumnRef>| -> Result<Option<Slot>> {
-            let Some(column) = column else { return Ok(None) };
-            match slots_of(argument, columns.resolve(argument, column, origin)?)?[..] {
-                [slot] => Ok(Some(slot)),
+        let mut targets: Vec<Slot> = Vec::new();
+        for column in &wanted.target {
+            for slot in slots_of("target", columns.resolve("target", column, origin)?)? {
+                if targets.contains(&slot) {
+                    return Err(Error::argument("target", format!("column {column} is used twice")));
+                }
+                targets.push(slot);
+            }
+        }
+        let weight = match &wanted.weight {
+            None => None,
+            Some(column) => match slots_of("weight", columns.resolve("weight", column, origin)?)?[..] {
+                [slot] => Some(slot),
                 ref slots => {
                     let message = format!("column {column} holds lists of {} numbers; expected one a row", slots.len());
-                    Err(Error::argument(argument, message))
+                    return Err(Error::argument("weight", message));
                 }
-            }
+            },
         };
-        let (target, weight) = (single("target", &wanted.target)?, single("weight", &wanted.weight)?);
-        if target.is_some() && target == weight {
+        if weight.is_some_and(|slot| targets.contains(&slot)) {
             return Err(Error::argument("weight", "the same column as target"));
         }
-        let taken = |slot: &Slot| Some(*slot) == target || Some(*slot) == weight;
+        let taken = |slot: &Slot| targets.contains(slot) || Some(*slot) == weight;
         let mut slots = Vec::new();
         match &wanted.columns {
             None => {
-                let whole = |column: &usize| [target, weight].iter().flatten().all(|slot| slot.column != *column);
+                let whole = |column: &usize| targets.iter().chain(&weight).all(|slot| slot.column != *column);
                 for column in (0..columns.len()).filter(|column| !columns.is_index(*column)).filter(whole) {
                     slots.extend(slots_of("columns", (column, None))?);
                 }
@@ -294,13 +303,10 @@ impl Selection {
         if n_features == 0 {
             return Err(Error::data(origin, format!("no input column is left of {} columns", columns.len())));
         }
-        let mut append = |slot: Option<Slot>| {
-            slot.map(|slot| {
-                slots.push(slot);
-                slots.len() - 1
-            })
-        };
-        let (label, weight) = (append(target), append(weight));
+        let n_outputs = targets.len();
+        slots.extend(targets);
+        slots.extend(weight);
+        let weight = weight.map(|_| slots.len() - 1);
         let mut parts: Vec<Part> = Vec::new();
         let mut known: HashMap<usize, usize> = HashMap::new();
         for (place, slot) in slots.iter().enumerate() {
@@ -310,7 +316,7 @@ impl Selection {
             });
             parts[part].slots.push((place, slot.element.unwrap_or_default()));
         }
-        Ok(Self { columns, slots, parts, n_features, label, weight })
+        Ok(Self { columns, slots, parts, n_features, n_outputs, weight })
     }
 
     /// Names of all columns of the table.
@@ -373,9 +379,14 @@ impl Selection {
         self.slots.len()
     }
 
-    /// Index of the labels in the list of columns that are read.
-    pub(super) fn label(&self) -> Option<usize> {
-        self.label
+    /// Number of labels of each row.
+    pub(super) fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    /// Where the labels stand in the list of columns that are read.
+    pub(super) fn labels(&self) -> Range<usize> {
+        self.n_features..self.n_features + self.n_outputs
     }
 
     /// Index of the weights in the list of columns that are read.
@@ -386,11 +397,13 @@ impl Selection {
     /// Spreads the values of the columns that are read, one column after another, into the rows of `buffer`.
     pub(super) fn fill(&self, columns: &[Vec<f64>], buffer: &mut BlockBuffer) {
         interleave(&columns[..self.n_features], &mut buffer.x);
-        for (slot, to) in [(self.label, &mut buffer.y), (self.weight, &mut buffer.weight)] {
-            to.clear();
-            if let Some(slot) = slot {
-                to.extend_from_slice(&columns[slot]);
-            }
+        buffer.y.clear();
+        buffer.weight.clear();
+        if self.n_outputs > 0 {
+            interleave(&columns[self.labels()], &mut buffer.y);
+        }
+        if let Some(slot) = self.weight {
+            buffer.weight.extend_from_slice(&columns[slot]);
         }
     }
 
@@ -409,10 +422,11 @@ impl Selection {
             (name, row, Some(self.named(slot)))
         };
         require_finite(&buffer.x, |index| at(index / d, index % d))?;
-        require_finite(&buffer.y, |index| at(index, self.label.unwrap_or_default()))?;
+        let m = self.n_outputs;
+        require_finite(&buffer.y, |index| at(index / m, d + index % m))?;
         require_weights(&buffer.weight, |index| at(index, self.weight.unwrap_or_default()))?;
         let weight = self.weight.map(|_| &buffer.weight[..]);
-        Ok(Block { x: &buffer.x, y: &buffer.y, weight, n_features: d, n_rows })
+        Ok(Block { x: &buffer.x, y: &buffer.y, weight, n_features: d, n_outputs: m, n_rows })
     }
 }
 

@@ -172,7 +172,7 @@ impl CsvSource {
             };
             if slot < self.selection.n_features() {
                 buffer.x.push(value);
-            } else if Some(slot) == self.selection.label() {
+            } else if self.selection.labels().contains(&slot) {
                 buffer.y.push(value);
             } else {
                 buffer.weight.push(value);
@@ -191,8 +191,8 @@ impl Source for CsvSource {
         self.selection.n_features()
     }
 
-    fn has_labels(&self) -> bool {
-        self.selection.label().is_some()
+    fn n_outputs(&self) -> usize {
+        self.selection.n_outputs()
     }
 
     fn is_sequential(&self) -> bool {
@@ -526,7 +526,7 @@ mod tests {
 
     fn open(files: &[&TestFile]) -> Result<CsvSource> {
         let paths: Vec<TableFile> = files.iter().map(|file| TableFile::from(&*file.0)).collect();
-        let wanted = Wanted { target: Some(ColumnRef::Name("y".into())), ..Wanted::default() };
+        let wanted = Wanted { target: vec![ColumnRef::Name("y".into())], ..Wanted::default() };
         CsvSource::open(&paths, &wanted, &CsvFormat { delimiter: b',', names: None, header: None }, &Control::default())
     }
 

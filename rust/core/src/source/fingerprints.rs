@@ -83,7 +83,7 @@ mod tests {
         let fingerprints = Fingerprints::new(237);
         let values: Vec<f64> = (0..37).map(f64::from).collect();
         fn block(x: &[f64]) -> Block<'_> {
-            Block { x, y: &[], weight: None, n_features: 1, n_rows: 37 }
+            Block { x, y: &[], weight: None, n_features: 1, n_outputs: 0, n_rows: 37 }
         }
         fingerprints.check(100, &block(&values), "rows").unwrap();
         fingerprints.check(100, &block(&values), "rows").unwrap();
@@ -107,7 +107,7 @@ mod tests {
         let n_blocks = 100_000;
         let fingerprints = Fingerprints::new(64 * n_blocks);
         for block in 0..n_blocks {
-            let block_of = Block { x: &values, y: &[], weight: None, n_features: 1, n_rows: 64 };
+            let block_of = Block { x: &values, y: &[], weight: None, n_features: 1, n_outputs: 0, n_rows: 64 };
             fingerprints.check(64 * block, &block_of, "rows").unwrap();
         }
         let n_known = fingerprints.known.lock().unwrap().len() as u64;

@@ -37,8 +37,12 @@ pub trait Source: Sync {
     fn n_rows(&self) -> u64;
     /// Number of input columns.
     fn n_features(&self) -> usize;
-    /// Whether rows carry labels.
-    fn has_labels(&self) -> bool;
+    /// Number of labels of each row; 0 if rows have none.
+    fn n_outputs(&self) -> usize;
+    /// Whether rows have labels.
+    fn has_labels(&self) -> bool {
+        self.n_outputs() > 0
+    }
     /// Whether reading blocks in order is much cheaper than in any other order; one thread then reads them in order.
     fn is_sequential(&self) -> bool {
         false

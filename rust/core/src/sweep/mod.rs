@@ -59,6 +59,11 @@ pub fn resumable_sweep(
         if accumulator.needs_labels() && !source.has_labels() {
             return Err(Error::argument("y", format!("{} needs labels, the samples have none", accumulator.name())));
         }
+        let (expected, got) = (accumulator.n_outputs(), source.n_outputs());
+        if expected > 0 && got > 0 && expected != got {
+            let message = format!("{} takes {expected} labels a row, the samples have {got}", accumulator.name());
+            return Err(Error::argument("y", message));
+        }
     }
     let plan = Plan::new(source.n_rows(), source.n_features());
     memory::require(n_bytes(accumulators))?;
@@ -200,8 +205,8 @@ pub(crate) mod tests {
             D
         }
 
-        fn has_labels(&self) -> bool {
-            self.has_labels
+        fn n_outputs(&self) -> usize {
+            usize::from(self.has_labels)
         }
 
         fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
@@ -223,6 +228,7 @@ pub(crate) mod tests {
                 y: if self.has_labels { &buffer.y } else { &[] },
                 weight: None,
                 n_features: D,
+                n_outputs: usize::from(self.has_labels),
                 n_rows: (rows.end - rows.start) as usize,
             })
         }

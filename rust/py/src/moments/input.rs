@@ -1,4 +1,6 @@
-//! Mean and covariance of inputs and label as Python objects.
+//! Mean and covariance of inputs and labels as Python objects.
+
+use std::ops::Range;
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -6,7 +8,7 @@ use relunet_core::moments::InputMoments as CoreInput;
 
 use super::{Accumulator, Matrix, Vector, count, init, inner, matrix};
 
-/// Weighted mean and covariance of the inputs and the label.
+/// Weighted mean and covariance of the inputs and the labels.
 ///
 /// With row weights w, which are 1 by default, and W = Σ w,
 ///
@@ -23,6 +25,8 @@ use super::{Accumulator, Matrix, Vector, count, init, inner, matrix};
 /// ----------
 /// n_features : int
 ///     Number of input columns d.
+/// n_outputs : int, default=1
+///     Number m of labels of a row.
 ///
 /// Attributes
 /// ----------
@@ -37,11 +41,17 @@ use super::{Accumulator, Matrix, Vector, count, init, inner, matrix};
 /// cov : ndarray of shape (d, d)
 ///     Covariance of the inputs.
 /// label_mean : float
-///     Mean of the label.
+///     Mean of the label, of the first where there are several.
 /// label_var : float
-///     Variance of the label.
+///     Variance of the same label.
 /// label_cov : ndarray of shape (d,)
-///     Covariance of each input with the label.
+///     Covariance of each input with the same label.
+/// label_means : ndarray of shape (m,)
+///     Mean of each label.
+/// label_covariance : ndarray of shape (m, m)
+///     Covariance of the labels.
+/// cross_covariance : ndarray of shape (m, d)
+///     Covariance of each label with each input.
 ///
 /// Raises
 /// ------
@@ -64,8 +74,9 @@ pub struct InputMoments {}
 #[pymethods]
 impl InputMoments {
     #[new]
-    fn new(n_features: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
-        init(n_features.py(), Self {}, CoreInput::new(count(n_features, "n_features")? as usize))
+    #[pyo3(signature = (n_features, n_outputs=1))]
+    fn new(n_features: &Bound<'_, PyAny>, n_outputs: usize) -> PyResult<PyClassInitializer<Self>> {
+        init(n_features.py(), Self {}, CoreInput::new(count(n_features, "n_features")? as usize, n_outputs))
     }
 
     /// Sum of the row weights.
@@ -77,38 +88,71 @@ impl InputMoments {
     /// Mean of the inputs, ndarray of shape (d,).
     #[getter]
     fn mean<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
-        let inner = inner!(slf, Input);
-        Ok(PyArray1::from_slice(py, &inner.mean()[..inner.mean().len() - 1]))
+        let d = slf.as_super().moments.n_features();
+        Ok(PyArray1::from_slice(py, &inner!(slf, Input).mean()[..d]))
     }
 
     /// Covariance of the inputs, ndarray of shape (d, d).
     #[getter]
     fn cov<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
-        let inner = inner!(slf, Input);
-        let (c, all) = (inner.mean().len(), inner.covariance());
-        let inputs = all.chunks_exact(c).take(c - 1).flat_map(|row| &row[..c - 1]).copied().collect();
-        matrix(py, inputs, [c - 1, c - 1])
+        let d = slf.as_super().moments.n_features();
+        Self::part(&slf, py, 0..d, 0..d)
     }
 
-    /// Mean of the label.
+    /// Mean of the label, of the first where there are several.
     #[getter]
     fn label_mean(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        let mean = inner!(slf, Input).mean();
-        Ok(mean[mean.len() - 1])
+        Ok(inner!(slf, Input).mean()[slf.as_super().moments.n_features()])
     }
 
-    /// Variance of the label.
+    /// Variance of the label, of the first where there are several.
     #[getter]
     fn label_var(slf: PyRef<'_, Self>) -> PyResult<f64> {
-        let covariance = inner!(slf, Input).covariance();
-        Ok(covariance[covariance.len() - 1])
+        let (inner, d) = (inner!(slf, Input), slf.as_super().moments.n_features());
+        Ok(inner.covariance()[d * inner.mean().len() + d])
     }
 
-    /// Covariance of each input with the label, ndarray of shape (d,).
+    /// Covariance of each input with the label, the first where there are several, ndarray of shape (d,).
     #[getter]
     fn label_cov<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
-        let inner = inner!(slf, Input);
-        let (c, all) = (inner.mean().len(), inner.covariance());
-        Ok(PyArray1::from_slice(py, &all[(c - 1) * c..c * c - 1]))
+        let (inner, d) = (inner!(slf, Input), slf.as_super().moments.n_features());
+        let row = d * inner.mean().len();
+        Ok(PyArray1::from_slice(py, &inner.covariance()[row..row + d]))
+    }
+
+    /// Mean of each label, ndarray of shape (m,).
+    #[getter]
+    fn label_means<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Vector<'py>> {
+        let d = slf.as_super().moments.n_features();
+        Ok(PyArray1::from_slice(py, &inner!(slf, Input).mean()[d..]))
+    }
+
+    /// Covariance of the labels, ndarray of shape (m, m).
+    #[getter]
+    fn label_covariance<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let (d, c) = (slf.as_super().moments.n_features(), inner!(slf, Input).mean().len());
+        Self::part(&slf, py, d..c, d..c)
+    }
+
+    /// Covariance of each label with each input, ndarray of shape (m, d).
+    #[getter]
+    fn cross_covariance<'py>(slf: PyRef<'py, Self>, py: Python<'py>) -> PyResult<Matrix<'py>> {
+        let (d, c) = (slf.as_super().moments.n_features(), inner!(slf, Input).mean().len());
+        Self::part(&slf, py, d..c, 0..d)
+    }
+}
+
+impl InputMoments {
+    /// Some rows and columns of the covariance.
+    fn part<'py>(
+        slf: &PyRef<'py, Self>,
+        py: Python<'py>,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> PyResult<Matrix<'py>> {
+        let (all, c) = (inner!(slf, Input).covariance(), inner!(slf, Input).mean().len());
+        let shape = [rows.len(), columns.len()];
+        let values = rows.flat_map(|row| &all[row * c..][columns.clone()]).copied().collect();
+        matrix(py, values, shape)
     }
 }

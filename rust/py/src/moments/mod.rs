@@ -4,6 +4,8 @@ mod contraction;
 mod curvature;
 mod gradient;
 mod input;
+mod joint_gradient;
+mod label_map;
 mod risk;
 mod rows;
 mod sketch;
@@ -13,6 +15,8 @@ use contraction::ContractionMoments;
 use curvature::CurvatureMoments;
 use gradient::GradientMoments;
 use input::InputMoments;
+use joint_gradient::JointGradientMoments;
+use label_map::LabelMap;
 use risk::RiskMoments;
 use rows::RowSample;
 use sketch::SketchMoments;
@@ -147,8 +151,9 @@ impl Accumulator {
     /// ----------
     /// X : array_like of shape (n, d)
     ///     Inputs.
-    /// y : array_like of shape (n,), default=None
-    ///     Labels. All accumulators except `InputMoments`, `CurvatureMoments` and `RowSample` need them.
+    /// y : array_like of shape (n,) or (n, m), default=None
+    ///     Labels, as many a row as the accumulator takes. All accumulators except `InputMoments`, `CurvatureMoments` and
+    ///     `RowSample` need them.
     /// sample_weight : array_like of shape (n,), default=None
     ///     Nonnegative row weights; None gives each row the weight 1. A row of weight 2 contributes to every mean like
     ///     two copies of the row.
@@ -298,7 +303,9 @@ kinds!(
     Curvature => CurvatureMoments,
     Risk => RiskMoments,
     Rows => RowSample,
-    Sketch => SketchMoments
+    Sketch => SketchMoments,
+    JointGradient => JointGradientMoments,
+    Mapped => LabelMap
 );
 
 /// Unwraps the core's accumulator of the given variant from a Python object.

@@ -1,6 +1,6 @@
 //! Samples of rows, chosen by a hash of their content, as Python objects.
 
-use numpy::{AllowTypeChange, PyArray1, PyArrayLike2};
+use numpy::{AllowTypeChange, PyArray1, PyArrayLike2, PyArrayMethods};
 use pyo3::prelude::*;
 use relunet_core::moments::RowSample as CoreRows;
 
@@ -23,6 +23,8 @@ use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, rows_of};
 /// directions : array_like of shape (q, d), default=None
 ///     If given, the projections x·v_j on these vectors are stored instead of the inputs. The choice of rows does not
 ///     depend on them.
+/// n_outputs : int, default=1
+///     Number m of labels of a row.
 ///
 /// Attributes
 /// ----------
@@ -51,17 +53,18 @@ pub struct RowSample {}
 #[pymethods]
 impl RowSample {
     #[new]
-    #[pyo3(signature = (n_features, threshold, seed, directions=None))]
+    #[pyo3(signature = (n_features, threshold, seed, directions=None, n_outputs=1))]
     fn new(
         n_features: &Bound<'_, PyAny>,
         threshold: &Bound<'_, PyAny>,
         seed: &Bound<'_, PyAny>,
         directions: Option<PyArrayLike2<'_, f64, AllowTypeChange>>,
+        n_outputs: usize,
     ) -> PyResult<PyClassInitializer<Self>> {
         let (py, n_features) = (n_features.py(), count(n_features, "n_features")? as usize);
         let (threshold, seed) = (count(threshold, "threshold")?, count(seed, "seed")?);
         let directions = directions.map(|directions| rows_of(py, "directions", &directions, n_features)).transpose()?;
-        init(py, Self {}, CoreRows::new(n_features, threshold, seed, directions))
+        init(py, Self {}, CoreRows::new(n_features, n_outputs, threshold, seed, directions))
     }
 
     /// Return the kept rows, ordered by their hash.
@@ -77,8 +80,8 @@ impl RowSample {
     ///     Hash of each row.
     /// x : ndarray of shape (n, d) or (n, q)
     ///     Inputs, or their projections if `directions` were given.
-    /// y : ndarray of shape (n,)
-    ///     Labels.
+    /// y : ndarray of shape (n,) or (n, m)
+    ///     Labels; two dimensions for more than one label a row.
     /// weight : ndarray of shape (n,)
     ///     Row weights.
     #[pyo3(signature = (*, held_out=None))]
@@ -86,12 +89,15 @@ impl RowSample {
         slf: PyRef<'py, Self>,
         py: Python<'py>,
         held_out: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Matrix<'py>, Vector<'py>, Vector<'py>)> {
+    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Matrix<'py>, Bound<'py, PyAny>, Vector<'py>)> {
         let held_out = held_out.map_or(Ok(0), |held_out| count(held_out, "held_out"))?;
         let chosen = inner!(slf, Rows).chosen(held_out);
-        let shape = [chosen.y.len(), inner!(slf, Rows).n_columns()];
+        let (n, m) = (chosen.weight.len(), slf.as_super().moments.n_outputs());
+        let shape = [n, inner!(slf, Rows).n_columns()];
         let hashes = PyArray1::from_vec(py, chosen.hashes);
         let x = matrix(py, chosen.x, shape)?;
-        Ok((hashes, x, PyArray1::from_vec(py, chosen.y), PyArray1::from_vec(py, chosen.weight)))
+        let y = PyArray1::from_vec(py, chosen.y);
+        let y = if m == 1 { y.into_any() } else { y.reshape([n, m])?.into_any() };
+        Ok((hashes, x, y, PyArray1::from_vec(py, chosen.weight)))
     }
 }

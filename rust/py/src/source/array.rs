@@ -19,12 +19,14 @@ pub struct ArraySource {
     pub(super) weight: Option<Py<PyAny>>,
     /// Names of the columns, for messages; empty where they have none.
     pub(super) names: Vec<String>,
+    /// Names of the labels, for messages; empty where they have none.
+    pub(super) label_names: Vec<String>,
 }
 
 /// The arrays of a source while they are borrowed.
 pub(super) struct BorrowedArrays<'py> {
     x: BorrowedMatrix<'py>,
-    y: Option<BorrowedVector<'py>>,
+    y: Option<BorrowedLabels<'py>>,
     weight: Option<BorrowedVector<'py>>,
 }
 
@@ -33,20 +35,25 @@ enum BorrowedMatrix<'py> {
     F64(PyReadonlyArray2<'py, f64>),
 }
 
+enum BorrowedLabels<'py> {
+    One(BorrowedVector<'py>),
+    Several(BorrowedMatrix<'py>),
+}
+
 enum BorrowedVector<'py> {
     F32(PyReadonlyArray1<'py, f32>),
     F64(PyReadonlyArray1<'py, f64>),
 }
 
 impl<'py> BorrowedMatrix<'py> {
-    fn new(array: &Bound<'py, PyAny>) -> PyResult<Self> {
-        require_regular(array, "X")?;
+    fn new(array: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
+        require_regular(array, name)?;
         if let Ok(array) = array.cast::<PyArray2<f64>>() {
             Ok(Self::F64(array.try_readonly()?))
         } else if let Ok(array) = array.cast::<PyArray2<f32>>() {
             Ok(Self::F32(array.try_readonly()?))
         } else {
-            Err(wrong_array(array, "X", "a matrix"))
+            Err(wrong_array(array, name, "a matrix"))
         }
     }
 
@@ -54,6 +61,22 @@ impl<'py> BorrowedMatrix<'py> {
         match self {
             Self::F32(array) => Matrix::F32(array.as_array()),
             Self::F64(array) => Matrix::F64(array.as_array()),
+        }
+    }
+}
+
+impl<'py> BorrowedLabels<'py> {
+    fn new(array: &Bound<'py, PyAny>) -> PyResult<Self> {
+        match array.cast::<PyUntypedArray>() {
+            Ok(matrix) if matrix.ndim() == 2 => BorrowedMatrix::new(array, "y").map(Self::Several),
+            _ => BorrowedVector::new(array, "y").map(Self::One),
+        }
+    }
+
+    fn view(&self) -> Matrix<'_> {
+        match self {
+            Self::One(vector) => vector.view().into(),
+            Self::Several(matrix) => matrix.view(),
         }
     }
 }
@@ -100,20 +123,18 @@ fn wrong_array(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyErr {
 
 impl ArraySource {
     pub(super) fn borrow<'py>(&self, py: Python<'py>) -> PyResult<BorrowedArrays<'py>> {
-        let vector = |array: &Option<Py<PyAny>>, name| {
-            array.as_ref().map(|array| BorrowedVector::new(array.bind(py), name)).transpose()
-        };
+        let weight = self.weight.as_ref().map(|weight| BorrowedVector::new(weight.bind(py), "sample_weight"));
         Ok(BorrowedArrays {
-            x: BorrowedMatrix::new(self.x.bind(py))?,
-            y: vector(&self.y, "y")?,
-            weight: vector(&self.weight, "sample_weight")?,
+            x: BorrowedMatrix::new(self.x.bind(py), "X")?,
+            y: self.y.as_ref().map(|y| BorrowedLabels::new(y.bind(py))).transpose()?,
+            weight: weight.transpose()?,
         })
     }
 }
 
 impl BorrowedArrays<'_> {
     pub(super) fn source(&self) -> Result<source::ArraySource<'_>> {
-        let y = self.y.as_ref().map(BorrowedVector::view);
+        let y = self.y.as_ref().map(BorrowedLabels::view);
         let weight = self.weight.as_ref().map(BorrowedVector::view);
         source::ArraySource::new(self.x.view(), y, weight)
     }
@@ -122,7 +143,7 @@ impl BorrowedArrays<'_> {
 #[pymethods]
 impl ArraySource {
     #[new]
-    #[pyo3(signature = (X, y=None, sample_weight=None, *, names=None))]
+    #[pyo3(signature = (X, y=None, sample_weight=None, *, names=None, label_names=None))]
     #[allow(non_snake_case, reason = "the name that users of scikit-learn expect")]
     fn new(
         py: Python<'_>,
@@ -130,8 +151,10 @@ impl ArraySource {
         y: Option<Py<PyAny>>,
         sample_weight: Option<Py<PyAny>>,
         names: Option<Vec<String>>,
+        label_names: Option<Vec<String>>,
     ) -> PyResult<Self> {
-        let new = Self { x: X, y, weight: sample_weight, names: names.unwrap_or_default() };
+        let (names, label_names) = (names.unwrap_or_default(), label_names.unwrap_or_default());
+        let new = Self { x: X, y, weight: sample_weight, names, label_names };
         new.borrow(py)?.source().map_err(|error| to_python(py, error))?;
         Ok(new)
     }
@@ -158,6 +181,12 @@ impl ArraySource {
     #[getter]
     fn has_labels(&self) -> bool {
         self.y.is_some()
+    }
+
+    /// Number of labels of each row.
+    #[getter]
+    fn n_outputs(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        with_source(slf.as_any(), |source| Ok(source.n_outputs()))
     }
 
     /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.

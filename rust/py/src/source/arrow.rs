@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use relunet_core::source;
 
-use super::table::{ColumnArgument, TableSource, wanted};
+use super::table::{ColumnArgument, TableSource, TargetArgument, wanted};
 use crate::error::to_python;
 
 /// An Arrow stream, read once from its start to its end.
@@ -22,7 +22,7 @@ impl ArrowStream {
     fn new(
         capsule: &Bound<'_, PyCapsule>,
         origin: &str,
-        target: Option<ColumnArgument>,
+        target: Option<TargetArgument>,
         columns: Option<Vec<ColumnArgument>>,
         weight: Option<ColumnArgument>,
     ) -> PyResult<Self> {

@@ -24,7 +24,7 @@ pub use table::{TableSource, open_csv, open_parquet};
 use crate::error::to_python;
 
 /// What `read` returns: inputs, labels and weights.
-type Rows<'py> = (Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyArray1<f64>>>, Option<Bound<'py, PyArray1<f64>>>);
+type Rows<'py> = (Bound<'py, PyArray2<f64>>, Option<Bound<'py, PyAny>>, Option<Bound<'py, PyArray1<f64>>>);
 
 /// Runs `run` on the source behind a Python object, detached from the interpreter.
 ///
@@ -41,7 +41,11 @@ pub fn with_source<R: Ungil + Send>(
     let result = if let Ok(array) = source.cast::<ArraySource>() {
         let array = array.get();
         let borrowed = array.borrow(py)?;
-        let source = borrowed.source().map_err(|error| to_python(py, error))?.with_names(&array.names);
+        let source = borrowed
+            .source()
+            .map_err(|error| to_python(py, error))?
+            .with_names(&array.names)
+            .with_label_names(&array.label_names);
         py.detach(|| run(&source))
     } else if let Ok(npy) = source.cast::<NpySource>() {
         let source = &npy.get().0;
@@ -68,12 +72,18 @@ fn read<'py>(source: &Bound<'py, PyAny>, start: u64, stop: u64) -> PyResult<Rows
     let (x, shape, y, weight) = with_source(source, |source| {
         let mut buffer = BlockBuffer::default();
         let block = source.block(start..stop, &mut buffer)?;
-        let shape = [block.n_rows, block.n_features];
+        let shape = [block.n_rows, block.n_features, block.n_outputs];
         let y = source.has_labels().then(|| block.y.to_vec());
         Ok((block.x.to_vec(), shape, y, block.weight.map(<[f64]>::to_vec)))
     })?;
-    let vector = |values: Option<Vec<f64>>| values.map(|values| PyArray1::from_vec(py, values));
-    Ok((PyArray1::from_vec(py, x).reshape(shape)?, vector(y), vector(weight)))
+    let vector = |values: Vec<f64>| PyArray1::from_vec(py, values);
+    let [n_rows, n_features, n_outputs] = shape;
+    // One label a row is a vector.
+    let y = match y.map(vector) {
+        Some(y) if n_outputs > 1 => Some(y.reshape([n_rows, n_outputs])?.into_any()),
+        y => y.map(Bound::into_any),
+    };
+    Ok((vector(x).reshape([n_rows, n_features])?, y, weight.map(vector)))
 }
 
 fn dtype_name(is_single_precision: bool) -> &'static str {

@@ -19,6 +19,13 @@ enum WeightsArgument {
     Files(Vec<PathBuf>),
 }
 
+/// One column of labels, or several.
+#[derive(FromPyObject)]
+enum TargetArgument {
+    One(i64),
+    Several(Vec<i64>),
+}
+
 #[pymethods]
 impl NpySource {
     #[new]
@@ -27,7 +34,7 @@ impl NpySource {
         py: Python<'_>,
         x_paths: Vec<PathBuf>,
         y_paths: Option<Vec<PathBuf>>,
-        target: Option<i64>,
+        target: Option<TargetArgument>,
         columns: Option<Vec<i64>>,
         weight: Option<WeightsArgument>,
     ) -> PyResult<Self> {
@@ -35,7 +42,12 @@ impl NpySource {
             WeightsArgument::Column(column) => Weights::Column(column),
             WeightsArgument::Files(paths) => Weights::Files(paths),
         });
-        py.detach(|| source::NpySource::open(&x_paths, y_paths.as_deref(), target, columns.as_deref(), weight.as_ref()))
+        let target = target.map(|target| match target {
+            TargetArgument::One(column) => vec![column],
+            TargetArgument::Several(columns) => columns,
+        });
+        let (y, target, columns) = (y_paths.as_deref(), target.as_deref(), columns.as_deref());
+        py.detach(|| source::NpySource::open(&x_paths, y, target, columns, weight.as_ref()))
             .map(Self)
             .map_err(|error| to_python(py, error))
     }
@@ -68,6 +80,12 @@ impl NpySource {
     #[getter]
     fn has_labels(&self) -> bool {
         self.0.has_labels()
+    }
+
+    /// Number of labels of each row.
+    #[getter]
+    fn n_outputs(&self) -> usize {
+        self.0.n_outputs()
     }
 
     /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.

@@ -21,7 +21,7 @@ pub struct RowReader {
     n_rows: u64,
     n_columns: usize,
     is_single_precision: bool,
-    has_labels: bool,
+    n_outputs: usize,
     is_sequential: bool,
     fingerprints: Fingerprints,
     /// What the function raised: it passes through the core as an interruption.
@@ -31,7 +31,7 @@ pub struct RowReader {
 #[pymethods]
 impl RowReader {
     #[new]
-    #[pyo3(signature = (read, origin, *, n_rows, n_columns, single, has_labels, sequential, names=None))]
+    #[pyo3(signature = (read, origin, *, n_rows, n_columns, single, n_outputs, sequential, names=None))]
     #[allow(clippy::fn_params_excessive_bools, clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
         read: Py<PyAny>,
@@ -39,7 +39,7 @@ impl RowReader {
         n_rows: u64,
         n_columns: usize,
         single: bool,
-        has_labels: bool,
+        n_outputs: usize,
         sequential: bool,
         names: Option<Vec<String>>,
     ) -> Self {
@@ -50,7 +50,7 @@ impl RowReader {
             n_rows,
             n_columns,
             is_single_precision: single,
-            has_labels,
+            n_outputs,
             is_sequential: sequential,
             fingerprints: Fingerprints::new(n_rows),
             raised: Mutex::default(),
@@ -78,7 +78,13 @@ impl RowReader {
     /// Whether rows carry labels.
     #[getter]
     fn has_labels(&self) -> bool {
-        self.has_labels
+        self.n_outputs > 0
+    }
+
+    /// Number of labels of each row.
+    #[getter]
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
     }
 
     /// The rows `start..stop` in double precision: inputs, labels or None, weights or None.
@@ -92,17 +98,18 @@ impl RowReader {
     fn copy(&self, py: Python<'_>, rows: &Range<u64>, buffer: &mut BlockBuffer) -> PyResult<Result<bool>> {
         let returned = self.read.call1(py, (rows.start, rows.end))?;
         let (x, y, weight) = returned.extract::<(Py<PyAny>, Option<Py<PyAny>>, Option<Py<PyAny>>)>(py)?;
-        let arrays = ArraySource { x, y, weight, names: Vec::new() };
+        let arrays = ArraySource { x, y, weight, names: Vec::new(), label_names: Vec::new() };
         let borrowed = arrays.borrow(py)?;
         Ok(borrowed.source().map(|source| source.with_names(&self.names)).and_then(|source| {
             let mut scratch = BlockBuffer::default();
             let n_rows = rows.end - rows.start;
-            let found = (source.n_rows(), source.n_features(), source.has_labels());
-            if found != (n_rows, self.n_columns, self.has_labels) {
-                let (found_rows, found_columns, _) = found;
-                let message =
-                    format!("({found_rows}, {found_columns}) where ({n_rows}, {}) was expected", self.n_columns);
-                return Err(Error::data("X", message));
+            let (found, expected) = ((source.n_rows(), source.n_features()), (n_rows, self.n_columns));
+            if found != expected {
+                return Err(Error::data("X", format!("{found:?} where {expected:?} was expected")));
+            }
+            if source.n_outputs() != self.n_outputs {
+                let message = format!("{} labels a row where {} were expected", source.n_outputs(), self.n_outputs);
+                return Err(Error::data("y", message));
             }
             let block = source.block(0..n_rows, &mut scratch)?;
             buffer.x.clear();
@@ -125,8 +132,8 @@ impl Source for RowReader {
         self.n_columns
     }
 
-    fn has_labels(&self) -> bool {
-        self.has_labels
+    fn n_outputs(&self) -> usize {
+        self.n_outputs
     }
 
     fn is_sequential(&self) -> bool {
@@ -152,7 +159,8 @@ impl Source for RowReader {
             };
         }
         let weight = has_weights.then_some(&buffer.weight[..]);
-        let block = Block { x: &buffer.x, y: &buffer.y, weight, n_features: self.n_columns, n_rows };
+        let (n_features, n_outputs) = (self.n_columns, self.n_outputs);
+        let block = Block { x: &buffer.x, y: &buffer.y, weight, n_features, n_outputs, n_rows };
         self.fingerprints.check(rows.start, &block, &self.origin)?;
         Ok(block)
     }

@@ -17,6 +17,13 @@ pub enum ColumnArgument {
     Name(String),
 }
 
+/// One column of labels, or several.
+#[derive(FromPyObject)]
+pub enum TargetArgument {
+    One(ColumnArgument),
+    Several(Vec<ColumnArgument>),
+}
+
 impl From<ColumnArgument> for ColumnRef {
     fn from(column: ColumnArgument) -> Self {
         match column {
@@ -27,12 +34,17 @@ impl From<ColumnArgument> for ColumnRef {
 }
 
 pub(super) fn wanted(
-    target: Option<ColumnArgument>,
+    target: Option<TargetArgument>,
     columns: Option<Vec<ColumnArgument>>,
     weight: Option<ColumnArgument>,
 ) -> Wanted {
+    let target = match target {
+        None => Vec::new(),
+        Some(TargetArgument::One(column)) => vec![column.into()],
+        Some(TargetArgument::Several(columns)) => columns.into_iter().map(Into::into).collect(),
+    };
     Wanted {
-        target: target.map(Into::into),
+        target,
         columns: columns.map(|columns| columns.into_iter().map(Into::into).collect()),
         weight: weight.map(Into::into),
     }
@@ -85,6 +97,12 @@ impl TableSource {
         self.source.has_labels()
     }
 
+    /// Number of labels of each row.
+    #[getter]
+    fn n_outputs(&self) -> usize {
+        self.source.n_outputs()
+    }
+
     /// Whether rows can be had at little cost only in their order.
     #[getter]
     fn is_sequential(&self) -> bool {
@@ -103,7 +121,7 @@ impl TableSource {
 pub fn open_parquet(
     py: Python<'_>,
     files: Vec<FileArgument>,
-    target: Option<ColumnArgument>,
+    target: Option<TargetArgument>,
     columns: Option<Vec<ColumnArgument>>,
     weight: Option<ColumnArgument>,
 ) -> PyResult<TableSource> {
@@ -126,7 +144,7 @@ pub fn open_csv(
     delimiter: u8,
     names: Option<Vec<String>>,
     header: Option<bool>,
-    target: Option<ColumnArgument>,
+    target: Option<TargetArgument>,
     columns: Option<Vec<ColumnArgument>>,
     weight: Option<ColumnArgument>,
 ) -> PyResult<TableSource> {

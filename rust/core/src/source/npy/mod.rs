@@ -37,18 +37,28 @@ pub struct NpySource {
     weight: Option<Values>,
 }
 
-/// One value per row: a label or a weight.
+/// Labels or weights of the rows.
 #[derive(Debug)]
 enum Values {
-    /// At this index of the list of columns that are read.
-    Column(usize),
+    /// At these places in the list of columns that are read.
+    Columns(Range<usize>),
     Files(Tables),
+}
+
+impl Values {
+    /// Number of values a row.
+    fn width(&self) -> usize {
+        match self {
+            Self::Columns(slots) => slots.len(),
+            Self::Files(tables) => tables.n_columns(),
+        }
+    }
 }
 
 impl NpySource {
     /// A source of the rows of the files `x`, one after another.
     ///
-    /// Labels are in the files `y`, of shape `(n,)` or `(n, 1)`, or in the column `target` of `x`. Inputs are `columns`, in
+    /// Labels are in the files `y`, of shape `(n,)` or `(n, m)`, or in the columns `target` of `x`. Inputs are `columns`, in
     /// the order given, by default every column that is neither label nor weight. Negative columns count from the end.
     ///
     /// # Errors
@@ -57,7 +67,7 @@ impl NpySource {
     pub fn open(
         x: &[PathBuf],
         y: Option<&[PathBuf]>,
-        target: Option<i64>,
+        target: Option<&[i64]>,
         columns: Option<&[i64]>,
         weight: Option<&Weights>,
     ) -> Result<Self> {
@@ -75,16 +85,21 @@ impl NpySource {
             None => (None, None),
         };
         let columns = columns.map(|columns| columns.iter().map(|&column| ColumnRef::Index(column)).collect());
-        let wanted = Wanted { target: target.map(ColumnRef::Index), columns, weight };
+        let target = target.unwrap_or_default().iter().map(|&column| ColumnRef::Index(column)).collect();
+        let wanted = Wanted { target, columns, weight };
         let origin = x.tables()[0].path().display().to_string();
         let selection = Selection::new(&wanted, Columns::unnamed(x.n_columns()), &origin, |_| Ok(None))?;
-        let values = |slot: Option<usize>, files: Option<&[PathBuf]>| match (slot, files) {
-            (Some(slot), _) => Ok(Some(Values::Column(slot))),
-            (None, Some(files)) => one_value_a_row(files, &x).map(Some),
-            (None, None) => Ok(None),
+        let labels = Some(selection.labels()).filter(|slots| !slots.is_empty());
+        let y = match (labels, y) {
+            (Some(slots), _) => Some(Values::Columns(slots)),
+            (None, Some(files)) => Some(values_of_rows(files, &x, usize::MAX)?),
+            (None, None) => None,
         };
-        let y = values(selection.label(), y)?;
-        let weight = values(selection.weight(), weight_files.map(Vec::as_slice))?;
+        let weight = match (selection.weight(), weight_files) {
+            (Some(slot), _) => Some(Values::Columns(slot..slot + 1)),
+            (None, Some(files)) => Some(values_of_rows(files, &x, 1)?),
+            (None, None) => None,
+        };
         let columns = selection.all();
         Ok(Self { x, selection, columns, y, weight })
     }
@@ -99,20 +114,24 @@ impl NpySource {
         self.x.is_single_precision()
     }
 
-    /// The files and the column of them that hold `values`.
-    fn origin<'a>(&'a self, values: &'a Option<Values>) -> (&'a Tables, usize) {
+    /// The files and the column of them that hold the value at an index of `values`, and its row.
+    fn origin<'a>(&'a self, values: &'a Option<Values>, index: usize) -> (&'a Tables, usize, usize) {
         match values {
-            Some(Values::Files(tables)) => (tables, 0),
-            Some(Values::Column(slot)) => (&self.x, self.columns[*slot]),
-            None => (&self.x, 0),
+            Some(Values::Files(tables)) => (tables, index % tables.n_columns(), index / tables.n_columns()),
+            Some(Values::Columns(slots)) => {
+                (&self.x, self.columns[slots.start + index % slots.len()], index / slots.len())
+            }
+            None => (&self.x, 0, index),
         }
     }
 }
 
-fn one_value_a_row(paths: &[PathBuf], x: &Tables) -> Result<Values> {
+/// Files of labels or weights, with at most so many values a row.
+fn values_of_rows(paths: &[PathBuf], x: &Tables, most: usize) -> Result<Values> {
     let tables = Tables::open(paths)?;
-    if let Some(table) = tables.tables().iter().find(|table| table.n_columns() != 1) {
-        let message = format!("shape {}; expected (rows,) or (rows, 1)", table.shape());
+    if let Some(table) = tables.tables().iter().find(|table| !(1..=most).contains(&table.n_columns())) {
+        let expected = if most == 1 { "(rows, 1)" } else { "(rows, outputs)" };
+        let message = format!("shape {}; expected (rows,) or {expected}", table.shape());
         return Err(Error::data(table.path().display().to_string(), message));
     }
     if tables.n_rows() != x.n_rows() {
@@ -136,8 +155,8 @@ impl Source for NpySource {
         self.selection.n_features()
     }
 
-    fn has_labels(&self) -> bool {
-        self.y.is_some()
+    fn n_outputs(&self) -> usize {
+        self.y.as_ref().map_or(0, Values::width)
     }
 
     fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
@@ -153,7 +172,7 @@ impl Source for NpySource {
         let mut outs = vec![(0..n_features, &mut *x)];
         for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
             match values {
-                Some(Values::Column(slot)) => outs.push((*slot..*slot + 1, out)),
+                Some(Values::Columns(slots)) => outs.push((slots.clone(), out)),
                 Some(Values::Files(_)) => {}
                 None => out.clear(),
             }
@@ -162,14 +181,18 @@ impl Source for NpySource {
         require_finite(x, |index| place(&self.x, self.columns[index % n_features], index / n_features))?;
         for (values, out) in [(&self.y, &mut *y), (&self.weight, &mut *weight)] {
             if let Some(Values::Files(tables)) = values {
-                tables.read(&rows, &[0], &mut [(0..1, out)], bytes)?;
+                let columns: Vec<usize> = (0..tables.n_columns()).collect();
+                tables.read(&rows, &columns, &mut [(0..columns.len(), out)], bytes)?;
             }
         }
-        let (table, column) = self.origin(&self.y);
-        require_finite(y, |index| place(table, column, index))?;
-        let (table, column) = self.origin(&self.weight);
-        require_weights(weight, |index| place(table, column, index))?;
-        Ok(Block { x, y, weight: self.weight.as_ref().map(|_| &weight[..]), n_features, n_rows })
+        let named = |values, index| {
+            let (table, column, row) = self.origin(values, index);
+            place(table, column, row)
+        };
+        require_finite(y, |index| named(&self.y, index))?;
+        require_weights(weight, |index| named(&self.weight, index))?;
+        let weight = self.weight.as_ref().map(|_| &weight[..]);
+        Ok(Block { x, y, weight, n_features, n_outputs: self.n_outputs(), n_rows })
     }
 }
 
@@ -222,8 +245,8 @@ mod tests {
             let target = target.index(n_columns);
             let inputs: Vec<usize> = (0..n_columns).filter(|&column| column != target).collect();
             let x = expected.select(ndarray::Axis(1), &inputs);
-            let y = Vector::F64(expected.column(target));
-            let labelled = NpySource::open(std::slice::from_ref(&file.0), None, Some(target as i64), None, None).unwrap();
+            let y = Matrix::from(Vector::F64(expected.column(target)));
+            let labelled = NpySource::open(std::slice::from_ref(&file.0), None, Some(&[target as i64]), None, None).unwrap();
             let plain = NpySource::open(std::slice::from_ref(&file.0), None, None, None, None).unwrap();
             prop_assert_eq!(labelled.columns(), inputs);
 

@@ -349,8 +349,8 @@ impl Source for ParquetSource {
         self.selection.n_features()
     }
 
-    fn has_labels(&self) -> bool {
-        self.selection.label().is_some()
+    fn n_outputs(&self) -> usize {
+        self.selection.n_outputs()
     }
 
     fn release(&self) {
@@ -475,7 +475,7 @@ mod tests {
     }
 
     fn label_c() -> Wanted {
-        Wanted { target: Some(ColumnRef::Name("c".into())), ..Wanted::default() }
+        Wanted { target: vec![ColumnRef::Name("c".into())], ..Wanted::default() }
     }
 
     proptest! {

@@ -1,0 +1,1 @@
+"""Fits of several outputs over one hidden layer."""

@@ -1,0 +1,175 @@
+"""The driver of fits of several outputs: look at what is left of all of them, find neurons in it, fit, look again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from relunet._typing import Array
+from relunet.fitting.joint.fit import JointFit, check_dense
+from relunet.fitting.joint.uncertainty import JointUncertainty
+from relunet.fitting.report import ClumpLevel, Report
+from relunet.fitting.settings import Settings
+from relunet.fitting.stages.subspace import Subspace, joint_span, span
+from relunet.fitting.trace import Trace
+from relunet.network import ReLUNetwork
+
+__all__ = ["JointResult", "learn_jointly"]
+
+
+class JointResult(NamedTuple):
+    """What `learn_jointly` returns; the fields are those of `relunet.fitting.learn.FitResult`."""
+
+    network: ReLUNetwork
+    report: Report
+    subspace: Array
+    spectrum: Array
+    scales: list[ClumpLevel]
+    uncertainty: JointUncertainty | None
+
+
+def learn_jointly(
+    trace: Trace,
+    n_neurons: int | None,
+    *,
+    fit_bias: bool,
+    fit_linear: bool | Literal["auto"],
+    max_neurons: int,
+    random_state: int,
+    start: ReLUNetwork | None,
+    settings: Settings,
+) -> JointResult:
+    """Find the network of several outputs over one hidden layer.
+
+    Outputs are whitened by what the best affine function leaves of them, so that neither units nor mixtures of outputs
+    matter. Each round cuts the residuals of the most telling combinations of outputs into slices, searches for neurons
+    on one combination that sees them all, fits the output weights of all outputs to them, and polishes everything
+    together. Then outputs count by the noise that is left of them.
+
+    Parameters
+    ----------
+    trace : Trace
+        The samples, whose sweeps are counted.
+    n_neurons, fit_bias, fit_linear, max_neurons, random_state, start, settings
+        As for `relunet.learn`.
+
+    Raises
+    ------
+    ArgumentError
+        More features than a dense fit takes.
+    """
+    samples = trace.samples
+    check_dense(samples, settings.max_dense)
+    at_most = int(max_neurons if n_neurons is None else n_neurons)
+    told = n_neurons is not None
+    with trace.stage("inputs"):
+        fit = JointFit(trace, at_most, fit_bias=fit_bias, fit_linear=fit_linear, seed=random_state, settings=settings)
+        limit = min(at_most, fit.affordable_neurons())
+        whole = fit.affine_of_labels()
+        looks: list[Subspace] = []
+        levels: list[ClumpLevel] = []
+        directions = np.zeros((fit.inputs.rank, 0))
+    if fit.outputs.rank:
+        whole, directions, looks, levels = _found(fit, whole, limit, at_most, told=told, start=start)
+    with trace.stage("validation"):
+        certified, each = fit.certified(whole)
+        status = fit.status(whole, limit, told=told)
+        uncertainty = None if status == "exact" else fit.uncertainty(whole)
+    report = Report(
+        status=status,
+        n_rows=samples.n_rows,
+        n_features=samples.n_columns,
+        n_neurons=whole.n_neurons,
+        rank=directions.shape[1],
+        spectrum=tuple(float(v) for v in looks[0].spectrum) if looks else (),
+        bulk_edge=looks[0].bulk_edge if looks else 0.0,
+        visible_share=_visible_share(fit, looks),
+        scales=tuple(levels),
+        risk=certified.mean,
+        risk_interval=certified.interval,
+        risk_level=certified.level,
+        risk_network=certified.network,
+        output_risks=tuple(float(risk) for risk in each),
+        sweeps=trace.n_sweeps,
+        rows_read=trace.rows_read,
+        stages=trace.stages,
+        errors_per_sweep=tuple(trace.errors),
+        errors_on_sample=tuple(trace.errors_on_sample),
+        label_rms=float(np.sqrt(np.sum(fit.label_var))),
+        messages=tuple(trace.messages),
+    )
+    basis = span(fit.inputs.x_weights(directions.T.copy()).T) if directions.size else np.zeros((samples.n_columns, 0))
+    return JointResult(whole, report, basis, looks[0].spectrum if looks else np.zeros(0), levels, uncertainty)
+
+
+def _found(
+    fit: JointFit, affine: ReLUNetwork, limit: int, at_most: int, *, told: bool, start: ReLUNetwork | None
+) -> tuple[ReLUNetwork, Array, list[Subspace], list[ClumpLevel]]:
+    """Return the network of the labels, the directions that were searched last, the looks and the levels of clumps."""
+    trace, settings, network = fit.trace, fit.settings, fit.affine()
+    if start is not None and start.n_neurons and limit:
+        with trace.stage("polish"):
+            begun = fit.supported(fit.polished(fit.outputs.of_network(start), linear=True))
+            network = begun if fit.improves(begun, network) else network
+    if limit and not fit.is_explained(network) and (widths := fit.widths(at_most, told=told)):
+        with trace.stage("discovery"):
+            network = fit.found_directly(network, widths)
+    looks: list[Subspace] = []
+    directions = fit.resolved_span(network)
+    idle = 0
+    while limit and not fit.is_explained(network) and len(looks) < settings.max_rounds and idle < len(settings.efforts):
+        with trace.stage("subspace"):
+            subspace = fit.residual_subspace(network)
+            visible = subspace.directions[:, : min(subspace.n_visible, limit)]
+            looks.append(subspace)
+        last = visible.shape[1] == 0
+        if last and network.n_neurons == 0:
+            break
+        with trace.stage("discovery"):
+            directions = joint_span(fit.resolved_span(network), visible)
+            effort = settings.last_effort if last else settings.efforts[idle]
+            found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
+        with trace.stage("polish"):
+            gain, cost = 0.0, fit.cost(network)
+            for candidate in found:
+                better = fit.supported(fit.polished(candidate, linear=True))
+                if fit.improves(better, network):
+                    network = better
+                if fit.is_explained(network):
+                    break
+            gain = 1 - fit.cost(network) / cost
+        if gain < settings.least_progress:
+            idle += 1
+        if last and gain < settings.least_progress:
+            break
+    if network.n_neurons and not fit.is_exact(network):
+        with trace.stage("polish"):
+            network = fit.reweighted(network)
+    with trace.stage("scales"):
+        network, levels = fit.clumped(network)
+    with trace.stage("polish"):
+        network = fit.polished_on_all(network)
+    if network.n_neurons == 0:
+        return affine, directions, looks, levels
+    return _unit(fit.outputs.network(network)), directions, looks, levels
+
+
+def _visible_share(fit: JointFit, looks: Sequence[Subspace]) -> float:
+    if looks:
+        return looks[0].visible_share
+    return float((np.pi / 2 - 1) * 4 * max(fit.inputs.rank, 1) / fit.inputs.n_rows)
+
+
+def _unit(network: ReLUNetwork) -> ReLUNetwork:
+    """Return the same function with weights of length 1."""
+    size = np.sqrt(np.sum(network.weights**2, axis=1))
+    size = np.where(size > 0, size, 1.0)
+    return ReLUNetwork(
+        network.weights / size[:, None],
+        network.output_weights * size,
+        network.biases / size,
+        network.linear,
+        network.intercept,
+    )
