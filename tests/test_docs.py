@@ -135,6 +135,7 @@ def test_stored_accumulators_are_read_as_documented(data):
     space = {}
     exec(code("accumulators", "def stored"), space)
     network = relunet.ReLUNetwork(np.eye(4)[:2], [1.0, -1.0], intercept=0.5)
+    shared = relunet.ReLUNetwork(np.eye(4)[:2], [[1.0, -1.0], [0.5, 2.0]], intercept=[0.5, 0.0])
     kinds = [
         moments.InputMoments(4),
         moments.ContractionMoments(4, np.eye(4)[0], [2, 4]),
@@ -144,17 +145,24 @@ def test_stored_accumulators_are_read_as_documented(data):
         moments.CurvatureMoments(network),
         moments.RowSample(4, 2**61, 7),
         moments.SketchMoments(4, np.eye(4)[:2], [0.0], [[1.0], [2.0]]),
+        moments.JointGradientMoments(shared),
+        moments.LabelMap(moments.InputMoments(4), [[1.0, -1.0]]),
     ]
     read = {}
     for i, sums in enumerate(kinds):
-        sums.update(X, y)
+        sums.update(X, y if i < 8 else np.column_stack([y, 2 * y]))
         kind, values = space["stored"](sums.to_bytes())
         assert kind == i + 1
-        assert 4000 in values, "the number of rows"
+        assert i == 9 or 4000 in values, "the number of rows"
         read[kind] = values
-    inputs, contractions, slices, risk, gradient, curvature, rows, sketch = kinds
-    np.testing.assert_array_equal(read[1][3][:4], inputs.mean)
-    np.testing.assert_allclose(np.reshape(read[1][4], (5, 5))[:4, :4] / 4000, inputs.cov, rtol=1e-15)
+    inputs, contractions, slices, risk, gradient, curvature, rows, sketch, joint, mapped = kinds
+    np.testing.assert_array_equal(read[9][1], shared.weights.ravel())
+    np.testing.assert_allclose(np.reshape(read[9][10], (2, 2)) / 4000, joint.output_weights, rtol=1e-13)
+    kind, values = space["stored"](read[10][2])
+    assert (kind, read[10][:2]) == (1, [2, [1.0, -1.0]])
+    assert values[4][4] == mapped.accumulator.label_mean
+    np.testing.assert_array_equal(read[1][4][:4], inputs.mean)
+    np.testing.assert_allclose(np.reshape(read[1][5], (5, 5))[:4, :4] / 4000, inputs.cov, rtol=1e-15)
     triangle = np.tril_indices(4)
     grams = np.reshape(read[3][5], (3, 1 + 4 + 10))
     np.testing.assert_array_equal(grams[:, 0], slices.weights)
@@ -171,15 +179,15 @@ def test_stored_accumulators_are_read_as_documented(data):
     np.testing.assert_allclose(np.reshape(read[5][3], (3, 4)) / 4000, gradient.gradient[:, :4], rtol=1e-13, atol=1e-15)
     affine = np.reshape(read[6][2], (4, 15))[0]
     np.testing.assert_allclose(affine[5:] / 4000, curvature.normal_matrix[-5:-1, -5:-1][triangle], rtol=1e-13)
-    order = np.argsort(read[7][6])
-    np.testing.assert_array_equal(np.reshape(read[7][7], (-1, 6))[order, :4], rows.rows()[1])
-    assert read[7][3:5] == [0, []]
+    order = np.argsort(read[7][7])
+    np.testing.assert_array_equal(np.reshape(read[7][8], (-1, 6))[order, :4], rows.rows()[1])
+    assert read[7][4:6] == [0, []]
     np.testing.assert_array_equal(np.reshape(read[8][7], (3, 4))[1:], sketch.products[0])
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["uses", "networks"])
+@pytest.mark.parametrize("name", ["uses", "networks", "outputs"])
 def test_pages_run_from_top_to_bottom(name, tmp_path, monkeypatch):
     if name == "uses":
         for package in ("omlt", "pyomo", "highspy", "gurobi_ml", "pyscipopt_ml", "sklearn"):

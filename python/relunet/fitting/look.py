@@ -113,8 +113,8 @@ def look(
     )
     trace = Trace(samples, n_jobs, progress)
     if n_outputs(samples) > 1:
-        found = look_jointly(trace, n_components, fit_linear=fit_linear, random_state=random_state, max_dense=max_dense)
-        return FirstLook(*found)
+        joint = look_jointly(trace, n_components, fit_linear=fit_linear, random_state=random_state, max_dense=max_dense)
+        return FirstLook(*joint)
     with trace.stage("inputs"):
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
         fit = kind(trace, n_components or samples.n_columns, fit_bias=True, fit_linear="auto", seed=random_state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.fitting.settings import DEFAULTS, Settings
@@ -49,7 +50,7 @@ def orient_jointly(network: ReLUNetwork, whitening: Whitening, settings: Setting
     )
 
 
-def without_neurons(network: ReLUNetwork, gone: Array, affine: Array) -> ReLUNetwork:
+def without_neurons(network: ReLUNetwork, gone: NDArray[np.bool_], affine: Array) -> ReLUNetwork:
     """Return the network without some neurons, of which parts `affine` (k,) of their linear functions stay."""
     kept = ~gone
     part = network.output_weights[:, gone] * affine[gone]

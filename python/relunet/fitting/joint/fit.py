@@ -134,7 +134,8 @@ class JointFit:
 
     def _mean_squares(self, residual: Array) -> Array:
         share = self.rows.weight[: len(residual)]
-        return np.sum(share[:, None] * residual**2, axis=0) / np.sum(share)
+        found: Array = np.sum(share[:, None] * residual**2, axis=0) / np.sum(share)
+        return found
 
     def _best_affine(self, moments: InputMoments) -> ReLUNetwork:
         """Return the best affine function of each output, shrunk where rows are few."""

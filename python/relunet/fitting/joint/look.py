@@ -17,7 +17,7 @@ __all__ = ["look_jointly"]
 def look_jointly(
     trace: Trace, n_components: int | None, *, fit_linear: bool, random_state: int, max_dense: int
 ) -> tuple[Array, Array, Array, Array, float, int]:
-    """Find the directions on which any output depends; what it returns are the fields of `relunet.fitting.look.FirstLook`.
+    """Find the directions on which any output depends; return the fields of `relunet.fitting.look.FirstLook`.
 
     Parameters
     ----------

@@ -296,9 +296,8 @@ def _preconditioner(
         right = np.concatenate([g_outer, affine_in], axis=1)[:, fitted]
         own = solved(outer_normal, right.T.copy(), damping)
         carried = np.sum(between * matmul(own, outer).T[:, None, :], axis=2)
-        step_hidden = np.zeros(k * (q + 1))
-        step_hidden[at] = solved(reduced, (hidden_in - carried).ravel()[at][:, None], damping)[:, 0]
-        step_hidden = step_hidden.reshape(k, q + 1)
+        step_hidden = np.zeros((k, q + 1))
+        step_hidden.ravel()[at] = solved(reduced, (hidden_in - carried).ravel()[at][:, None], damping)[:, 0]
         back = matmul(outer, np.sum(between * step_hidden[:, :, None], axis=1))
         step_outputs = np.zeros((layout.m, k + q + 1))
         step_outputs[:, fitted] = (own - solved(outer_normal, back.T.copy(), damping)).T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.errors import NumericalError
@@ -134,7 +135,7 @@ def _descended(z: Array, y: Array, affine: Array, a: Array, floor: float) -> tup
     k, p = a.shape
     damping, slow = 1e-2, 0
 
-    def fitted(a: Array) -> tuple[float, Array, Array, Array, Array]:
+    def fitted(a: Array) -> tuple[float, NDArray[np.bool_], Array, Array, Array]:
         height = matmul(z, a.T)
         on = height > 0
         design = np.concatenate([np.where(on, height, 0.0), affine], axis=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.fitting.report import StandardErrors
@@ -60,7 +61,7 @@ class JointlyLinearised:
         """Number of parameters."""
         return self.n_hidden + self.network.n_outputs * self.n_outer
 
-    def columns(self, x: Array) -> tuple[Array, Array, Array]:
+    def columns(self, x: Array) -> tuple[NDArray[np.bool_], Array, Array]:
         """Return gates (n, k), whitened rows with a constant (n, r + biases), and what outputs combine (n, n_outer)."""
         z = self.whitening.transform(x - self.whitening.mean if self.biases else x)
         ones = np.ones((len(z), int(self.biases)))
