@@ -386,3 +386,25 @@ def test_missing_package_is_named(monkeypatch, tmp_path, module, export, extra):
     with pytest.raises(ImportError, match=rf"to_{extra} needs {module.split('.')[0]}: .*relunet\[{extra}\]"):
         export(ReLUNetwork([[1.0]], [1.0]))
     assert not list(tmp_path.iterdir())
+
+
+def test_openturns_functions_have_values_and_gradients():
+    openturns = pytest.importorskip("openturns")
+    rng = np.random.default_rng(1)
+    network = ReLUNetwork(
+        rng.standard_normal((4, 3)),
+        rng.standard_normal((2, 4)),
+        rng.standard_normal(4),
+        rng.standard_normal((2, 3)),
+        [0.5, -1.0],
+        feature_names=["a", "b", "c"],
+    )
+    function = network.to_openturns()
+    X = rng.standard_normal((20, 3))
+    np.testing.assert_allclose(np.array(function(openturns.Sample(X))), network.predict(X), atol=1e-14)
+    np.testing.assert_allclose(np.array(function(X[0])), network.predict(X[:1])[0], atol=1e-14)
+    assert list(function.getInputDescription()) == ["a", "b", "c"]
+    for x in X:
+        step = 1e-6 * np.eye(3)
+        differences = (network.predict(x + step) - network.predict(x - step)) / 2e-6
+        np.testing.assert_allclose(np.array(function.gradient(x)), differences, atol=1e-6)

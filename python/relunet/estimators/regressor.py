@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
@@ -14,6 +15,7 @@ from relunet.estimators.metadata import ScoreRequest
 from relunet.fitting.learn import learn
 from relunet.fitting.report import ClumpLevel, Report, StandardErrors
 from relunet.network import ReLUNetwork
+from relunet.network.sensitivity import SobolIndices
 from relunet.progress import ProgressLine, row_bytes
 from relunet.samples import Samples, scan_array
 from relunet.samples.protocol import is_samples
@@ -223,6 +225,73 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         uncertainty = self._uncertainty
         blocks = (np.asarray(X, dtype=np.float64) for X, *_ in samples.blocks())
         return predicted, np.concatenate([uncertainty.deviations(block) for block in blocks])
+
+    def sobol_indices(
+        self,
+        mean: npt.ArrayLike | None = None,
+        scale: npt.ArrayLike | None = None,
+        groups: Sequence[str] | Mapping[str, Sequence[str | int]] | None = None,
+        *,
+        problem: Mapping[str, Any] | None = None,
+    ) -> SobolIndices:
+        """Return the Sobol indices of the fitted network with standard errors.
+
+        The indices are the closed forms of `ReLUNetwork.sobol_indices`. The standard errors follow from the sandwich
+        covariance of the parameters by the delta method: they tell how far noise in the labels moves the indices, and
+        hold for the width that was chosen. They are zero where the fit is exact, and None where it has too many
+        features or parameters for their covariance.
+
+        Parameters
+        ----------
+        mean : float or array_like of shape (n_features,), default=None
+            Means of the inputs; None is zero.
+        scale : float or array_like of shape (n_features,), default=None
+            Standard deviations of the inputs; None is one.
+        groups : sequence of str or mapping, default=None
+            Groups of features, as for `ReLUNetwork.sobol_indices`.
+        problem : mapping, default=None
+            Problem dictionary of SALib, in place of the other arguments.
+
+        Returns
+        -------
+        SobolIndices
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ArgumentError
+            For a distribution or groups that do not fit the features.
+        """
+        self._check_fitted()
+        indices = self.network_.sobol_indices(mean, scale, groups, problem=problem)
+        n = len(indices.names)
+        if self._uncertainty is None:
+            errors = np.zeros(2 * n + 2)
+            if self.report_.status != "exact":
+                return indices
+        else:
+
+            def stacked(shifted: ReLUNetwork) -> npt.NDArray[np.float64]:
+                network = ReLUNetwork(
+                    shifted.weights,
+                    shifted.output_weights,
+                    shifted.biases,
+                    shifted.linear,
+                    shifted.intercept,
+                    self.network_.feature_names,
+                )
+                each = network.sobol_indices(mean, scale, groups, problem=problem)
+                return np.concatenate([each.first, each.total, [each.variance, each.mean]])
+
+            errors = self._uncertainty.delta_errors(stacked)
+        return replace(
+            indices,
+            first_errors=errors[:n],
+            total_errors=errors[n : 2 * n],
+            variance_error=float(errors[-2]),
+            mean_error=float(errors[-1]),
+        )
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         r"""Return the coefficient of determination, 1 - E[(y - f(x))²] / Var(y).

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from relunet import _relunet
 from relunet.atomic import replacing
+from relunet.linalg import matmul
 from relunet.network.parameters import Parameters
 from relunet.network.perceptron import as_bounds, as_perceptron
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from sklearn.neural_network import MLPRegressor
     from torch.nn import Module
 
-__all__ = ["to_omlt", "to_onnx", "to_sklearn", "to_torch", "to_torch_sequential"]
+__all__ = ["to_omlt", "to_onnx", "to_openturns", "to_sklearn", "to_torch", "to_torch_sequential"]
 
 # Of 2021: runtimes refuse what is newer than they are, and nothing newer is needed.
 _OPSET, _IR_VERSION = 14, 7
@@ -114,6 +116,24 @@ def to_omlt(network: Parameters, bounds: ArrayLike) -> Any:
     for before, after in pairwise(chain):
         definition.add_edge(before, after)
     return definition
+
+
+def to_openturns(network: Parameters, feature_names: Sequence[str]) -> Any:
+    """Return a network as a function of OpenTURNS; see `ReLUNetwork.to_openturns`."""
+    openturns = _extra("openturns", "openturns")
+
+    def values(rows: Any) -> Any:
+        return _relunet.predict(network, np.array(rows, dtype=np.float64))
+
+    def gradient(x: Any) -> Any:
+        point = np.array(x, dtype=np.float64)
+        on = np.sum(network.weights * point, axis=1) + network.biases > 0
+        return (network.linear.T + matmul(network.weights.T * on, network.output_weights.T)).tolist()
+
+    (_, d), m = network.weights.shape, len(network.intercept)
+    function = openturns.PythonFunction(d, m, lambda x: values([x])[0].tolist(), values, gradient)
+    function.setInputDescription(list(feature_names))
+    return function
 
 
 def to_sklearn(network: Parameters) -> MLPRegressor:

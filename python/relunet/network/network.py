@@ -685,6 +685,22 @@ class ReLUNetwork:
         """
         return exports.to_omlt(self.parameters, bounds)
 
+    def to_openturns(self) -> Any:
+        """Return the network as a function of OpenTURNS, with its exact gradient.
+
+        The gradient at a kink is that of the side on which the neuron is off.
+
+        Returns
+        -------
+        openturns.PythonFunction
+
+        Raises
+        ------
+        ImportError
+            OpenTURNS, the extra ``relunet[openturns]``, is not installed.
+        """
+        return exports.to_openturns(self.parameters, self._names())
+
     def to_sklearn(self) -> MLPRegressor:
         """The network as a fitted multilayer perceptron of scikit-learn.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,6 +38,10 @@ class SobolIndices:
         Variance ``Var f(x)``.
     mean : float or ndarray of shape (m,)
         Mean ``E f(x)``.
+    first_errors, total_errors : ndarray of shape (g,) or None
+        Standard errors of the indices of a fitted network by the delta method; None for a network that is known.
+    variance_error, mean_error : float or None
+        The same for variance and mean.
     """
 
     names: tuple[str, ...]
@@ -44,12 +49,17 @@ class SobolIndices:
     total: Array
     variance: float | Array
     mean: float | Array
+    first_errors: Array | None = None
+    total_errors: Array | None = None
+    variance_error: float | None = None
+    mean_error: float | None = None
 
     def to_salib(self) -> dict[str, Any]:
         """Return the indices in the form of SALib's results, for a network with one output.
 
-        The keys are ``S1``, ``S1_conf``, ``ST``, ``ST_conf`` and ``names``. The confidence intervals have zero width
-        because nothing is sampled. ``SALib.util.ResultDict(indices.to_salib())`` gives data frames and plots.
+        The keys are ``S1``, ``S1_conf``, ``ST``, ``ST_conf`` and ``names``. The confidence intervals of level 0.95 come
+        from the standard errors; they have zero width for a network that is known, because nothing is sampled.
+        ``SALib.util.ResultDict(indices.to_salib())`` gives data frames and plots.
 
         Returns
         -------
@@ -69,12 +79,15 @@ class SobolIndices:
         """
         if self.first.ndim != 1:
             raise ArgumentError(f"to_salib: {len(self.first)} outputs, expected one")
-        nothing = np.zeros(len(self.names))
+
+        def half_width(errors: Array | None) -> Array:
+            return np.zeros(len(self.names)) if errors is None else NormalDist().inv_cdf(0.975) * errors
+
         return {
             "S1": self.first,
-            "S1_conf": nothing,
+            "S1_conf": half_width(self.first_errors),
             "ST": self.total,
-            "ST_conf": nothing.copy(),
+            "ST_conf": half_width(self.total_errors),
             "names": list(self.names),
         }
 

@@ -7,6 +7,7 @@ a fit, its standard error, and the difference between two fits, for residuals of
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -29,6 +30,8 @@ LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
 MANY_ROWS, LEVERED_PRODUCTS = 20, 500_000_000
 # Eigenvalues of the normal matrix, scaled to unit diagonal, below this share of the largest count as zero.
 UNDETERMINED = 1e-11
+# Step of differences along a column of the root of the covariance, in its length.
+STEP = 1e-2
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,36 @@ class Uncertainty:
         """Return the standard errors (n,) of predictions at rows x."""
         spread: Array = np.sqrt(np.sum(matmul(self.linearised.jacobian(x), self.root) ** 2, axis=1))
         return spread
+
+    def shifted(self, step: float) -> Iterator[ReLUNetwork]:
+        """Yield the network with its parameters shifted by `step` times each column of the root."""
+        whitening, network = self.linearised.whitening, self.linearised.network
+        r, k, biases = whitening.rank, network.n_neurons, int(self.linearised.biases)
+        for column in step * self.root.T:
+            weights, constants, at = np.zeros((k + 1, len(whitening.mean))), np.zeros(k + 1), 0
+            for i in range(k + 1):
+                slopes = r if i < k or self.linearised.linear else 0
+                if slopes:
+                    weights[i] = whitening.x_weights(column[None, at : at + slopes])[0]
+                if biases:
+                    constants[i] = column[at + slopes] - np.sum(weights[i] * whitening.mean)
+                at += slopes + biases
+            yield ReLUNetwork(
+                network.weights + weights[:k] / network.output_weights[:, None],
+                network.output_weights,
+                network.biases + constants[:k] / network.output_weights,
+                network.linear + weights[k],
+                network.intercept + constants[k],
+            )
+
+    def delta_errors(self, function: Callable[[ReLUNetwork], Array]) -> Array:
+        """Return the standard errors of smooth functions (q,) of the network by the delta method.
+
+        The derivatives along the columns of the root are central differences.
+        """
+        ups, downs = (np.stack([function(each) for each in self.shifted(step)]) for step in (STEP, -STEP))
+        errors: Array = np.sqrt(np.sum(((ups - downs) / (2 * STEP)) ** 2, axis=0))
+        return errors
 
     def standard_errors(self) -> StandardErrors:
         """Return the standard errors of the parameters, which are zero for parameters that are not fitted."""
