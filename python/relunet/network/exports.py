@@ -31,7 +31,8 @@ _OPSET, _IR_VERSION = 14, 7
 
 def to_torch(network: Parameters, outputs: tuple[int, ...]) -> Module:
     """Return a network as a module of PyTorch; see `ReLUNetwork.to_torch`."""
-    return _torch_class(_extra("torch", "torch"))(network, outputs)
+    module: Module = _torch_class(_extra("torch", "torch"))(network, outputs)
+    return module
 
 
 def to_torch_sequential(network: Parameters) -> Module:
@@ -45,7 +46,9 @@ def to_torch_sequential(network: Parameters) -> Module:
         made.bias = torch.nn.Parameter(torch.from_numpy(np.array(biases)))
         return made
 
-    return torch.nn.Sequential(layer(hidden, hidden_biases), torch.nn.ReLU(), layer(output, output_biases))
+    layers = layer(hidden, hidden_biases), torch.nn.ReLU(), layer(output, output_biases)
+    module: Module = torch.nn.Sequential(*layers)
+    return module
 
 
 def to_onnx(
