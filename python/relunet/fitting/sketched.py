@@ -114,5 +114,5 @@ class SketchedFit(Fit):
         status = super().status(network, limit, first_look, told=told)
         if status == "budget":
             d = self.samples.n_columns
-            self.trace.warn(f"so many features count as uncorrelated: where they are not, max_dense={d} may find more")
+            self.trace.warn(f"correlations between {d} features are not used: if there are any, try max_dense={d}")
         return status
