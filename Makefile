@@ -9,16 +9,16 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo figures test test-fast lint docs clean
 
-# What each target does: the comment line before it. The first target, so that make alone shows this list.
+# Prints this list, from the comment before each target.
 help:
 	@awk '/^# / {text = substr($$0, 3)} /^[a-z-]+:/ {split($$0, name, ":"); if (text) printf "make %-10s %s\n", name[1], text; text = ""} /^$$/ {text = ""}' Makefile
 
-# Sample files larger than 2 GB in, the planted network out; needs that much room under TMPDIR while it runs.
+# Recovers a planted network from 2.1 GB of samples, which are written to TMPDIR first.
 demo: $(BIN)/maturin
 	$(call install,plots)
 	$(BIN)/relunet demo --picture demo.png
 
-# Every picture and table of README.md and docs/, with the rivals of the benches beside relunet: the best part of an hour.
+# Every figure and table of README.md and docs/, with the other methods of the benches: takes about an hour.
 figures: $(BIN)/maturin
 	$(call install,bench)
 	$(BIN)/relunet demo --picture docs/demo.png

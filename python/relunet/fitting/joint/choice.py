@@ -1,4 +1,4 @@
-"""Sides of kinks and coarser networks, for all outputs at once: what one neuron is for one output it is for all."""
+"""Orientation and removal of neurons for all outputs together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver of fits of several outputs: look at what is left of all of them, find neurons in it, fit, look again."""
+"""The driver of fits of several outputs: find neurons in the residuals of all outputs, fit, and repeat."""
 
 from __future__ import annotations
 

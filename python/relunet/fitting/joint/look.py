@@ -1,4 +1,4 @@
-"""The directions that any of several outputs depends on, as in the first round of a fit."""
+"""The directions on which any of several outputs depends, as in the first round of a fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coordinates of the outputs in which what the affine function leaves has covariance I, so that units do not matter."""
+"""Whitening of the outputs: coordinates in which the residuals of the best affine function have covariance I."""
 
 from __future__ import annotations
 

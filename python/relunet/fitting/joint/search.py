@@ -1,4 +1,4 @@
-"""Hidden layers for all outputs: combinations of outputs that tell most, and variable projection where rows are few."""
+"""Search for the hidden layer of several outputs: informative combinations of outputs, and variable projection."""
 
 from __future__ import annotations
 
