@@ -25,6 +25,5 @@ print("relative distance:", model.network_.gaussian_distance(teacher) / teacher.
 noisy = Y + 0.2 * Y.std(axis=0) * rng.standard_normal(Y.shape)
 model = ReLUNetRegressor(n_neurons=3).fit(X, noisy)
 print(model.report_)
-print(
-    "risk of each output, relative to its noise:", np.round(model.report_.output_risks / (0.2 * Y.std(axis=0)) ** 2, 3)
-)
+noise = (0.2 * Y.std(axis=0)) ** 2
+print("risk of each output, relative to its noise:", np.round(np.array(model.report_.output_risks) / noise, 3))
