@@ -127,6 +127,16 @@ def test_exact_fits_have_no_error(noisy):
     assert exact.variance_error == 0
 
 
+def test_sobol_indices_of_several_outputs(noisy):
+    X, _ = noisy
+    labels = np.c_[np.maximum(X[:, 0], 0), np.maximum(X[:, 0], 0) + np.maximum(X[:, 1], 0)]
+    exact = ReLUNetRegressor(2).fit(X, labels).sobol_indices()
+    assert exact.first_errors.shape == exact.first.shape == (2, 3)
+    assert not np.any(exact.first_errors)
+    loud = ReLUNetRegressor(2).fit(X, labels + 0.1 * np.random.default_rng(1).standard_normal(labels.shape))
+    assert loud.sobol_indices().first_errors is None
+
+
 @pytest.mark.slow
 def test_intervals_of_sobol_indices_cover():
     rng = np.random.default_rng(2)

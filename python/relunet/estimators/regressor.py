@@ -14,6 +14,7 @@ from relunet.estimators.base import Estimator, seed_of
 from relunet.estimators.metadata import ScoreRequest
 from relunet.fitting.learn import learn
 from relunet.fitting.report import ClumpLevel, Report, StandardErrors
+from relunet.fitting.stages.validation import Uncertainty
 from relunet.network import ReLUNetwork
 from relunet.network.sensitivity import SobolIndices
 from relunet.progress import ProgressLine, row_bytes
@@ -238,8 +239,8 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
 
         The indices are the closed forms of `ReLUNetwork.sobol_indices`. The standard errors follow from the sandwich
         covariance of the parameters by the delta method: they tell how far noise in the labels moves the indices, and
-        hold for the width that was chosen. They are zero where the fit is exact, and None where it has too many
-        features or parameters for their covariance.
+        hold for the width that was chosen. They are zero where the fit is exact, and None for several outputs and
+        where the fit has too many features or parameters for their covariance.
 
         Parameters
         ----------
@@ -265,26 +266,26 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         """
         self._check_fitted()
         indices = self.network_.sobol_indices(mean, scale, groups, problem=problem)
-        n = len(indices.names)
-        if self._uncertainty is None:
-            errors = np.zeros(2 * n + 2)
-            if self.report_.status != "exact":
-                return indices
-        else:
+        if self.report_.status == "exact":
+            none = 0.0 if indices.first.ndim == 1 else np.zeros(len(indices.first))
+            zeros = np.zeros_like(indices.first)
+            return replace(indices, first_errors=zeros, total_errors=zeros.copy(), variance_error=none, mean_error=none)
+        if not isinstance(self._uncertainty, Uncertainty):
+            return indices
 
-            def stacked(shifted: ReLUNetwork) -> npt.NDArray[np.float64]:
-                network = ReLUNetwork(
-                    shifted.weights,
-                    shifted.output_weights,
-                    shifted.biases,
-                    shifted.linear,
-                    shifted.intercept,
-                    self.network_.feature_names,
-                )
-                each = network.sobol_indices(mean, scale, groups, problem=problem)
-                return np.concatenate([each.first, each.total, [each.variance, each.mean]])
+        def stacked(shifted: ReLUNetwork) -> npt.NDArray[np.float64]:
+            network = ReLUNetwork(
+                shifted.weights,
+                shifted.output_weights,
+                shifted.biases,
+                shifted.linear,
+                shifted.intercept,
+                self.network_.feature_names,
+            )
+            each = network.sobol_indices(mean, scale, groups, problem=problem)
+            return np.concatenate([each.first, each.total, [each.variance, each.mean]])
 
-            errors = self._uncertainty.delta_errors(stacked)
+        errors, n = self._uncertainty.delta_errors(stacked), len(indices.names)
         return replace(
             indices,
             first_errors=errors[:n],

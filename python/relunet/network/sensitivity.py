@@ -38,9 +38,9 @@ class SobolIndices:
         Variance ``Var f(x)``.
     mean : float or ndarray of shape (m,)
         Mean ``E f(x)``.
-    first_errors, total_errors : ndarray of shape (g,) or None
+    first_errors, total_errors : ndarray of shape (g,) or (m, g) or None
         Standard errors of the indices of a fitted network by the delta method; None for a network that is known.
-    variance_error, mean_error : float or None
+    variance_error, mean_error : float or ndarray of shape (m,) or None
         The same for variance and mean.
     """
 
@@ -51,8 +51,8 @@ class SobolIndices:
     mean: float | Array
     first_errors: Array | None = None
     total_errors: Array | None = None
-    variance_error: float | None = None
-    mean_error: float | None = None
+    variance_error: float | Array | None = None
+    mean_error: float | Array | None = None
 
     def to_salib(self) -> dict[str, Any]:
         """Return the indices in the form of SALib's results, for a network with one output.
