@@ -206,18 +206,22 @@ def learn(
                 visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            effort = settings.last_effort if last else efforts[0 if is_wide else idle]
-            found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
+            effort = settings.last_effort if last and not is_wide else efforts[0 if is_wide else idle]
+            most = min(limit, network.n_neurons + settings.wide_step) if is_wide else limit
+            found = fit.search(directions, network, most, effort, closer=last or idle > 0)
         with trace.stage("polish"):
             better = min((fit.supported(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
             # Slices see the whole distribution of the residual and propose; the mean decides.
             gain = 1 - fit.cost(better) / fit.cost(network) if fit.improves(better, network) else 0.0
-            if gain > 0:
+            # Labels that take many neurons are those of no narrow network, unless each of the neurons gains much.
+            needed = settings.wide_progress * max(better.n_neurons - network.n_neurons, 1) if is_wide else 0.0
+            if gain > needed:
                 network = better
-        # Labels that take so many neurons are those of no narrow network, unless each round gains much.
+        if is_wide and gain <= needed:
+            break
         is_wide = n_neurons is None and network.n_neurons > settings.wide
-        if gain < (settings.wide_progress if is_wide else settings.least_progress):
-            idle += 1 + is_wide
+        if gain < settings.least_progress:
+            idle += 1
         if last and gain < fit.inputs.rank / fit.n_fitted:
             break
     # Clumps and orientations are chosen in memory; then the remaining parameters are fitted to all rows.

@@ -11,7 +11,7 @@ import numpy as np
 from relunet._typing import Array
 from relunet.fitting.rows import own_weight
 
-__all__ = ["left_out", "lowered"]
+__all__ = ["left_out", "lowered", "winsorised"]
 
 # A row with at least this leverage determines a parameter alone, so that the fit without it is not known.
 ALONE = 0.99
@@ -50,3 +50,9 @@ def lowered(dearer: Array, cheaper: Array, weight: Array) -> tuple[float, float]
     mean = float(np.sum(share * difference))
     error = np.sum(share * own_weight(weight) / np.sum(weight) * (difference - mean) ** 2)
     return mean, float(np.sqrt(error))
+
+
+def winsorised(squares: Array, usual: float) -> Array:
+    """Return Huber's loss of squared residuals: those above `usual` grow in proportion to the residual."""
+    linear: Array = 2 * np.sqrt(usual * squares) - usual
+    return np.where(squares <= usual, squares, linear)

@@ -121,6 +121,8 @@ class Settings:
         residuals decide.
     beyond : float
         Standard errors of the paired difference by which a network has to have less risk than one with fewer neurons.
+    usual : float
+        RMS residuals beyond which a residual counts in proportion to its size in that comparison.
     rows_per_side : float
         Rows that each side of a kink needs, in units of the parameters of a neuron.
     structure : float
@@ -128,9 +130,9 @@ class Settings:
     digits : float
         A residual of at most so many times the rounding of digits that labels and inputs are given with needs no
         further neuron.
-    wide, wide_progress : int and float
-        A network with more than `wide` neurons that nobody asked for is of no use unless each round decreases its risk
-        by `wide_progress`: labels that take so many are those of no narrow network.
+    wide, wide_step, wide_progress : int, int and float
+        A network with more than `wide` neurons that nobody asked for grows by at most `wide_step` neurons a round, and
+        only if each decreases its risk by `wide_progress`: labels that take so many are those of no narrow network.
     """
 
     max_dense: int = 1000
@@ -195,11 +197,13 @@ class Settings:
 
     searched: float = 1.25
     beyond: float = 1.25
+    usual: float = 3.0
     rows_per_side: float = 2.0
     structure: float = 5.0
     digits: float = 1.05
-    wide: int = 16
-    wide_progress: float = 0.1
+    wide: int = 8
+    wide_step: int = 4
+    wide_progress: float = 0.05
 
 
 DEFAULTS = Settings()

@@ -16,6 +16,8 @@ __all__ = ["heavy_tails", "mean_structure"]
 
 # Number of rows in the comparison of neighbours, and number of neighbours of a row.
 ROWS, NEIGHBOURS = 3000, 3
+# Numbers of leading directions in which rows are compared with their neighbours, in addition to all directions.
+WIDTHS = (2, 3, 5)
 # Number of slices of a direction, and of draws of random signs.
 SLICES, DRAWS = 24, 16
 # Number of rows for the moment, and largest number of features for which it is computed.
@@ -36,7 +38,7 @@ def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> f
     residual : ndarray of shape (n,)
         Residuals times the square roots of the row weights.
     directions : ndarray of shape (r, q)
-        Orthonormal directions, as columns, along which structure is likely.
+        Orthonormal directions, as columns, along which structure is likely, the likeliest first.
     seed : int
         Seed of the random signs.
     """
@@ -44,9 +46,11 @@ def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> f
         return 0.0
     along = matmul(z, directions)
     found = [_of_slices(column, residual) for column in along.T]
-    if 0 < along.shape[1] < z.shape[1]:
-        found.append(_of_neighbours(along[:ROWS], residual[:ROWS]))
-    found.append(_of_neighbours(z[:ROWS], residual[:ROWS]))
+    # Rows are neighbours in few dimensions only: what depends on two features is not seen in ten.
+    widths = {width for width in WIDTHS if width < along.shape[1]} | {along.shape[1]} - {0, 1}
+    found += [_of_neighbours(along[:ROWS, :width], residual[:ROWS]) for width in sorted(widths)]
+    if along.shape[1] < z.shape[1]:
+        found.append(_of_neighbours(z[:ROWS], residual[:ROWS]))
     if z.shape[1] <= MOMENT_FEATURES:
         found.append(_of_moment(z[:MOMENT_ROWS], residual[:MOMENT_ROWS], seed))
     return max(found)
