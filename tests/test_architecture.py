@@ -41,6 +41,7 @@ FIT_FLOORS = (
     {"joint.fit"},
     {"joint.driver", "joint.look", "joint"},
     {"learn", "look"},
+    {"robust"},
 )
 # Rooms whose results have the same bits everywhere: their products and factorisations are those of `relunet.linalg`.
 SAME_BITS = {"fitting", "network", "estimators", "saved", "theory"}

@@ -21,7 +21,8 @@ from relunet.cli.outputs import PICTURES, PREDICTIONS, check_outputs, require, w
 from relunet.distillation import distill as distilled
 from relunet.distillation import open_onnx
 from relunet.errors import ArgumentError, FileError, warn
-from relunet.fitting.learn import FitResult, learn
+from relunet.fitting.learn import FitResult
+from relunet.fitting.robust import Loss, learn_with
 from relunet.moments import InputMoments
 from relunet.network import ReLUNetwork
 from relunet.plan import METHODS
@@ -57,6 +58,7 @@ def fit(arguments: argparse.Namespace) -> None:
         inputs.scan(),
         arguments,
         max_neurons=arguments.max_neurons,
+        loss=arguments.loss,
         checkpoint=arguments.checkpoint,
         fit_bias=not arguments.no_bias,
         fit_linear={"auto": "auto", "yes": True, "no": False}[arguments.linear],
@@ -78,10 +80,13 @@ def _columns(names: Sequence[str] | None) -> list[str | int] | None:
     return None if names is None else [column(name) for name in names]
 
 
-def learn_with_progress(samples: Samples, arguments: argparse.Namespace, **options: Any) -> FitResult:
+def learn_with_progress(
+    samples: Samples, arguments: argparse.Namespace, loss: Loss = "squared", **options: Any
+) -> FitResult:
     """Learn from samples with the options that `fit` and `demo` share."""
     with ProgressLine(row_bytes=row_bytes(samples)) as line:
-        return learn(
+        return learn_with(
+            loss,
             samples,
             arguments.neurons,
             random_state=arguments.seed,

@@ -162,6 +162,12 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="a linear part beside the neurons (default %(default)s)",
     )
+    fit.add_argument(
+        "--loss",
+        choices=["squared", "huber"],
+        default="squared",
+        help="loss of the residuals; huber is for labels with outliers (default %(default)s)",
+    )
     fit.add_argument("--seed", type=options.seed, default=0, help="random_state of the learner (default %(default)s)")
     fit.add_argument(
         "--jobs", type=options.positive, metavar="N", help="number of threads (default: one for each core)"

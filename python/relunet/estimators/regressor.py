@@ -12,8 +12,8 @@ import numpy.typing as npt
 from relunet.errors import DataError
 from relunet.estimators.base import Estimator, seed_of
 from relunet.estimators.metadata import ScoreRequest
-from relunet.fitting.learn import learn
 from relunet.fitting.report import ClumpLevel, Report, StandardErrors
+from relunet.fitting.robust import Loss, learn_with
 from relunet.fitting.stages.validation import Uncertainty
 from relunet.network import ReLUNetwork
 from relunet.network.sensitivity import SobolIndices
@@ -51,6 +51,10 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         inputs, whatever their mean.
     fit_linear : {"auto", True, False}, default="auto"
         Whether the network has a linear part beside its neurons; "auto" keeps one only if the data demand it.
+    loss : {"squared", "huber"}, default="squared"
+        Loss of the residuals. ``"huber"`` bounds the influence of single rows, for labels with outliers or heavy tails:
+        residuals above 1.345 standard deviations, estimated from their median, count in proportion to their size. It
+        keeps all rows in memory, takes several fits, and supports one output.
     max_neurons : int, default=32
         Largest number of neurons if `n_neurons` is None. A larger bound costs time only if the data show that many.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default=0
@@ -119,6 +123,7 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         *,
         fit_bias: bool = True,
         fit_linear: bool | Literal["auto"] = "auto",
+        loss: Loss = "squared",
         max_neurons: int = 32,
         random_state: int | np.random.Generator | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
@@ -128,6 +133,7 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         self.n_neurons = n_neurons
         self.fit_bias = fit_bias
         self.fit_linear = fit_linear
+        self.loss = loss
         self.max_neurons = max_neurons
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -163,7 +169,8 @@ class ReLUNetRegressor(ScoreRequest, Estimator):
         """
         samples = self._labelled(X, y, sample_weight)
         with ProgressLine(row_bytes=row_bytes(samples)) as line:
-            result = learn(
+            result = learn_with(
+                self.loss,
                 samples,
                 self.n_neurons,
                 fit_bias=self.fit_bias,

@@ -45,8 +45,8 @@ SOME = 4096
 NEARLY_AFFINE = 1e-6
 # RMS leave-one-out residual, in units of rounding, above which an exact network is not determined by its rows.
 DETERMINED = 1e4
-# Largest number of directions along which structure of the residual is tested, and the smallest mean squared slope along
-# one of them, relative to the largest.
+# Largest number of directions along which structure of the residual is tested, and the smallest mean squared slope
+# along one of them, relative to the largest.
 LOOKED_ALONG, STEEP = 16, 1e-3
 
 
@@ -235,8 +235,8 @@ class InMemoryFit(Fit):
         if len(few) == 0 and (close := self._rows_between_kinks(network)) is not None:
             i, j, between = close
             self.trace.warn(
-                f"neurons {i} and {j}: {between} rows lie between their kinks, too few to determine both; the labels of "
-                "these rows are the network up to rounding, those of other rows between the kinks need not be"
+                f"neurons {i} and {j}: {between} rows lie between their kinks, too few to determine both; the labels "
+                "of these rows are the network up to rounding, those of other rows between the kinks need not be"
             )
             return "budget"
         if len(few) == 0 and not self.is_determined(network):
@@ -266,9 +266,9 @@ class InMemoryFit(Fit):
             apart = np.sum((active != active[:, i, None]) * share[:, None], axis=0)
             differ[i] = np.minimum(apart, self.n_fitted - apart)
             differ[i, : i + 1] = np.inf
-        i, j = np.unravel_index(np.argmin(differ), differ.shape)
+        i, j = (int(at) for at in np.unravel_index(np.argmin(differ), differ.shape))
         enough = self.inputs.rank + self.inputs.fit_bias
-        return None if differ[i, j] >= enough else (int(i), int(j), round(float(differ[i, j])))
+        return None if differ[i, j] >= enough else (i, j, round(float(differ[i, j])))
 
     def uncertainty(self, network: ReLUNetwork) -> Uncertainty | None:
         """Return the covariance of the parameters of a network that was fitted to all rows; None if it has too many."""

@@ -31,6 +31,14 @@ def test_a_mean_is_found_whatever_the_variance(mean):
     assert mean_structure(Z, residual, np.eye(5)[:, :2], 0) > 5
 
 
+def test_structure_in_two_of_many_directions_is_found():
+    """Rows have no near neighbours in ten dimensions, but in the two that the mean depends on."""
+    z = np.random.default_rng(3).standard_normal((3000, 10))
+    residual = np.sin(4 * z[:, 0]) * z[:, 1]
+    assert mean_structure(z, residual, np.eye(10), 0) > 10
+    assert mean_structure(z, residual * np.random.default_rng(4).choice([-1, 1], 3000), np.eye(10), 0) < 5
+
+
 def test_tails():
     rng = np.random.default_rng(0)
     assert not heavy_tails(rng.standard_normal(2000))

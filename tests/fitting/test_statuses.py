@@ -1,0 +1,43 @@
+"""Statuses are true: of labels that no narrow network makes, of noise of uneven size, and of undetermined kinks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from relunet import ReLUNetRegressor
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((3000, 5))
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def fitted(y):
+    return ReLUNetRegressor(max_neurons=12).fit(X, y)
+
+
+def test_a_step_is_not_exact_though_two_close_kinks_fit_all_rows():
+    model = fitted((X[:, 0] > 0.3) * 1.0)
+    assert model.report_.status == "budget"
+    assert any("between their kinks" in message for message in model.report_.messages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", [lambda x: np.sin(3 * x[:, 0]) * x[:, 1], lambda x: x[:, 0] * x[:, 1] * x[:, 2]])
+def test_what_no_narrow_network_makes_is_neither_exact_nor_noise(function):
+    assert fitted(function(X)).report_.status == "budget"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["grows", "outliers", "heavy tails"])
+def test_noise_invents_no_neuron(kind):
+    f = np.abs(X[:, 0]) + np.maximum(X[:, 1] + 0.3, 0)
+    noise = {
+        "grows": 0.3 * f * RNG.standard_normal(3000),
+        "outliers": 20 * (RNG.random(3000) < 2e-3),
+        "heavy tails": 0.3 * RNG.standard_t(2.5, 3000),
+    }[kind]
+    model = fitted(f + noise)
+    assert model.network_.n_neurons <= 2
+    assert np.mean((model.predict(X) - f) ** 2) < 0.05 * f.var()
