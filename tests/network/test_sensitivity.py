@@ -234,3 +234,28 @@ def test_both_neurons_are_active_with_the_mixed_derivative_of_their_inner_produc
     active = [0.5 * math.erfc(-bias / math.sqrt(2)) for bias in biases]
     trace = ReLUNetwork([[1.0, 0.0], v], [1.0, 1.0], biases).active_subspace().eigenvalues.sum()
     assert trace == pytest.approx(sum(active) + 2 * v[0] * both, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_closed_forms_against_ten_million_samples():
+    """Mean, variance and first-order indices, the last from pairs of rows that share a feature."""
+    rng = np.random.default_rng(0)
+    network = ReLUNetwork(
+        rng.standard_normal((4, 3)), rng.standard_normal(4), rng.standard_normal(4), rng.standard_normal(3), 0.3
+    )
+    mean, scale = np.array([0.5, -1.0, 0.0]), np.array([1.0, 0.5, 2.0])
+    exact = network.sobol_indices(mean, scale)
+    blocks, rows = 100, 100_000
+    found = np.empty((blocks, 5))
+    for block in found:
+        X, other = (mean + scale * rng.standard_normal((rows, 3)) for _ in range(2))
+        values = network.predict(X) - exact.mean
+        block[0], block[1] = values.mean(), np.mean(values**2)
+        for i in range(3):
+            shared = other.copy()
+            shared[:, i] = X[:, i]
+            block[2 + i] = np.mean(values * (network.predict(shared) - exact.mean))
+    expected = np.r_[0.0, exact.variance, exact.first * exact.variance]
+    errors = found.std(axis=0) / np.sqrt(blocks)
+    assert np.all(np.abs(found.mean(axis=0) - expected) < 4 * errors)
+    assert np.all(errors < 2e-3 * exact.variance)
