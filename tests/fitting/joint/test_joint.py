@@ -9,6 +9,7 @@ import pytest
 
 from relunet import ReLUNetRegressor, ReLUNetwork, ReLUSubspace, scan_array, scan_npy
 from relunet.errors import ArgumentError, DataError
+from relunet.fitting.joint import driver
 from relunet.fitting.joint.choice import coarser_networks, orient_jointly
 from relunet.fitting.joint.outputs import outputs_of, single_output
 from relunet.fitting.joint.polish import _Layout, _preconditioner, polish_jointly
@@ -68,6 +69,15 @@ def test_the_number_of_neurons_need_not_be_told() -> None:
     x, y, truth = planted(8, 3, 3, 8000, seed=1)
     result = learn(scan_array(x, y))
     assert (result.report.status, result.network.n_neurons) == ("exact", 3)
+    assert error(result.network, truth) < 1e-11
+
+
+def test_many_neurons_are_searched_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "MANY", 2)
+    x, y, truth = planted(8, 3, 3, 6000, seed=16)
+    result = learn(scan_array(x, y), 3)
+    assert result.report.status == "exact"
+    assert "subspace" not in {stage.name for stage in result.report.stages}
     assert error(result.network, truth) < 1e-11
 
 

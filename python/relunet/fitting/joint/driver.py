@@ -18,6 +18,9 @@ from relunet.network import ReLUNetwork
 
 __all__ = ["JointResult", "learn_jointly"]
 
+# Above this number of neurons given by the user, they are searched all at once: the time of growth is a higher power.
+MANY = 16
+
 
 class JointResult(NamedTuple):
     """What `learn_jointly` returns; the fields are those of `relunet.fitting.learn.FitResult`."""
@@ -116,6 +119,9 @@ def _found(
     if limit and not fit.is_explained(network) and (widths := fit.widths(at_most, told=told)):
         with trace.stage("discovery"):
             network = fit.found_directly(network, widths)
+    if told and limit > MANY and not fit.is_explained(network):
+        with trace.stage("discovery"):
+            network = fit.found_wide(network, limit)
     looks: list[Subspace] = []
     directions = fit.resolved_span(network)
     idle = 0

@@ -29,7 +29,7 @@ from relunet.fitting.rows import (
     sampled,
 )
 from relunet.fitting.settings import Settings
-from relunet.fitting.stages.discovery import Candidate, choose, find_neurons
+from relunet.fitting.stages.discovery import Candidate, choose, find_many_neurons, find_neurons
 from relunet.fitting.stages.inputs import PENALTIES, PLENTY, check_size, inputs_of
 from relunet.fitting.stages.polish import Free
 from relunet.fitting.stages.precision import Precision
@@ -395,6 +395,27 @@ class JointFit:
             if layer.n_neurons:
                 layers.append(layer)
         return [self.with_outputs(layer.weights, layer.biases) for layer in layers]
+
+    def found_wide(self, network: ReLUNetwork, n_neurons: int) -> ReLUNetwork:
+        """Return the better of a network and one whose hidden layer a search for many neurons at once finds."""
+        combination, everything = self.generic_combination(network), np.eye(self.inputs.rank)
+        rows = self.first_rows(n_neurons)
+        beyond = self.inputs.linear_beyond(combined_outputs(self.affine(), combination), everything)
+        found = find_many_neurons(
+            self.whitened_rows(rows),
+            matmul(rows.y, combination) - beyond.predict(rows.x),
+            n_neurons,
+            fit_bias=self.inputs.fit_bias,
+            sample_weight=rows.weight,
+            floor=self.settings.direct_floor**2,
+            seed=next(self.seeds),
+            n_jobs=self.trace.n_jobs,
+        )
+        layer = self.inputs.unprojected(found.linear, found.vectors, found.signs, everything, beyond)
+        if layer.n_neurons == 0:
+            return network
+        wide = self.supported(self.polished(self.with_outputs(layer.weights, layer.biases), linear=True))
+        return wide if self.improves(wide, network) else network
 
     def with_outputs(self, weights: Array, biases: Array) -> ReLUNetwork:
         """Return the network with a hidden layer and the outputs that fit the first rows best."""
