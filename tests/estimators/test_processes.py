@@ -9,8 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from joblib import Parallel, delayed
 
@@ -135,10 +138,20 @@ def _search():
     relunet.learn(relunet.scan_array(X, y), 24)
 
 
+@pytest.fixture(scope="module")
+def wide_file(tmp_path_factory):
+    """A file with a footer of many columns and row groups."""
+    path = tmp_path_factory.mktemp("wide") / "wide.parquet"
+    pq.write_table(pa.table({str(number): [1.0] * 20 for number in range(4000)}), path, row_group_size=4)
+    return path
+
+
 @pytest.mark.slow
 @linux
-@pytest.mark.parametrize("work", [_norm, _match, _eigh, _search])
-def test_ctrl_c_is_heard(work):
+@pytest.mark.parametrize("work", [_norm, _match, _eigh, _search, "footers"])
+def test_ctrl_c_is_heard(work, wide_file):
+    if isinstance(work, str):
+        work = partial(relunet.scan_parquet, [wide_file] * 400, target=0)
     sent = []
     # A process that a shell started in the background ignores the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

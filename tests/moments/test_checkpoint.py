@@ -189,3 +189,45 @@ def test_only_missing_sums_are_swept(samples, tmp_path):
     alone = SliceMoments(4, [0.0])
     sweep(samples, [alone])
     assert slices.to_bytes() == alone.to_bytes()
+
+
+@pytest.mark.parametrize("rows", [slice(100, 110), slice(199, 200)])
+def test_a_checkpoint_of_other_labels_is_not_used(tmp_path, rows):
+    """Whichever rows have changed since: the fit is that of a fresh folder."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 2))
+    y = np.abs(X[:, 0]) + 1
+    spoilt = y.copy()
+    spoilt[rows] = 50.0
+
+    def fit(labels, folder):
+        return relunet.learn(relunet.scan_array(X, labels), n_neurons=1, checkpoint=folder, n_jobs=1)
+
+    for first, second in ((y, spoilt), (spoilt, y)):
+        folder = tmp_path / str(first is y)
+        fit(first, folder)
+        again, fresh = fit(second, folder), fit(second, None)
+        assert again.report.status == fresh.report.status
+        assert again.network.predict(X).tobytes() == fresh.network.predict(X).tobytes()
+
+
+@pytest.mark.slow
+def test_two_processes_with_one_folder_both_end_right(tmp_path):
+    script = """
+        import sys, numpy as np
+        from relunet import learn, scan_array
+        rng = np.random.default_rng(3)
+        X = rng.standard_normal((4_000, 4))
+        y = np.maximum(X @ rng.standard_normal((4, 2)) + 0.2, 0) @ [1.0, -1.0] + 0.1 * rng.standard_normal(4_000)
+        fitted = learn(scan_array(X, y), n_neurons=2, checkpoint=sys.argv[1] or None, n_jobs=1)
+        print(fitted.report.status, fitted.network.predict(X).tobytes()[:800].hex())
+    """
+    commands = [
+        [sys.executable, "-c", textwrap.dedent(script), folder] for folder in (str(tmp_path), str(tmp_path), "")
+    ]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for command in commands
+    ]
+    done = [process.communicate(timeout=300) for process in started]
+    assert not any(process.returncode for process in started), done
+    assert len({out for out, _ in done}) == 1

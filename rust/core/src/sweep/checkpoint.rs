@@ -257,20 +257,24 @@ fn read_part(reader: &mut Reader<'_>) -> Result<Part> {
 /// Replaces the content of the file `path` by `bytes` atomically: after a crash the file holds the old or the new bytes.
 ///
 /// The bytes are first written to a draft in the same folder, which this process locks. Drafts without a lock were left
-/// by processes that were killed, and are removed.
+/// by processes that were killed, and are removed. Links are followed, and a file that is replaced keeps its permissions.
 ///
 /// # Errors
 /// Errors of the system, with the path; a path to something other than a regular file.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    // A link is followed, and its target is replaced.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if std::fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
+    let target = linked(path).map_err(|error| Error::io(path, &error))?;
+    let found = std::fs::metadata(&target).ok();
+    if found.as_ref().is_some_and(|found| !found.is_file()) {
         return Err(Error::file(path, "not a regular file"));
     }
     let write = || {
         remove_abandoned(&target);
         let (mut file, draft) = new_draft(&target)?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| rename(file, &draft, &target));
+        let permitted = found.as_ref().map_or(Ok(()), |found| file.set_permissions(found.permissions()));
+        let written = permitted
+            .and_then(|()| file.write_all(bytes))
+            .and_then(|()| file.sync_all())
+            .and_then(|()| rename(file, &draft, &target));
         if written.is_err() {
             let _ = std::fs::remove_file(&draft);
         }
@@ -279,9 +283,29 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|error| Error::io(path, &error))
 }
 
+/// Longest chain of links that is followed, as on Linux.
+const MAX_LINKS: usize = 40;
+
+/// The file that a path leads to, which need not exist.
+fn linked(path: &Path) -> std::io::Result<PathBuf> {
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match std::fs::read_link(&target) {
+            // a relative link starts at the folder that it is in
+            Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(std::io::Error::other("too many levels of symbolic links"))
+}
+
+/// Characters of the name of a file that the names of its drafts repeat, so that they are not too long.
+const DRAFT_CHARS: usize = 40;
+
 /// Prefix of the names of the drafts of a file.
 fn draft_prefix(target: &Path) -> String {
-    format!(".{}.draft-", target.file_name().unwrap_or_default().to_string_lossy())
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{}.draft-", name.chars().take(DRAFT_CHARS).collect::<String>())
 }
 
 /// A draft of a file, locked while it is open.

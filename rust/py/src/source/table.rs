@@ -8,7 +8,7 @@ use relunet_core::source::{ColumnRef, CsvFormat, CsvSource, ParquetSource, Sourc
 
 use super::{Rows, dtype_name, read};
 use crate::error::to_python;
-use crate::interrupt::watched;
+use crate::interrupt::{abandonable, watched};
 
 /// A column, by its number or its name.
 #[derive(FromPyObject)]
@@ -126,8 +126,8 @@ pub fn open_parquet(
     weight: Option<ColumnArgument>,
 ) -> PyResult<TableSource> {
     let (files, wanted) = (table_files(files), wanted(target, columns, weight));
-    let control = Control::default();
-    let opened = py.detach(|| watched(&control, None, || ParquetSource::open(&files, &wanted, &control)))?;
+    // the library parses a footer in one piece, which may take seconds
+    let opened = abandonable(py, None, move |control| ParquetSource::open(&files, &wanted, control))?;
     let source = opened.map_err(|error| to_python(py, error))?;
     let columns = source.columns();
     let is_single_precision = source.is_single_precision();
