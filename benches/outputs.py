@@ -1,4 +1,4 @@
-"""Rows that networks of several outputs need, and the time that several outputs take: tables for docs/outputs.md.
+"""Rows that networks of several outputs need, and the time that several outputs take.
 
 python benches/outputs.py rows [--seeds 5]
 python benches/outputs.py time
