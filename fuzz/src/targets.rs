@@ -32,7 +32,7 @@ impl Target {
     ];
 
     /// Repairs the checksum or the marks of a mutated file, which would otherwise be refused at once.
-    pub fn repair(self, bytes: &mut Vec<u8>) {
+    pub fn repair(self, bytes: &mut [u8]) {
         match self {
             Self::Accumulator | Self::Checkpoint if bytes.len() > 24 => {
                 let end = bytes.len() - 8;
@@ -70,7 +70,7 @@ impl Target {
     /// Those of the reader.
     pub fn read(self, path: &Path, bytes: &[u8]) -> Result<()> {
         let paths = [TableFile::from(path)];
-        let wanted = Wanted { target: Some(ColumnRef::Index(-1)), ..Wanted::default() };
+        let wanted = Wanted { target: vec![ColumnRef::Index(-1)], ..Wanted::default() };
         match self {
             Self::Accumulator => {
                 let mut moments = Moments::from_bytes(bytes)?;
@@ -78,12 +78,12 @@ impl Target {
                 moments.merge(&again)
             }
             Self::Checkpoint => {
-                let mut sums = [InputMoments::new(2)?.into()];
+                let mut sums = [InputMoments::new(2, 1)?.into()];
                 let checkpoint =
                     Checkpoint { path: path.into(), every: Duration::from_secs(3600), identity: b"fuzz".to_vec() };
                 resumable_sweep(&Rows, &mut sums, Some(1), &Control::default(), Some(&checkpoint)).map(drop)
             }
-            Self::Npy => all_rows(&NpySource::open(&[path.into()], None, Some(-1), None, None)?),
+            Self::Npy => all_rows(&NpySource::open(&[path.into()], None, Some(&[-1]), None, None)?),
             Self::Csv => {
                 let format = CsvFormat { delimiter: b',', names: None, header: None };
                 all_rows(&CsvSource::open(&paths, &wanted, &format, &Control::default())?)
@@ -127,15 +127,15 @@ impl Source for Rows {
         2
     }
 
-    fn has_labels(&self) -> bool {
-        false
+    fn n_outputs(&self) -> usize {
+        0
     }
 
     fn block<'a>(&'a self, rows: std::ops::Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
         let n_rows = (rows.end - rows.start) as usize;
         buffer.x.clear();
         buffer.x.extend((2 * rows.start..2 * rows.end).map(|i| i as f64));
-        Ok(Block { x: &buffer.x, y: &[], weight: None, n_features: 2, n_rows })
+        Ok(Block { x: &buffer.x, y: &[], weight: None, n_features: 2, n_outputs: 0, n_rows })
     }
 }
 
