@@ -65,15 +65,16 @@ def test_labels_in_a_column(files, capsys, column, target):
 def test_options_reach_the_learner(files, monkeypatch):
     seen = {}
 
-    def learn(samples, n_neurons, **options):
-        seen.update(options, n_neurons=n_neurons)
+    def learn_with(loss, samples, n_neurons, **options):
+        seen.update(options, loss=loss, n_neurons=n_neurons)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "learn", learn)
+    monkeypatch.setattr(commands, "learn_with", learn_with)
     options = ["-q", "-k", "3", "--max-neurons", "9", "--no-bias", "--linear", "yes", "--seed", "7", "--jobs", "2"]
-    options += ["--checkpoint", "kept"]
+    options += ["--checkpoint", "kept", "--loss", "huber"]
     assert cli.main(["fit", "--x", "x.npy", "--y", "y.npy", *options]) == 130
     assert seen == {
+        "loss": "huber",
         "n_neurons": 3,
         "max_neurons": 9,
         "fit_bias": False,

@@ -89,7 +89,7 @@ def test_predictions_in_the_format_of_their_suffix(table, suffix):
     ],
 )
 def test_outputs_are_checked_before_the_fit(table, monkeypatch, capsys, options, named):
-    monkeypatch.setattr(commands, "learn", None)  # calling it would be an unexpected error
+    monkeypatch.setattr(commands, "learn_with", None)  # calling it would be an unexpected error
     assert cli.main(["fit", "t.csv", "--target", "y", *options.split()]) == 2
     error = capsys.readouterr().err
     assert named in error
@@ -192,7 +192,7 @@ def test_an_unexpected_error_has_no_traceback(table, monkeypatch, capsys):
     def broken(*_, **__):
         raise ZeroDivisionError("of a kind")
 
-    monkeypatch.setattr(commands, "learn", broken)
+    monkeypatch.setattr(commands, "learn_with", broken)
     assert cli.main(["fit", "t.csv", "--target", "y"]) == 1
     assert capsys.readouterr().err == (
         "relunet fit: unexpected ZeroDivisionError: of a kind: please report it with the arguments\n"
