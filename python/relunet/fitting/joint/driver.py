@@ -19,7 +19,7 @@ from relunet.network import ReLUNetwork
 __all__ = ["JointResult", "learn_jointly"]
 
 # Above this number of neurons given by the user, they are searched all at once: the time of growth is a higher power.
-MANY = 16
+MANY = 32
 
 
 class JointResult(NamedTuple):
