@@ -373,9 +373,8 @@ fn sync_folder(_path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::control::Control;
-    use crate::moments::tests::every_kind;
     use crate::sweep::resumable_sweep;
-    use crate::sweep::tests::{D, generated};
+    use crate::sweep::tests::{D, every_kind_of, generated};
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("relunet-{name}-{}", std::process::id()));
@@ -386,7 +385,7 @@ mod tests {
 
     /// Accumulators of three arbitrary kinds.
     fn some() -> Vec<Moments> {
-        every_kind(D).into_iter().filter(|sums| matches!(sums, Moments::Input(_) | Moments::Slice(_))).collect()
+        every_kind_of(1, D).into_iter().filter(|sums| matches!(sums, Moments::Input(_) | Moments::Slice(_))).collect()
     }
 
     fn checkpoint(path: PathBuf) -> Checkpoint {

@@ -182,7 +182,7 @@ pub(crate) mod tests {
     /// Rows generated on request; rows from `bad` on are refused, and `event` is called at its row.
     pub(crate) struct Generated<'a> {
         n_rows: u64,
-        has_labels: bool,
+        n_outputs: usize,
         bad: Option<u64>,
         event: Option<(u64, Box<dyn Fn() + Sync + 'a>)>,
         pub(crate) n_read: AtomicU64,
@@ -206,7 +206,7 @@ pub(crate) mod tests {
         }
 
         fn n_outputs(&self) -> usize {
-            usize::from(self.has_labels)
+            self.n_outputs
         }
 
         fn block<'a>(&'a self, rows: Range<u64>, buffer: &'a mut BlockBuffer) -> Result<Block<'a>> {
@@ -222,20 +222,26 @@ pub(crate) mod tests {
             buffer.x.clear();
             buffer.x.extend((rows.start * d..rows.end * d).map(value));
             buffer.y.clear();
-            buffer.y.extend(rows.clone().map(|row| value(row.wrapping_mul(7919))));
+            let labels = rows.start * self.n_outputs as u64..rows.end * self.n_outputs as u64;
+            buffer.y.extend(labels.map(|label| value(label.wrapping_mul(7919))));
             Ok(Block {
                 x: &buffer.x,
-                y: if self.has_labels { &buffer.y } else { &[] },
+                y: &buffer.y,
                 weight: None,
                 n_features: D,
-                n_outputs: usize::from(self.has_labels),
+                n_outputs: self.n_outputs,
                 n_rows: (rows.end - rows.start) as usize,
             })
         }
     }
 
     pub(crate) fn generated<'a>(n_rows: u64) -> Generated<'a> {
-        Generated { n_rows, has_labels: true, bad: None, event: None, n_read: AtomicU64::new(0) }
+        Generated { n_rows, n_outputs: 1, bad: None, event: None, n_read: AtomicU64::new(0) }
+    }
+
+    /// An accumulator of every kind that takes so many labels a row.
+    pub(crate) fn every_kind_of(n_outputs: usize, d: usize) -> Vec<Moments> {
+        every_kind(d).into_iter().filter(|sums| [0, n_outputs].contains(&sums.n_outputs())).collect()
     }
 
     fn bytes(accumulators: &[Moments]) -> Vec<Vec<u8>> {
@@ -244,22 +250,24 @@ pub(crate) mod tests {
 
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
-        for n_rows in [0, 1, 4095, 4096, 4097, 70_001] {
+        let cases = [(0, 1), (1, 1), (4095, 1), (4096, 2), (4097, 3), (70_001, 1), (70_001, 2), (70_001, 3)];
+        for (n_rows, n_outputs) in cases {
+            let source = Generated { n_outputs, ..generated(n_rows) };
             let sums = [1, 2, 3].map(|n_threads| {
-                let mut accumulators = every_kind(D);
+                let mut accumulators = every_kind_of(n_outputs, D);
                 let control = Control::default();
-                sweep(&generated(n_rows), &mut accumulators, Some(n_threads), &control).unwrap();
+                sweep(&source, &mut accumulators, Some(n_threads), &control).unwrap();
                 assert_eq!(control.done(), n_rows);
                 assert!(accumulators.iter().all(|accumulator| accumulator.n_rows() == n_rows));
                 bytes(&accumulators)
             });
-            assert!(sums[0] == sums[1] && sums[1] == sums[2], "{n_rows} rows");
+            assert!(sums[0] == sums[1] && sums[1] == sums[2], "{n_rows} rows, {n_outputs} labels");
         }
     }
 
     #[test]
     fn failures_leave_the_accumulators_as_they_were() {
-        let mut accumulators = every_kind(D);
+        let mut accumulators = every_kind_of(1, D);
         let control = Control::default();
         sweep(&generated(100), &mut accumulators, None, &control).unwrap();
         let before = bytes(&accumulators);
@@ -275,12 +283,14 @@ pub(crate) mod tests {
             assert!(matches!(error, Error::Cancelled), "{error}");
             assert!(control.done() < 500_000);
 
-            let source = Generated { has_labels: false, ..generated(500) };
+            let source = Generated { n_outputs: 0, ..generated(500) };
             let error = sweep(&source, &mut accumulators, Some(n_threads), &Control::default()).unwrap_err();
             assert!(error.to_string().starts_with("y: ContractionMoments needs labels"), "{error}");
             assert_eq!(bytes(&accumulators), before);
         }
         let error = sweep(&generated(5), &mut every_kind(D + 1), None, &control).unwrap_err();
         assert!(error.to_string().starts_with("X: expected 20 columns, got 19"), "{error}");
+        let error = sweep(&generated(5), &mut every_kind_of(3, D), None, &control).unwrap_err();
+        assert!(error.to_string().contains("takes 3 labels a row, the samples have 1"), "{error}");
     }
 }
