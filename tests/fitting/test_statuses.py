@@ -21,6 +21,7 @@ def test_a_step_is_not_exact_though_two_close_kinks_fit_all_rows():
     model = fitted((X[:, 0] > 0.3) * 1.0)
     assert model.report_.status == "budget"
     assert any("between their kinks" in message for message in model.report_.messages)
+    assert model.report_.risk_interval is None
 
 
 @pytest.mark.slow

@@ -148,7 +148,7 @@ pub fn cases() -> Vec<Case> {
         accumulator("gradient", |d, k| GradientMoments::new(network(d, k)).into());
         accumulator("risk", |d, k| RiskMoments::new(network(d, k)).into());
         accumulator("curvature", |d, k| CurvatureMoments::new(network(d, k)).expect("fits").into());
-        accumulator("inputs", |d, _| InputMoments::new(d).expect("fits").into());
+        accumulator("inputs", |d, _| InputMoments::new(d, 1).expect("fits").into());
         accumulator("sketch, 16 slices", |d, k| {
             let edges = (1..16).map(|h| f64::from(h) / 8.0 - 1.0).collect();
             SketchMoments::new(d, values(k * d, 7), edges, values(32, 8), None).expect("valid").into()

@@ -233,6 +233,9 @@ def learn(
         certified = fit.certified(network)
         status = fit.status(network, limit, looks[0] if looks else None, told=n_neurons is not None)
         uncertainty = None if status == "exact" else fit.uncertainty(network)
+        if status == "budget" and fit.is_exact(network):
+            # Residuals say nothing about a kink that the rows do not determine.
+            certified = replace(certified, interval=None)
 
     report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:

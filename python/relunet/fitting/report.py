@@ -136,7 +136,8 @@ class Report:
     output_risks : tuple of float
         Mean squared error of each output, if there are several.
     risk_interval : tuple of float or None
-        Lower and upper end of the interval for the risk at `risk_level`, None if no rows are kept in memory.
+        Lower and upper end of the interval for the risk at `risk_level`; None if no rows are kept in memory, or if the
+        network fits all rows and they do not determine it.
     risk_level : float
         Confidence level of `risk_interval`.
     risk_network : str

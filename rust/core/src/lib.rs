@@ -15,7 +15,7 @@
 //!
 //! let x = array![[0.0, 1.0], [2.0, 3.0]];
 //! let source = ArraySource::new(Matrix::F64(x.view()), None, None)?;
-//! let mut accumulators = [Moments::from(InputMoments::new(2)?)];
+//! let mut accumulators = [Moments::from(InputMoments::new(2, 1)?)];
 //! let n_rows = sweep(&source, &mut accumulators, None, &Control::default())?;
 //! assert_eq!(n_rows, 2);
 //! let [Moments::Input(moments)] = &accumulators else { unreachable!() };

@@ -6,6 +6,9 @@ use relunet_core::moments::RowSample as CoreRows;
 
 use super::{Accumulator, Matrix, Vector, count, init, inner, matrix, rows_of};
 
+/// Hashes, inputs, labels and weights of rows.
+type Chosen<'py> = (Bound<'py, PyArray1<u64>>, Matrix<'py>, Bound<'py, PyAny>, Vector<'py>);
+
 /// Sample of rows that is chosen by a hash of their content.
 ///
 /// A row is kept if its hash is at most `threshold`. The choice is therefore independent of the order of the rows, of
@@ -89,7 +92,7 @@ impl RowSample {
         slf: PyRef<'py, Self>,
         py: Python<'py>,
         held_out: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyArray1<u64>>, Matrix<'py>, Bound<'py, PyAny>, Vector<'py>)> {
+    ) -> PyResult<Chosen<'py>> {
         let held_out = held_out.map_or(Ok(0), |held_out| count(held_out, "held_out"))?;
         let chosen = inner!(slf, Rows).chosen(held_out);
         let (n, m) = (chosen.weight.len(), slf.as_super().moments.n_outputs());
