@@ -109,10 +109,12 @@ def test_samples_can_be_pickled(tmp_path: Path, source: str) -> None:
 
 
 def test_a_single_column_is_one_label(tmp_path: Path) -> None:
+    samples = scan_array(X, Y[:, :1])
+    assert n_outputs(samples) == 1
+    np.testing.assert_array_equal(next(samples.blocks())[1], Y[:, 0])
     FRAME.to_parquet(tmp_path / "all.parquet")
-    for samples in (scan_array(X, Y[:, :1]), scan_parquet(tmp_path / "all.parquet", target=["y0"])):
-        assert n_outputs(samples) == 1
-        np.testing.assert_array_equal(next(samples.blocks())[1], Y[:, 0])
+    with pytest.raises(ArgumentError, match=r"target: \['y0'\]; expected a column, or a sequence of at least two"):
+        scan_parquet(tmp_path / "all.parquet", target=["y0"])
 
 
 def test_columns_in_another_order_keep_their_labels() -> None:

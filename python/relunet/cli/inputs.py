@@ -89,7 +89,7 @@ class InputFiles:
         if self.labels:
             raise ArgumentError(f"--y: labels of a .{kind} file are one of its columns: name it with --target")
         wanted: dict[str, Any] = {
-            "target": [column(name) for name in self.target] or None,
+            "target": _one_or_all([column(name) for name in self.target]),
             "weight": None if self.weight is None else column(self.weight),
             "columns": self.columns,
         }
@@ -102,7 +102,7 @@ class InputFiles:
     def _scan_npy(self) -> Samples:
         weight = self.weight
         wanted: dict[str, Any] = {
-            "target": [column_number(name, "--target") for name in self.target] or None,
+            "target": _one_or_all([column_number(name, "--target") for name in self.target]),
             "columns": None
             if self.columns is None
             else [column_number(str(name), "--columns") for name in self.columns],
@@ -132,6 +132,11 @@ class InputFiles:
                 if target.lower().endswith(suffixes):
                     return True
         return False
+
+
+def _one_or_all(columns: list[Any]) -> Any:
+    """Return a single column as itself, several as a list, and None for none."""
+    return columns if len(columns) > 1 else columns[0] if columns else None
 
 
 def _matching(part: str) -> list[str]:

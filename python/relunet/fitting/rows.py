@@ -233,9 +233,9 @@ def sampled(sample: RowSample, held_out_every: int, n_jobs: int | None, total: f
         starts = np.flatnonzero(first)
         weight = np.add.reduceat(weight, starts)
         hashes, x, y = hashes[starts], x[starts], y[starts]
-        if len(y) < FEW_DISTINCT and COPIES * len(y) < n_sampled:
-            weight = weight * (n_sampled / np.sum(weight))
-            return _repeated(HeldRows(x, y, weight, n_jobs), held_out_every, n_rows)
+    if len(y) < FEW_DISTINCT and COPIES * len(y) < n_sampled:
+        weight = weight * (n_sampled / np.sum(weight))
+        return _repeated(HeldRows(x, y, weight, n_jobs), held_out_every, n_rows)
     n_held_out = int(np.sum((hashes >> np.uint64(3)) % np.uint64(held_out_every) == 0))
     n_fitted = len(y) - (n_held_out if 0 < n_held_out < len(y) else 1)
     return SampledRows(x, y, weight, max(n_fitted, 1), n_rows, n_jobs)

@@ -196,7 +196,7 @@ class Settings:
     exact_single: float = 3e-7
 
     searched: float = 1.25
-    beyond: float = 1.25
+    beyond: float = 1.5
     usual: float = 3.0
     rows_per_side: float = 2.0
     structure: float = 5.0

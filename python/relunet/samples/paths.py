@@ -150,16 +150,16 @@ def checked_columns(argument: str, columns: Any) -> list[Column] | None:
 
 
 def checked_target(target: Any) -> Column | list[Column] | None:
-    """Return the column of the labels, or a list of at least one such column; None for rows without labels.
+    """Return the column of the labels, or a list of several such columns; None for rows without labels.
 
     Raises
     ------
     ArgumentError
-        No columns, and something that is no column.
+        A list of fewer than two columns, and something that is no column.
     """
     if target is None or isinstance(target, str) or hasattr(target, "__index__") or not isinstance(target, Iterable):
         return checked_column("target", target)
     columns = checked_columns("target", target)
-    if not columns or None in list(target):
-        raise ArgumentError(f"target: {target!r}; expected a column, or a sequence of at least one")
+    if len(columns) < 2 or None in list(target):
+        raise ArgumentError(f"target: {target!r}; expected a column, or a sequence of at least two")
     return columns
