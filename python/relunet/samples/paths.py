@@ -160,6 +160,6 @@ def checked_target(target: Any) -> Column | list[Column] | None:
     if target is None or isinstance(target, str) or hasattr(target, "__index__") or not isinstance(target, Iterable):
         return checked_column("target", target)
     columns = checked_columns("target", target)
-    if len(columns) < 2 or None in list(target):
+    if columns is None or len(columns) < 2 or None in list(target):
         raise ArgumentError(f"target: {target!r}; expected a column, or a sequence of at least two")
     return columns
