@@ -186,8 +186,9 @@ class InMemoryFit(Fit):
         """Return whether a network has less risk than another beyond the standard error of the paired difference.
 
         The comparison uses Huber's loss, so that a handful of large residuals does not decide it. The squared residuals
-        must not be significantly larger, and the rows held out, which were not used to choose kinks, must favour the
-        network. If few rows make the standard error large, a significant difference on the rows held out is sufficient.
+        must not be significantly larger, nor the loss of the rows held out, which were not used to choose kinks. If few
+        rows make the standard error large, a significant difference on the rows held out is sufficient. Where the noise
+        has outliers or uneven size, searches find more by chance, and the rows held out must favour the network.
         """
         if self.is_exact(other):
             return self.is_exact(network) and network.n_neurons < other.n_neurons
@@ -197,12 +198,17 @@ class InMemoryFit(Fit):
         mean, error = lowered(before, after, weight)
         if mean < -error:
             return False
-        usual = self.settings.usual**2 * float(np.sum(before * weight) / np.sum(weight))
+        share = weight / np.sum(weight)
+        risk = float(np.sum(before * share))
+        is_even = risk == 0 or float(np.sum((before / risk) ** 2 * share)) <= self.settings.even
+        usual = self.settings.usual**2 * risk
         before, after = winsorised(before, usual), winsorised(after, usual)
         mean, error = lowered(before, after, weight)
         unseen, unseen_error = lowered(before[n:], after[n:], weight[n:])
-        beyond = self.settings.beyond
-        return unseen > 0 and (mean > beyond * error or unseen > 2 * beyond * unseen_error)
+        beyond = self.settings.beyond if is_even else self.settings.beyond_uneven
+        if unseen <= (-unseen_error if is_even else 0.0):
+            return False
+        return mean > beyond * error or unseen > 2 * beyond * unseen_error > 0
 
     def least_useful(self, network: ReLUNetwork) -> int | None:
         """Return the neuron that is closest to an affine function of its pre-activation on the rows to fit."""

@@ -119,8 +119,11 @@ class Settings:
     searched : float
         Optimism of a fit in units of that of a linear one, as the best of several optima, where its leave-one-out
         residuals decide.
-    beyond : float
-        Standard errors of the paired difference by which a network has to have less risk than one with fewer neurons.
+    beyond, beyond_uneven : float
+        Standard errors of the paired difference by which a network has to have less risk than one with fewer neurons:
+        for noise of even size, and for noise with outliers or uneven size.
+    even : float
+        Largest kurtosis of the residuals that counts as noise of even size; that of Gaussian noise is 3.
     usual : float
         RMS residuals beyond which a residual counts in proportion to its size in that comparison.
     rows_per_side : float
@@ -196,7 +199,9 @@ class Settings:
     exact_single: float = 3e-7
 
     searched: float = 1.25
-    beyond: float = 1.5
+    beyond: float = 1.25
+    beyond_uneven: float = 1.5
+    even: float = 4.0
     usual: float = 3.0
     rows_per_side: float = 2.0
     structure: float = 5.0
