@@ -113,7 +113,7 @@ def test_partitions_with_columns_in_other_orders(data):
     assert_same_sums(samples, relunet.scan_array(X, y))
     with pytest.raises(DataError, match="X: partition 1: other columns than expected: missing 'f', not expected 'g'"):
         scan_dask([parts[0], dask.delayed(frame.rename(columns={"f": "g"}))], target="label")
-    with pytest.raises(ArgumentError, match="^target: .*expected one column"):
+    with pytest.raises(ArgumentError, match="^target: .*expected a column, or a sequence of at least two"):
         scan_dask(parts, target=["label"])
 
 
