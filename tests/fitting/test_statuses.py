@@ -42,3 +42,11 @@ def test_noise_invents_no_neuron(kind):
     model = fitted(f + noise)
     assert model.network_.n_neurons <= 2
     assert np.mean((model.predict(X) - f) ** 2) < 0.05 * f.var()
+
+
+def test_close_kinks_fitted_as_one_are_not_the_rounding_of_labels():
+    """A few rows between the kinks are farther off than rounding can be, though their RMS is that of rounding."""
+    x = np.random.default_rng(1).standard_normal((2000, 6))
+    f = np.maximum(x[:, 0], 0) + np.maximum(x[:, 0] + 0.01 * x[:, 1], 0)
+    assert ReLUNetRegressor(1, fit_linear=False).fit(x, np.round(f, 3)).report_.status == "budget"
+    assert ReLUNetRegressor(1).fit(x, np.round(np.maximum(x[:, 0], 0), 3)).report_.status == "noise floor"

@@ -292,13 +292,18 @@ class InMemoryFit(Fit):
 
     def explained_by_digits(self, network: ReLUNetwork, rms: float) -> bool:
         """Return whether the residual is the rounding of labels or inputs that have few digits, and if so say it."""
-        if not self.precision.explains(rms, network, self.rows.x[:SOME]):
+        if not self.precision.explains(rms, network, self.rows.x[:SOME]) or self._exceeds_digits(network):
             return False
         self.trace.warn(
             f"the residual, {rms:.2g}, is the rounding of labels or inputs to the few digits that they are given with: "
             "more digits would show more"
         )
         return True
+
+    def _exceeds_digits(self, network: ReLUNetwork) -> bool:
+        """Return whether few residuals are larger than the rounding of labels and inputs, which explains the others."""
+        residual = self.rows.y - network.predict(self.rows.x)
+        return self.precision.is_exceeded(residual, self.rows.y, network, self.rows.x[:SOME])
 
     def _steepest(self, network: ReLUNetwork) -> Array:
         """Return the directions, as columns, on which the neurons depend, by decreasing mean squared slope."""
@@ -313,6 +318,8 @@ class InMemoryFit(Fit):
 
     def has_structure(self, network: ReLUNetwork) -> bool:
         """Return whether the mean of the residual depends on the inputs; otherwise warn of heavy or uneven noise."""
+        if self._exceeds_digits(network):
+            return True
         look = self.residual_subspace(network)
         visible = look.directions[:, : look.n_visible]
         z = self.inputs.transform(self.rows.x - self.inputs.mean)

@@ -27,6 +27,9 @@ FINE_LABELS, FINE_INPUTS = 0.3, 1e-3
 SOME = 4096
 # A residual of at most EXPLAINED times the standard deviation of rounding to a grid is explained by the grid.
 EXPLAINED = 1.5
+# Largest residuals, in units of the RMS of rounding, of labels on a grid of one spacing and on one of floating-point
+# numbers, whose spacing grows with the label; and the distance from a multiple, in spacings, on a grid of one spacing.
+LARGEST_UNIFORM, LARGEST_FLOATING, UNIFORM = 4.0, 16.0, 1e-3
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,19 @@ class Precision:
     def explains(self, rms: float, network: ReLUNetwork, x: Array) -> bool:
         """Return whether an RMS residual is explained by rounding to grids."""
         return rms <= EXPLAINED * self.grid_noise(network, x)
+
+    def is_exceeded(self, residual: Array, y: Array, network: ReLUNetwork, x: Array) -> bool:
+        """Return whether most residuals are those of rounding to grids, and some larger than rounding makes them.
+
+        Rounding is bounded. Larger residuals of a few rows with labels y show structure that is left, such as two close
+        kinks that were fitted as one.
+        """
+        noise = self.grid_noise(network, x)
+        multiples = y / self.label_grid if self.label_grid else np.zeros(1)
+        is_uniform = np.all(np.abs(multiples - np.rint(multiples)) < UNIFORM)
+        largest = LARGEST_UNIFORM if is_uniform else LARGEST_FLOATING
+        size = np.abs(residual)
+        return noise > 0 and float(np.median(size)) <= EXPLAINED * noise and float(np.max(size)) > largest * noise
 
 
 def slopes_at(network: ReLUNetwork, x: Array) -> Array:
