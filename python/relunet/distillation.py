@@ -265,13 +265,7 @@ def _rounding(y: Labels) -> float:
 
 def _named(result: FitResult, names: tuple[str, ...] | None) -> FitResult:
     """Return the result with a network whose features have names."""
-    if names is None:
-        return result
-    network = result.network
-    named = ReLUNetwork(
-        network.weights, network.output_weights, network.biases, network.linear, network.intercept, names
-    )
-    return result._replace(network=named)
+    return result._replace(network=result.network.with_feature_names(names))
 
 
 def _names_of(model: Any, n_features: int) -> Sequence[str] | None:

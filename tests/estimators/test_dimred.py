@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from statsmodels.regression import dimred
 
 from relunet import ReLUSubspace
 
@@ -14,7 +15,6 @@ def cosine(found, direction):
 
 
 def best_of_statsmodels(y, X, direction, n_directions=1):
-    dimred = pytest.importorskip("statsmodels.regression.dimred")
     found = []
     for model in (dimred.SlicedInverseReg, dimred.SAVE, dimred.PHD):
         basis = np.linalg.qr(np.asarray(model(y, X).fit().params)[:, :n_directions])[0]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from relunet import ReLUNetwork
-from relunet.fitting.leaving_out import left_out, lowered
+from relunet.fitting.leaving_out import is_improved, left_out, lowered, winsorised
 from relunet.fitting.rows import SampledRows, effective_rows, own_weight
+from relunet.fitting.settings import DEFAULTS
 from relunet.fitting.stages.inputs import inputs_of, shrunk
 from relunet.fitting.stages.validation import Linearised
 from relunet.moments import InputMoments
@@ -91,3 +92,28 @@ def test_the_penalty_of_the_affine_function_is_that_of_leave_one_out_ridge():
     ridge = RidgeCV(40 * np.logspace(-6, 3, 28)).fit(scaled, y)
     # Leverages here count the mean, which RidgeCV fits with the slopes.
     np.testing.assert_allclose(network.predict(x), ridge.predict(scaled), atol=0.05)
+
+
+def test_a_handful_of_rows_does_not_decide_a_comparison():
+    """Ten rows of 1000 lower the mean of squares, while all others are a little worse."""
+    rng = np.random.default_rng(0)
+    before = rng.standard_normal(1000) ** 2
+    before[:900:90] = 400.0
+    after = np.where(before == 400.0, 100.0, before * 1.5)
+    assert np.mean(after) < np.mean(before)
+    assert not is_improved(before, after, np.ones(1000), 900, DEFAULTS)
+    assert is_improved(before, before * 0.9, np.ones(1000), 900, DEFAULTS)
+
+
+def test_rows_held_out_must_favour_a_fit_where_the_noise_is_uneven():
+    """The fitted rows speak for a fit, those held out very slightly against it: enough for noise of even size only."""
+    even, uneven = np.ones(1000), np.ones(1000)
+    uneven[:900:45] = 100.0
+    unseen = 1.001 + 0.1 * np.tile([1.0, -1.0], 50)
+    for before, is_enough in ((even, True), (uneven, False)):
+        after = np.append(before[:900] * 0.97, unseen)
+        assert is_improved(before, after, np.ones(1000), 900, DEFAULTS) == is_enough
+
+
+def test_huber_loss():
+    np.testing.assert_allclose(winsorised(np.array([0.0, 4.0, 9.0, 100.0]), 9.0), [0.0, 4.0, 9.0, 2 * 3 * 10 - 9])

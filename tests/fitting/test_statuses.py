@@ -24,24 +24,31 @@ def test_a_step_is_not_exact_though_two_close_kinks_fit_all_rows():
     assert model.report_.risk_interval is None
 
 
+def test_a_step_of_several_outputs_is_not_exact():
+    assert fitted(np.outer(X[:, 0] > 0.3, [1.0, -2.0])).report_.status == "budget"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("n_outputs", [1, 2])
 @pytest.mark.parametrize("function", [lambda x: np.sin(3 * x[:, 0]) * x[:, 1], lambda x: x[:, 0] * x[:, 1] * x[:, 2]])
-def test_what_no_narrow_network_makes_is_neither_exact_nor_noise(function):
-    assert fitted(function(X)).report_.status == "budget"
+def test_what_no_narrow_network_makes_is_neither_exact_nor_noise(function, n_outputs):
+    y = np.column_stack([function(X), function(X[:, ::-1])])
+    assert fitted(y[:, :n_outputs]).report_.status == "budget"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n_outputs", [1, 2])
 @pytest.mark.parametrize("kind", ["grows", "outliers", "heavy tails"])
-def test_noise_invents_no_neuron(kind):
+def test_noise_invents_no_neuron(kind, n_outputs):
     f = np.abs(X[:, 0]) + np.maximum(X[:, 1] + 0.3, 0)
     noise = {
         "grows": 0.3 * f * RNG.standard_normal(3000),
         "outliers": 20 * (RNG.random(3000) < 2e-3),
         "heavy tails": 0.3 * RNG.standard_t(2.5, 3000),
     }[kind]
-    model = fitted(f + noise)
+    model = fitted(np.column_stack([f + noise, noise[::-1] - f])[:, :n_outputs])
     assert model.network_.n_neurons <= 2
-    assert np.mean((model.predict(X) - f) ** 2) < 0.05 * f.var()
+    assert np.mean((model.predict(X).reshape(len(X), -1)[:, 0] - f) ** 2) < 0.05 * f.var()
 
 
 def test_close_kinks_fitted_as_one_are_not_the_rounding_of_labels():

@@ -25,7 +25,7 @@ from relunet.fitting.trace import Trace
 from relunet.moments import RiskMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["CachedErrors", "Fit"]
+__all__ = ["FEWEST_DISTINCT", "CachedErrors", "Fit"]
 
 
 # Weight of the mean of the labels in the scale to which a polish compares rounding errors.
@@ -388,12 +388,7 @@ class Fit(ABC):
             return "noise floor"
         at_limit = network.n_neurons >= limit > 0
         if (not told and at_limit) or (self.inputs.rank and self.has_structure(network)):
-            if at_limit:
-                self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
-            else:
-                self.trace.warn(
-                    "structure is left that the search did not resolve: more rows or another seed may do so"
-                )
+            self.trace.warn_of_structure(limit if at_limit else None)
             return "budget"
         if network.n_neurons:
             return "noise floor"

@@ -11,7 +11,7 @@ import numpy as np
 
 from relunet._typing import Array
 from relunet.fitting.fit import CachedErrors, Fit
-from relunet.fitting.leaving_out import left_out, lowered, winsorised
+from relunet.fitting.leaving_out import is_improved, left_out
 from relunet.fitting.report import Status
 from relunet.fitting.rows import (
     HeldRows,
@@ -29,11 +29,11 @@ from relunet.fitting.stages.inputs import inputs_of, shrunk
 from relunet.fitting.stages.polish import Free
 from relunet.fitting.stages.precision import Precision
 from relunet.fitting.stages.scales import blurred
-from relunet.fitting.stages.structure import heavy_tails, mean_structure
+from relunet.fitting.stages.structure import LOOKED_ALONG, heavy_tails, mean_structure, steepest_directions
 from relunet.fitting.stages.subspace import Subspace, find_subspace, joint_span, slice_edges
-from relunet.fitting.stages.validation import Linearised, Risk, Uncertainty, risk_of
+from relunet.fitting.stages.validation import Linearised, Risk, Uncertainty, risk_of, undetermined_pair
 from relunet.fitting.trace import Trace
-from relunet.linalg import eigh, matmul
+from relunet.linalg import matmul
 from relunet.moments import GradientMoments, InputMoments, RowSample, SliceMoments
 from relunet.network import ReLUNetwork
 
@@ -45,9 +45,6 @@ SOME = 4096
 NEARLY_AFFINE = 1e-6
 # RMS leave-one-out residual, in units of rounding, above which an exact network is not determined by its rows.
 DETERMINED = 1e4
-# Largest number of directions along which structure of the residual is tested, and the smallest mean squared slope
-# along one of them, relative to the largest.
-LOOKED_ALONG, STEEP = 16, 1e-3
 
 
 class InMemoryFit(Fit):
@@ -183,32 +180,13 @@ class InMemoryFit(Fit):
         return float(np.sum(self.squares(network) * self.rows.weight) / np.sum(self.rows.weight))
 
     def improves(self, network: ReLUNetwork, other: ReLUNetwork) -> bool:
-        """Return whether a network has less risk than another beyond the standard error of the paired difference.
-
-        The comparison uses Huber's loss, so that a handful of large residuals does not decide it. The squared residuals
-        must not be significantly larger, nor the loss of the rows held out, which were not used to choose kinks. If few
-        rows make the standard error large, a significant difference on the rows held out is sufficient. Where the noise
-        has outliers or uneven size, searches find more by chance, and the rows held out must favour the network.
-        """
+        """Return whether a network has less risk than another beyond the standard error of the paired difference."""
         if self.is_exact(other):
             return self.is_exact(network) and network.n_neurons < other.n_neurons
         if self.is_exact(network):
             return True
-        before, after, weight, n = self.squares(other), self.squares(network), self.rows.weight, self.fitted.n_rows
-        mean, error = lowered(before, after, weight)
-        if mean < -error:
-            return False
-        share = weight / np.sum(weight)
-        risk = float(np.sum(before * share))
-        is_even = risk == 0 or float(np.sum((before / risk) ** 2 * share)) <= self.settings.even
-        usual = self.settings.usual**2 * risk
-        before, after = winsorised(before, usual), winsorised(after, usual)
-        mean, error = lowered(before, after, weight)
-        unseen, unseen_error = lowered(before[n:], after[n:], weight[n:])
-        beyond = self.settings.beyond if is_even else self.settings.beyond_uneven
-        if unseen <= (-unseen_error if is_even else 0.0):
-            return False
-        return mean > beyond * error or unseen > 2 * beyond * unseen_error > 0
+        squares = self.squares(other), self.squares(network)
+        return is_improved(*squares, self.rows.weight, self.fitted.n_rows, self.settings)
 
     def least_useful(self, network: ReLUNetwork) -> int | None:
         """Return the neuron that is closest to an affine function of its pre-activation on the rows to fit."""
@@ -236,14 +214,14 @@ class InMemoryFit(Fit):
         """Return the status if the labels equal a network up to rounding: exact if the rows determine its neurons."""
         if network.n_neurons == 0:
             return "exact"
-        on = self.rows_active(network)
-        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < self.inputs.rank + self.inputs.fit_bias)
-        if len(few) == 0 and (close := self._rows_between_kinks(network)) is not None:
-            i, j, between = close
-            self.trace.warn(
-                f"neurons {i} and {j}: {between} rows lie between their kinks, too few to determine both; the labels "
-                "of these rows are the network up to rounding, those of other rows between the kinks need not be"
-            )
+        on, n_parameters = self.rows_active(network), self.inputs.rank + self.inputs.fit_bias
+        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < n_parameters)
+        active, weight = self.active_neurons(network)
+        weight, outer = weight * (self.n_fitted / np.sum(weight)), network.output_weights[None, :]
+        linear = self.fit_linear is not False
+        close = undetermined_pair(active, weight, outer, n_parameters, linear=linear)
+        if len(few) == 0 and close:
+            self.trace.warn(close)
             return "budget"
         if len(few) == 0 and not self.is_determined(network):
             self.trace.warn("several networks fit all rows exactly: this one is not the only one, add rows")
@@ -262,19 +240,6 @@ class InMemoryFit(Fit):
             "of these rows are the network up to rounding, those of other rows need not be"
         )
         return "budget"
-
-    def _rows_between_kinks(self, network: ReLUNetwork) -> tuple[int, int, int] | None:
-        """Return two neurons and the number of rows between their kinks, where these are fewer than its parameters."""
-        active, weight = self.active_neurons(network)
-        differ = np.zeros((network.n_neurons, network.n_neurons))
-        share = self.n_fitted * weight / np.sum(weight)
-        for i in range(network.n_neurons):
-            apart = np.sum((active != active[:, i, None]) * share[:, None], axis=0)
-            differ[i] = np.minimum(apart, self.n_fitted - apart)
-            differ[i, : i + 1] = np.inf
-        i, j = (int(at) for at in np.unravel_index(np.argmin(differ), differ.shape))
-        enough = self.inputs.rank + self.inputs.fit_bias
-        return None if differ[i, j] >= enough else (i, j, round(float(differ[i, j])))
 
     def uncertainty(self, network: ReLUNetwork) -> Uncertainty | None:
         """Return the covariance of the parameters of a network that was fitted to all rows; None if it has too many."""
@@ -305,17 +270,6 @@ class InMemoryFit(Fit):
         residual = self.rows.y - network.predict(self.rows.x)
         return self.precision.is_exceeded(residual, self.rows.y, network, self.rows.x[:SOME])
 
-    def _steepest(self, network: ReLUNetwork) -> Array:
-        """Return the directions, as columns, on which the neurons depend, by decreasing mean squared slope."""
-        active, weight = self.active_neurons(network)
-        neurons = self.inputs.z_weights(network.weights * network.output_weights[:, None])
-        share = np.sqrt(weight / np.sum(weight))[:, None]
-        slopes = matmul((active - np.sum(share**2 * active, axis=0)) * share, neurons)
-        values, vectors = eigh(matmul(slopes.T, slopes))
-        order = np.argsort(values)[::-1]
-        kept: Array = vectors[:, order[values[order] > STEEP * values[order[0]]]]
-        return kept
-
     def has_structure(self, network: ReLUNetwork) -> bool:
         """Return whether the mean of the residual depends on the inputs; otherwise warn of heavy or uneven noise."""
         if self._exceeds_digits(network):
@@ -324,7 +278,9 @@ class InMemoryFit(Fit):
         visible = look.directions[:, : look.n_visible]
         z = self.inputs.transform(self.rows.x - self.inputs.mean)
         residual = (self.rows.y - network.predict(self.rows.x)) * np.sqrt(self.rows.weight)
-        along = joint_span(self._steepest(network), visible)[:, :LOOKED_ALONG]
+        neurons = self.inputs.z_weights(network.weights)
+        steepest = steepest_directions(neurons, network.output_weights[None, :], *self.active_neurons(network))
+        along = joint_span(steepest, visible)[:, :LOOKED_ALONG]
         if mean_structure(z, residual, along, 0) > self.settings.structure:
             return True
         if heavy_tails(residual):

@@ -164,7 +164,7 @@ def learn(
         )
         if verbose >= 2:
             print(joint.report)  # noqa: T201
-        return FitResult(*joint._replace(network=_named(joint.network, feature_names(samples))))
+        return FitResult(*joint._replace(network=joint.network.with_feature_names(feature_names(samples))))
 
     with trace.stage("inputs"):
         kind = SketchedFit if samples.n_columns > max_dense else InMemoryFit
@@ -206,14 +206,14 @@ def learn(
                 visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            effort = settings.last_effort if last and not is_wide else efforts[0 if is_wide else idle]
+            effort = efforts[0] if is_wide else settings.last_effort if last else efforts[idle]
             most = min(limit, network.n_neurons + settings.wide_step) if is_wide else limit
             found = fit.search(directions, network, most, effort, closer=last or idle > 0)
         with trace.stage("polish"):
             better = min((fit.supported(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
             # Slices see the whole distribution of the residual and propose; the mean decides.
             gain = 1 - fit.cost(better) / fit.cost(network) if fit.improves(better, network) else 0.0
-            # Labels that take many neurons are those of no narrow network, unless each of the neurons gains much.
+            # A function that needs many neurons is not a narrow network, unless each neuron lowers the risk by much.
             needed = settings.wide_progress * max(better.n_neurons - network.n_neurons, 1) if is_wide else 0.0
             if gain > needed:
                 network = better
@@ -240,21 +240,9 @@ def learn(
     report = _report(fit, network, status, directions.shape[1], looks, levels, certified)
     if verbose >= 2:
         print(report)  # noqa: T201
-    network = _named(network, feature_names(samples))
+    network = network.with_feature_names(feature_names(samples))
     basis = span(fit.inputs.x_weights(directions.T).T)
     return FitResult(network, report, basis, looks[0].spectrum if looks else np.zeros(0), levels, uncertainty)
-
-
-def _named(network: ReLUNetwork, names: Sequence[str] | None) -> ReLUNetwork:
-    """Return the network with the names of its features."""
-    return ReLUNetwork(
-        network.weights,
-        network.output_weights,
-        network.biases,
-        network.linear,
-        network.intercept,
-        feature_names=names,
-    )
 
 
 def _report(

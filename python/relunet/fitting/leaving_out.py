@@ -10,8 +10,9 @@ import numpy as np
 
 from relunet._typing import Array
 from relunet.fitting.rows import own_weight
+from relunet.fitting.settings import Settings
 
-__all__ = ["left_out", "lowered", "winsorised"]
+__all__ = ["is_improved", "left_out", "lowered", "winsorised"]
 
 # A row with at least this leverage determines a parameter alone, so that the fit without it is not known.
 ALONE = 0.99
@@ -56,3 +57,38 @@ def winsorised(squares: Array, usual: float) -> Array:
     """Return Huber's loss of squared residuals: those above `usual` grow in proportion to the residual."""
     linear: Array = 2 * np.sqrt(usual * squares) - usual
     return np.where(squares <= usual, squares, linear)
+
+
+def is_improved(before: Array, after: Array, weight: Array, n_fitted: int, settings: Settings) -> bool:
+    """Return whether one fit has less risk than another beyond the standard error of the paired difference.
+
+    The comparison uses Huber's loss, so that a handful of large residuals does not decide it. The squared residuals
+    must not be significantly larger, nor the loss of the rows held out, which were not used to choose kinks. If few
+    rows make the standard error large, a significant difference on the rows held out is sufficient. Where the noise
+    has outliers or uneven size, searches find more by chance, and the rows held out must favour the second fit.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (n,)
+        Squared residuals in the two fits, leave-one-out residuals for the first `n_fitted` rows.
+    weight : ndarray of shape (n,)
+        Row weights.
+    n_fitted : int
+        Number of rows that were fitted; the others were held out.
+    settings : Settings
+        The bounds of the comparison.
+    """
+    mean, error = lowered(before, after, weight)
+    if mean < -error:
+        return False
+    share = weight / np.sum(weight)
+    risk = float(np.sum(before * share))
+    is_even = risk == 0 or float(np.sum((before / risk) ** 2 * share)) <= settings.even
+    usual = settings.usual**2 * risk
+    before, after = winsorised(before, usual), winsorised(after, usual)
+    mean, error = lowered(before, after, weight)
+    unseen, unseen_error = lowered(before[n_fitted:], after[n_fitted:], weight[n_fitted:])
+    if unseen <= (-unseen_error if is_even else 0.0):
+        return False
+    beyond = settings.beyond if is_even else settings.beyond_uneven
+    return mean > beyond * error or unseen > 2 * beyond * unseen_error > 0

@@ -1,4 +1,4 @@
-"""Fits with Huber's loss, for labels of which some are far off: least squares on labels whose residuals are bounded."""
+"""Fits with Huber's loss, for labels with outliers: least squares on labels whose residuals are bounded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from relunet._typing import Array
-from relunet.errors import ArgumentError
+from relunet.errors import ArgumentError, warn
 from relunet.fitting.arguments import check_labelled, checked_choice
 from relunet.fitting.learn import FitResult, learn
 from relunet.fitting.leaving_out import winsorised
 from relunet.fitting.rows import hash_threshold
 from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.moments import RowSample
-from relunet.network import ReLUNetwork
 from relunet.samples import Samples, scan_array
 from relunet.samples.names import feature_names
 from relunet.samples.protocol import n_outputs
@@ -29,25 +28,26 @@ Loss = Literal["squared", "huber"]
 BOUND = 1.345
 # The median of the absolute value of a Gaussian variable, in standard deviations.
 MEDIAN = 0.6745
-# Largest number of searches, and the relative decrease of the bound below which another is in vain.
+# Largest number of searches, and the relative decrease of the bound below which they end.
 MOST_SEARCHES, LOWERED = 3, 0.02
 # Largest number of polishes after a search, and the relative decrease of the loss at which they have converged.
 MOST_POLISHES, CONVERGED = 20, 0.01
-# Smallest scale, relative to that of the labels. A scale that vanished would hold the network where it is.
+# Smallest scale, relative to that of the labels: with a scale of zero, y* would be the last network itself.
 LEAST = 0.02
 
 
 def learn_with(loss: Loss, samples: Samples, n_neurons: int | None = None, **options: Any) -> FitResult:
     r"""Find the network that minimises the mean loss of the residuals of samples.
 
-    With ``loss="huber"`` the loss of a residual e is e² up to the bound b = 1.345 s and 2 b |e| - b² beyond, s the
-    median of the absolute residuals divided by 0.6745,
-    and at least 2 % of the same measure of the labels. Its minimum is the fixed point of least-squares fits to
+    With ``loss="huber"`` the loss of a residual e is e² up to the bound b = 1.345 s and 2 b |e| - b² beyond. The scale
+    s is the median of the absolute residuals divided by 0.6745, and at least 2 % of the same measure of the labels. The
+    minimum is the fixed point of least-squares fits to
 
     .. math:: y^* = f(x) + \frac{\max(-b, \min(b, y - f(x)))}{\kappa},
 
-    f the last network and κ the share of the rows whose residual is within the bound. The division by κ makes the
-    iteration converge like Newton's method, and the sandwich covariance of the last fit that of the M-estimator.
+    where f is the last network and κ the share of the rows whose residual is within the bound. The division by κ makes
+    the iteration converge like Newton's method, and makes the sandwich covariance of the last fit that of the
+    M-estimator.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def learn_with(loss: Loss, samples: Samples, n_neurons: int | None = None, **opt
         for step in range(MOST_POLISHES):
             what = only_polished if step else settings
             with warnings.catch_warnings(action="ignore"):
-                # Those of the last fit are given below.
+                # The warnings of the last fit are issued below.
                 result = learn(scan_array(x, labels, weight), n_neurons, start=start, settings=what, **options)
             n_sweeps, n_read = n_sweeps + result.report.sweeps, n_read + result.report.rows_read
             start, values = result.network, result.network.predict(x)
@@ -115,12 +115,12 @@ def learn_with(loss: Loss, samples: Samples, n_neurons: int | None = None, **opt
             if loss_after >= (1 - CONVERGED) * loss_before:
                 break
             loss_before = loss_after
-        # Large residuals hide neurons: these are searched again as long as that lowers the bound.
+        # Large residuals hide neurons, so the search is repeated as long as it lowers the bound.
         if within == 1 or bound > (1 - LOWERED) * before:
             break
     clipped = f"loss='huber': {1 - within:.2%} of the rows have residuals above {bound:.3g}"
     for message in result.report.messages:
-        warnings.warn(message, stacklevel=2)
+        warn(message)
     report = replace(
         result.report,
         sweeps=n_sweeps,
@@ -130,7 +130,7 @@ def learn_with(loss: Loss, samples: Samples, n_neurons: int | None = None, **opt
     )
     if verbose >= 2:
         print(report)  # noqa: T201
-    return result._replace(network=_named(result.network, feature_names(samples)), report=report)
+    return result._replace(network=result.network.with_feature_names(feature_names(samples)), report=report)
 
 
 def _rows(samples: Samples, n_jobs: int | None) -> tuple[Array, Array, Array]:
@@ -147,15 +147,3 @@ def _median(values: Array, weight: Array) -> float:
     order = np.argsort(values, kind="stable")
     at = np.searchsorted(np.cumsum(weight[order]), 0.5 * float(np.sum(weight)))
     return float(values[order[min(int(at), len(values) - 1)]])
-
-
-def _named(network: ReLUNetwork, names: Any) -> ReLUNetwork:
-    """Return the network with the names of its features."""
-    return ReLUNetwork(
-        network.weights,
-        network.output_weights,
-        network.biases,
-        network.linear,
-        network.intercept,
-        feature_names=names,
-    )

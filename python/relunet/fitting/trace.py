@@ -106,6 +106,13 @@ class Trace:
         self.messages.append(message)
         warn(message)
 
+    def warn_of_structure(self, limit: int | None) -> None:
+        """Issue the warning of a fit that leaves structure, with the bound of the neurons if that was reached."""
+        if limit is None:
+            self.warn("structure is left that the search did not resolve: more rows or another seed may do so")
+        else:
+            self.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """Seconds and sweeps of each stage, in the order of their first call."""

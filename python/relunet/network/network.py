@@ -124,6 +124,29 @@ class ReLUNetwork:
         """Names of the inputs, or None."""
         return self._feature_names
 
+    def with_feature_names(self, names: Sequence[str] | None) -> ReLUNetwork:
+        """Return the same network with other feature names.
+
+        Parameters
+        ----------
+        names : sequence of str of length d, or None
+            One name for each input; None for inputs without names.
+
+        Raises
+        ------
+        ArgumentError
+            For a number of names other than d, and for names that are not strings.
+
+        Examples
+        --------
+        >>> ReLUNetwork([[1.0, 2.0]], [1.0]).with_feature_names(["width", "depth"])
+        ReLUNetwork: 1 neuron, 2 features
+          f(x) = relu(width + 2 depth)
+        """
+        return ReLUNetwork(
+            self._weights, self._output_weights, self._biases, self._linear, self._intercept, feature_names=names
+        )
+
     @property
     def parameters(self) -> Parameters:
         """Parameters as arrays whose outputs always have an axis, the form in which networks are passed to Rust."""

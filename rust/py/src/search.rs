@@ -32,7 +32,7 @@ fn copied(
 /// `progress` is called with the floating-point operations done, about ten times a second.
 #[pyfunction]
 #[pyo3(signature = (z, y, k_max, *, weights=None, starts=Vec::new(), constant=false, seed=0, n_threads=None, tolerance=1e-20, least_gain=0.0, budget=20_000_000_000, progress=None))]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn search<'py>(
     py: Python<'py>,
     z: PyReadonlyArray2<'py, f64>,
@@ -91,7 +91,7 @@ type DirectFit<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Bou
 /// The best function w·z + Σ s_i relu(a_i·z) found with k neurons: (w, A, s, loss, number of starts).
 #[pyfunction]
 #[pyo3(signature = (z, y, k, *, affine, floor, budget, starts=Vec::new(), constant=false, seed=0, n_threads=None))]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn search_directly<'py>(
     py: Python<'py>,
     z: PyReadonlyArray2<'py, f64>,
@@ -136,7 +136,7 @@ type Function<'py> = (Bound<'py, PyArray1<f64>>, Bound<'py, PyArray2<f64>>, Boun
 /// The best function w·z + Σ s_i |a_i·z| found with at most k terms, many at once: (w, A, s, loss).
 #[pyfunction]
 #[pyo3(signature = (z, y, k, *, floor, visits, rounds, constant=false, seed=0, n_threads=None))]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "keywords of Python")]
 pub fn search_wide<'py>(
     py: Python<'py>,
     z: PyReadonlyArray2<'py, f64>,

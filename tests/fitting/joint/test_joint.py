@@ -9,14 +9,13 @@ import pytest
 
 from relunet import ReLUNetRegressor, ReLUNetwork, ReLUSubspace, scan_array, scan_npy
 from relunet.errors import ArgumentError, DataError
-from relunet.fitting.joint import driver
 from relunet.fitting.joint.choice import coarser_networks, orient_jointly
 from relunet.fitting.joint.outputs import outputs_of, single_output
 from relunet.fitting.joint.polish import _Layout, _preconditioner, polish_jointly
 from relunet.fitting.joint.search import projected_search, telling_combinations
 from relunet.fitting.learn import learn
 from relunet.fitting.rows import HeldRows
-from relunet.fitting.settings import DEFAULTS
+from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.stages.inputs import Inputs, inputs_of
 from relunet.fitting.stages.polish import Free
 from relunet.moments import InputMoments, JointGradientMoments, sweep
@@ -72,10 +71,9 @@ def test_the_number_of_neurons_need_not_be_told() -> None:
     assert error(result.network, truth) < 1e-11
 
 
-def test_many_neurons_are_searched_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "MANY", 2)
+def test_many_neurons_are_searched_at_once() -> None:
     x, y, truth = planted(8, 3, 3, 6000, seed=16)
-    result = learn(scan_array(x, y), 3)
+    result = learn(scan_array(x, y), 3, settings=Settings(wide_neurons=2))
     assert result.report.status == "exact"
     assert "subspace" not in {stage.name for stage in result.report.stages}
     assert error(result.network, truth) < 1e-11

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from relunet.fitting.stages.structure import heavy_tails, mean_structure
+from relunet.fitting.stages.structure import heavy_tails, mean_structure, steepest_directions
 
 Z = np.random.default_rng(0).standard_normal((3000, 5))
 NOISE = np.random.default_rng(1)
@@ -37,6 +37,19 @@ def test_structure_in_two_of_many_directions_is_found():
     residual = np.sin(4 * z[:, 0]) * z[:, 1]
     assert mean_structure(z, residual, np.eye(10), 0) > 10
     assert mean_structure(z, residual * np.random.default_rng(4).choice([-1, 1], 3000), np.eye(10), 0) < 5
+
+
+def test_steepest_directions_are_those_of_the_slopes():
+    rng = np.random.default_rng(6)
+    neurons, outer, weight = rng.standard_normal((4, 5)), rng.standard_normal((2, 4)), rng.uniform(0, 1, 3000)
+    active = Z @ neurons.T > 0.2
+    slopes = np.einsum("nk,mk,kr->nmr", active, outer, neurons)
+    covariance = sum(np.cov(part.T, aweights=weight, bias=True) for part in slopes.transpose(1, 0, 2))
+    found = steepest_directions(neurons, outer, active, weight)
+    np.testing.assert_allclose(
+        np.diag(found.T @ covariance @ found), np.linalg.eigvalsh(covariance)[:0:-1][: found.shape[1]]
+    )
+    assert steepest_directions(np.zeros((0, 5)), np.zeros((1, 0)), np.zeros((3000, 0), bool), weight).shape == (5, 0)
 
 
 def test_tails():

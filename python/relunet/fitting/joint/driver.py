@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,9 +18,6 @@ from relunet.fitting.trace import Trace
 from relunet.network import ReLUNetwork
 
 __all__ = ["JointResult", "learn_jointly"]
-
-# Above this number of neurons given by the user, they are searched all at once: the time of growth is a higher power.
-MANY = 32
 
 
 class JointResult(NamedTuple):
@@ -80,6 +78,9 @@ def learn_jointly(
         certified, each = fit.certified(whole)
         status = fit.status(whole, limit, told=told)
         uncertainty = None if status == "exact" else fit.uncertainty(whole)
+        if status == "budget" and fit.outputs.rank and fit.is_exact(fit.outputs.of_network(whole)):
+            # Residuals say nothing about a kink that the rows do not determine.
+            certified = replace(certified, interval=None)
     report = Report(
         status=status,
         n_rows=samples.n_rows,
@@ -119,7 +120,7 @@ def _found(
     if limit and not fit.is_explained(network) and (widths := fit.widths(at_most, told=told)):
         with trace.stage("discovery"):
             network = fit.found_directly(network, widths)
-    if told and limit > MANY and not fit.is_explained(network):
+    if told and limit > settings.wide_neurons and not fit.is_explained(network):
         with trace.stage("discovery"):
             network = fit.found_wide(network, limit)
     looks: list[Subspace] = []

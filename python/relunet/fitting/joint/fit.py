@@ -7,16 +7,18 @@ from itertools import count
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.errors import ArgumentError
+from relunet.fitting.fit import FEWEST_DISTINCT
 from relunet.fitting.in_memory import rows_in_memory
 from relunet.fitting.joint.choice import coarser_networks, orient_jointly, without_neurons
 from relunet.fitting.joint.outputs import Outputs, combined_outputs, outputs_of, single_output
 from relunet.fitting.joint.polish import polish_jointly
 from relunet.fitting.joint.search import fitted_outputs, projected_search, telling_combinations
 from relunet.fitting.joint.uncertainty import JointlyLinearised, JointUncertainty
-from relunet.fitting.leaving_out import left_out, lowered
+from relunet.fitting.leaving_out import is_improved, left_out
 from relunet.fitting.report import ClumpLevel, Status
 from relunet.fitting.rows import (
     FittedRows,
@@ -32,10 +34,10 @@ from relunet.fitting.settings import Settings
 from relunet.fitting.stages.discovery import Candidate, choose, find_many_neurons, find_neurons
 from relunet.fitting.stages.inputs import PENALTIES, PLENTY, check_size, inputs_of
 from relunet.fitting.stages.polish import Free
-from relunet.fitting.stages.precision import Precision
-from relunet.fitting.stages.structure import mean_structure
+from relunet.fitting.stages.precision import EXPLAINED, Precision
+from relunet.fitting.stages.structure import LOOKED_ALONG, mean_structure, steepest_directions
 from relunet.fitting.stages.subspace import Subspace, find_joint_subspace, joint_span, resolved_span, slice_edges
-from relunet.fitting.stages.validation import Risk, risk_of
+from relunet.fitting.stages.validation import Risk, risk_of, undetermined_pair
 from relunet.fitting.trace import Trace
 from relunet.linalg import matmul, svd
 from relunet.moments import Accumulator, InputMoments, JointGradientMoments, RowSample, SliceMoments
@@ -269,13 +271,8 @@ class JointFit:
             return self.is_exact(network) and network.n_neurons < other.n_neurons
         if self.is_exact(network):
             return True
-        before, after, weight, n = self.squares(other), self.squares(network), self.rows.weight, self.fitted.n_rows
-        mean, error = lowered(before, after, weight)
-        unseen, unseen_error = lowered(before[n:], after[n:], weight[n:])
-        beyond = self.settings.beyond
-        return mean > 0 and (
-            (mean > beyond * error and unseen > -unseen_error) or (unseen > 2 * beyond * unseen_error > 0)
-        )
+        squares = self.squares(other), self.squares(network)
+        return is_improved(*squares, self.rows.weight, self.fitted.n_rows, self.settings)
 
     def first_look(self) -> tuple[Subspace, int]:
         """Return the directions that what the affine functions leave depends on, and how many of them stand out."""
@@ -304,7 +301,7 @@ class JointFit:
 
     def affordable_neurons(self) -> int:
         """Return how many neurons the rows could determine."""
-        distinct = self.inputs.rank and self.outputs.rank and self.rows.n_fitted >= 10
+        distinct = self.inputs.rank and self.outputs.rank and self.rows.n_fitted >= FEWEST_DISTINCT
         per_neuron = self.settings.least_rows_per_parameter * (self.inputs.rank + 1 + self.outputs.rank)
         affordable = int(self.n_fitted * self.outputs.rank / max(per_neuron, 1.0) - 1) if distinct else 0
         # Each neuron needs rows on both sides of its kink, whatever the number of outputs.
@@ -328,9 +325,8 @@ class JointFit:
             slices.append(SliceMoments(d, edges, combined_outputs(scalar, combination)))
         wrapped = self.outputs.mapped(slices, [combination[None, :] for combination in combinations])
         self.trace.sweep(wrapped)
-        found = [each.accumulator for each in wrapped]
-        assert all(isinstance(each, SliceMoments) for each in found)
-        return find_joint_subspace(found, self.inputs, self.inputs.n_rows, self.settings)  # type: ignore[arg-type]
+        found = [each.accumulator for each in wrapped if isinstance(each.accumulator, SliceMoments)]
+        return find_joint_subspace(found, self.inputs, self.inputs.n_rows, self.settings)
 
     def resolved_span(self, network: ReLUNetwork) -> Array:
         """Return an orthonormal basis of what the neurons span beyond their errors, in whitened coordinates."""
@@ -339,9 +335,9 @@ class JointFit:
         size = np.sqrt(np.sum(network.output_weights**2, axis=0))
         neurons = self.inputs.z_weights(network.weights * size[:, None])
         rows = self.fitted.first(SOME)
-        on = matmul(rows.x, network.weights.T) + network.biases > 0
+        active = self._active(network, rows).astype(np.float64)
         rms = self.rms(network) / np.sqrt(self.outputs.rank)
-        return resolved_span(neurons, on.astype(np.float64), rows.weight, rms, self.n_fitted)
+        return resolved_span(neurons, active, rows.weight, rms, self.n_fitted)
 
     def generic_combination(self, network: ReLUNetwork) -> Array:
         """Return a combination of outputs that sees all neurons, those most that the residual shows most."""
@@ -554,9 +550,15 @@ class JointFit:
 
     def rows_active(self, network: ReLUNetwork) -> Array:
         """Return on how many rows to fit each neuron is active, in rows of equal weight."""
-        on = matmul(self.fitted.x, network.weights.T) + network.biases > 0
-        share = np.sum(on * self.fitted.weight[:, None], axis=0) / np.sum(self.fitted.weight)
-        return np.where(np.all(on, axis=0), self.n_fitted, share * self.n_fitted)
+        active = self._active(network, self.fitted)
+        share = np.sum(active * self.fitted.weight[:, None], axis=0) / np.sum(self.fitted.weight)
+        return np.where(np.all(active, axis=0), self.n_fitted, share * self.n_fitted)
+
+    @staticmethod
+    def _active(network: ReLUNetwork, rows: HeldRows) -> NDArray[np.bool_]:
+        """Return which neurons are active (n, k) at rows."""
+        active: NDArray[np.bool_] = matmul(rows.x, network.weights.T) + network.biases > 0
+        return active
 
     def reweighted(self, network: ReLUNetwork) -> ReLUNetwork:
         """Count outputs by what a fit leaves of them, their noise, and return the network in the new coordinates."""
@@ -637,7 +639,9 @@ class JointFit:
         self.trace.errors.append(float(np.sqrt(np.sum(rms**2))))
         if np.all(rms <= self.roundings(whole)):
             return self._status_of_exact(whole)
-        if np.all(rms <= np.maximum(1.5 * self._grid_noise(whole), self.roundings(whole))):
+        if np.all(rms <= np.maximum(EXPLAINED * self._grid_noise(whole), self.roundings(whole))) and not (
+            self._exceeds_digits(whole)
+        ):
             self.trace.warn(
                 "the residuals are the rounding of labels or inputs to the few digits that they are given with: more "
                 "digits would show more"
@@ -645,20 +649,22 @@ class JointFit:
             return "noise floor"
         at_limit = whole.n_neurons >= limit > 0
         if (not told and at_limit) or (self.inputs.rank and self._has_structure(whole)):
-            if at_limit:
-                self.trace.warn(f"{limit} neurons do not explain the labels: the best such network is returned")
-            else:
-                self.trace.warn(
-                    "structure is left that the search did not resolve: more rows or another seed may do so"
-                )
+            self.trace.warn_of_structure(limit if at_limit else None)
             return "budget"
         return "noise floor" if whole.n_neurons else "no structure"
 
     def _status_of_exact(self, whole: ReLUNetwork) -> Status:
         if whole.n_neurons == 0:
             return "exact"
-        on = self.rows_active(whole)
-        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) * self.outputs.rank < self.inputs.rank + 1)
+        # A row gives one equation for the weights of a neuron, however many outputs there are.
+        on, n_parameters = self.rows_active(whole), self.inputs.rank + self.inputs.fit_bias
+        few = np.flatnonzero(np.minimum(on, self.n_fitted - on) < n_parameters)
+        weight = self.fitted.weight * (self.n_fitted / np.sum(self.fitted.weight))
+        active, linear = self._active(whole, self.fitted), self.fit_linear is not False
+        close = undetermined_pair(active, weight, whole.output_weights, n_parameters, linear=linear)
+        if len(few) == 0 and close:
+            self.trace.warn(close)
+            return "budget"
         n_equations = self.inputs.n_rows * self.outputs.rank
         if len(few) == 0 and n_equations > self.n_parameters(whole):
             return "exact"
@@ -668,16 +674,30 @@ class JointFit:
         )
         return "budget"
 
+    def _exceeds_digits(self, whole: ReLUNetwork) -> bool:
+        """Return whether few residuals of an output are larger than the rounding that explains the others."""
+        x, y = self.rows.x, self.rows.y
+        residual = y - whole.predict(x)
+        return any(
+            precision.is_exceeded(residual[:, i], y[:, i], single_output(whole, i), x[:SOME])
+            for i, precision in enumerate(self.precisions)
+        )
+
     def _has_structure(self, whole: ReLUNetwork) -> bool:
         """Return whether the mean of a residual depends on the inputs."""
         if self.outputs.rank == 0:
             return False
+        if self._exceeds_digits(whole):
+            return True
         z = self.inputs.transform(self.rows.x - self.inputs.mean)
         residual = (self.rows.y - whole.predict(self.rows.x)) * np.sqrt(self.rows.weight)[:, None]
         residual = matmul(residual, self.outputs.whiten.T)
         coordinates = self.outputs.of_network(whole)
         look = self.residual_subspace(coordinates)
-        along = joint_span(self.resolved_span(coordinates), look.directions[:, : look.n_visible])[:, :16]
+        neurons = self.inputs.z_weights(coordinates.weights)
+        active = self._active(coordinates, self.fitted)
+        steepest = steepest_directions(neurons, coordinates.output_weights, active, self.fitted.weight)
+        along = joint_span(steepest, look.directions[:, : look.n_visible])[:, :LOOKED_ALONG]
         combinations = telling_combinations(z, residual)[:COMBINATIONS]
         signs = [mean_structure(z, matmul(residual, row), along, 0) for row in combinations]
         return max(signs) > self.settings.structure

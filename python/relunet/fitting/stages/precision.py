@@ -11,7 +11,7 @@ from relunet._typing import Array
 from relunet.linalg import matmul
 from relunet.network import ReLUNetwork
 
-__all__ = ["Precision", "grid"]
+__all__ = ["EXPLAINED", "Precision", "grid"]
 
 # Numbers of decimal places and of significant digits that are tried as grids.
 PLACES, DIGITS = range(-9, 13), range(1, 10)

@@ -8,11 +8,16 @@ e (z zᵀ - I) is as large as for random signs of the residuals.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.linalg import eigh, matmul
 
-__all__ = ["heavy_tails", "mean_structure"]
+__all__ = ["LOOKED_ALONG", "heavy_tails", "mean_structure", "steepest_directions"]
+
+# Largest number of directions along which structure of the residual is tested, and the smallest mean squared slope
+# along one of them, relative to the largest.
+LOOKED_ALONG, STEEP = 16, 1e-3
 
 # Number of rows in the comparison of neighbours, and number of neighbours of a row.
 ROWS, NEIGHBOURS = 3000, 3
@@ -54,6 +59,31 @@ def mean_structure(z: Array, residual: Array, directions: Array, seed: int) -> f
     if z.shape[1] <= MOMENT_FEATURES:
         found.append(_of_moment(z[:MOMENT_ROWS], residual[:MOMENT_ROWS], seed))
     return max(found)
+
+
+def steepest_directions(neurons: Array, output_weights: Array, active: NDArray[np.bool_], weight: Array) -> Array:
+    """Return the directions, as columns, on which neurons depend, by decreasing mean squared slope.
+
+    They are eigenvectors of the covariance of the slopes, summed over outputs: Wᵀ (cov(active) ∘ CᵀC) W.
+
+    Parameters
+    ----------
+    neurons : ndarray of shape (k, r)
+        Weights W of the neurons.
+    output_weights : ndarray of shape (m, k)
+        Output weights C.
+    active : ndarray of shape (n, k)
+        Which neurons are active at rows.
+    weight : ndarray of shape (n,)
+        Weights of these rows.
+    """
+    share = (weight / np.sum(weight))[:, None]
+    centred = (active - np.sum(share * active, axis=0)) * np.sqrt(share)
+    covariance = matmul(centred.T, centred) * matmul(output_weights.T, output_weights)
+    values, vectors = eigh(matmul(neurons.T, matmul(covariance, neurons)))
+    order = np.argsort(values)[::-1]
+    kept: Array = vectors[:, order[values[order] > STEEP * values[order[0]]]]
+    return kept
 
 
 def heavy_tails(residual: Array) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relunet._typing import Array
 from relunet.fitting.leaving_out import lowered
@@ -22,7 +23,7 @@ from relunet.linalg import eigh, matmul
 from relunet.moments import CurvatureMoments
 from relunet.network import ReLUNetwork
 
-__all__ = ["Linearised", "Risk", "Uncertainty", "risk_of"]
+__all__ = ["Linearised", "Risk", "Uncertainty", "risk_of", "undetermined_pair"]
 
 # Number of rows whose leverages are computed, and largest number of parameters for which they are.
 LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
@@ -30,6 +31,8 @@ LEVERED_ROWS, LEVERED_PARAMETERS = 4096, 1600
 MANY_ROWS, LEVERED_PRODUCTS = 20, 500_000_000
 # Eigenvalues of the normal matrix, scaled to unit diagonal, below this share of the largest count as zero.
 UNDETERMINED = 1e-11
+# Output weights are parallel if their cosine is this close to 1 or -1.
+PARALLEL = 1e-9
 # Step of differences along a column of the root of the covariance, in its length.
 STEP = 1e-2
 
@@ -227,3 +230,41 @@ def risk_of(squares: Array, weight: Array, network: str, level: float = 0.95) ->
     mean, error = lowered(squares, np.zeros_like(squares), weight)
     width = NormalDist().inv_cdf((1 + level) / 2) * error
     return Risk(mean, network, (max(mean - width, 0.0), mean + width), level)
+
+
+def undetermined_pair(
+    active: NDArray[np.bool_], weight: Array, output_weights: Array, n_parameters: int, *, linear: bool
+) -> str | None:
+    """Return the message about two neurons with fewer rows between their kinks than one has parameters.
+
+    Such neurons fit these rows exactly in many ways, if their output weights are parallel. Neurons on opposite sides of
+    close kinks do as well if there is a linear part. None if there are no such neurons.
+
+    Parameters
+    ----------
+    active : ndarray of shape (n, k)
+        Which neurons are active at rows.
+    weight : ndarray of shape (n,)
+        How many of the rows to fit each of these rows stands for.
+    output_weights : ndarray of shape (m, k)
+        Output weights.
+    n_parameters : int
+        Number of parameters that each neuron has.
+    linear : bool
+        Whether the network may have a linear part.
+    """
+    n_rows, k = float(np.sum(weight)), active.shape[1]
+    unit = output_weights / np.sqrt(np.sum(output_weights**2, axis=0))
+    parallel = np.abs(matmul(unit.T, unit)) > 1 - PARALLEL
+    between = np.full((k, k), np.inf)
+    for i in range(k):
+        apart = np.sum((active[:, i + 1 :] != active[:, i, None]) * weight[:, None], axis=0)
+        apart = np.minimum(apart, n_rows - apart) if linear else apart
+        between[i, i + 1 :] = np.where(parallel[i, i + 1 :], apart, np.inf)
+    i, j = (int(at) for at in np.unravel_index(np.argmin(between), between.shape))
+    if between[i, j] >= n_parameters:
+        return None
+    return (
+        f"neurons {i} and {j}: {between[i, j]:.0f} rows lie between their kinks, too few to determine both; the labels "
+        "of these rows are the network up to rounding, those of other rows between the kinks need not be"
+    )
