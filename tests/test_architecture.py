@@ -33,7 +33,7 @@ FIT_FLOORS = (
     {"settings", "report", "rows"},
     {"stages.whitening", "leaving_out"},
     {"stages"},
-    {"trace", "arguments"},
+    {"trace", "arguments", "rounds"},
     {"fit"},
     {"in_memory", "sketched"},
     {"joint.outputs", "joint.polish", "joint.choice", "joint.uncertainty"},

@@ -16,6 +16,7 @@ from relunet.fitting.in_memory import InMemoryFit
 from relunet.fitting.joint.driver import learn_jointly
 from relunet.fitting.joint.uncertainty import JointUncertainty
 from relunet.fitting.report import ClumpLevel, Report, Status
+from relunet.fitting.rounds import Rounds
 from relunet.fitting.settings import DEFAULTS, Settings
 from relunet.fitting.sketched import SketchedFit
 from relunet.fitting.stages.subspace import Subspace, joint_span, span
@@ -186,13 +187,14 @@ def learn(
             network = fit.found_wide(network, limit)
     directions = fit.resolved_span(network)
     looks: list[Subspace] = []
-    idle, efforts, is_wide = 0, settings.efforts[:0] if many else settings.efforts, False
-    while limit and not fit.is_explained(network) and len(looks) < settings.max_rounds and idle < len(efforts):
+    efforts = settings.efforts[:0] if many else settings.efforts
+    rounds = Rounds(settings, efforts, limit, told=n_neurons is not None)
+    while not rounds.is_over and len(looks) < settings.max_rounds and not fit.is_explained(network):
         # The directions that the residual shows and the span of the present neurons are the space to search.
         with trace.stage("subspace"):
             # Residuals on all rows contain the error of a fit to a subset; where that may dominate, refit on all rows
             # first.
-            fit_is_final = idle == 0 or fit.inputs.n_rows < 2 * fit.n_fitted
+            fit_is_final = rounds.idle == 0 or fit.inputs.n_rows < 2 * fit.n_fitted
             subspace = fit.residual_subspace(network if fit_is_final else fit.polished_on_all(network))
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
             looks.append(subspace)
@@ -206,22 +208,14 @@ def learn(
                 visible = fit.blurred(network)[:, :limit]
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            effort = efforts[0] if is_wide else settings.last_effort if last else efforts[idle]
-            most = min(limit, network.n_neurons + settings.wide_step) if is_wide else limit
-            found = fit.search(directions, network, most, effort, closer=last or idle > 0)
+            most, effort = rounds.most_neurons(network.n_neurons), rounds.effort(last=last)
+            found = fit.search(directions, network, most, effort, closer=last or rounds.idle > 0)
         with trace.stage("polish"):
             better = min((fit.supported(fit.polished(candidate, linear=True)) for candidate in found), key=fit.cost)
             # Slices see the whole distribution of the residual and propose; the mean decides.
             gain = 1 - fit.cost(better) / fit.cost(network) if fit.improves(better, network) else 0.0
-            # A function that needs many neurons is not a narrow network, unless each neuron lowers the risk by much.
-            needed = settings.wide_progress * max(better.n_neurons - network.n_neurons, 1) if is_wide else 0.0
-            if gain > needed:
+            if rounds.is_accepted(gain, network.n_neurons, better.n_neurons):
                 network = better
-        if is_wide and gain <= needed:
-            break
-        is_wide = n_neurons is None and network.n_neurons > settings.wide
-        if gain < settings.least_progress:
-            idle += 1
         if last and gain < fit.inputs.rank / fit.n_fitted:
             break
     # Clumps and orientations are chosen in memory; then the remaining parameters are fitted to all rows.

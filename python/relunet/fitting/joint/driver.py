@@ -12,6 +12,7 @@ from relunet._typing import Array
 from relunet.fitting.joint.fit import JointFit, check_dense
 from relunet.fitting.joint.uncertainty import JointUncertainty
 from relunet.fitting.report import ClumpLevel, Report
+from relunet.fitting.rounds import Rounds
 from relunet.fitting.settings import Settings
 from relunet.fitting.stages.subspace import Subspace, joint_span, span
 from relunet.fitting.trace import Trace
@@ -125,8 +126,8 @@ def _found(
             network = fit.found_wide(network, limit)
     looks: list[Subspace] = []
     directions = fit.resolved_span(network)
-    idle = 0
-    while limit and not fit.is_explained(network) and len(looks) < settings.max_rounds and idle < len(settings.efforts):
+    rounds = Rounds(settings, settings.efforts, limit, told=told)
+    while not rounds.is_over and len(looks) < settings.max_rounds and not fit.is_explained(network):
         with trace.stage("subspace"):
             subspace = fit.residual_subspace(network)
             visible = subspace.directions[:, : min(subspace.n_visible, limit)]
@@ -136,19 +137,19 @@ def _found(
             break
         with trace.stage("discovery"):
             directions = joint_span(fit.resolved_span(network), visible)
-            effort = settings.last_effort if last else settings.efforts[idle]
-            found = fit.search(directions, network, limit, effort, closer=last or idle > 0)
+            most, effort = rounds.most_neurons(network.n_neurons), rounds.effort(last=last)
+            found = fit.search(directions, network, most, effort, closer=last or rounds.idle > 0)
         with trace.stage("polish"):
-            gain, cost = 0.0, fit.cost(network)
+            best = network
             for candidate in found:
                 better = fit.supported(fit.polished(candidate, linear=True))
-                if fit.improves(better, network):
-                    network = better
-                if fit.is_explained(network):
+                if fit.improves(better, best):
+                    best = better
+                if fit.is_explained(best):
                     break
-            gain = 1 - fit.cost(network) / cost
-        if gain < settings.least_progress:
-            idle += 1
+            gain = 1 - fit.cost(best) / fit.cost(network)
+            if rounds.is_accepted(gain, network.n_neurons, best.n_neurons):
+                network = best
         if last and gain < settings.least_progress:
             break
     if network.n_neurons and not fit.is_exact(network):
